@@ -1,0 +1,164 @@
+/* Generated from bpf/events.py, by python -m bpf.generate. */
+#ifndef CGTRAIL_EVENTS_H
+#define CGTRAIL_EVENTS_H
+
+#include <linux/types.h>
+
+enum cgtrail_record_type {
+    CGTRAIL_RECORD_TYPE_EXEC = 1,
+    CGTRAIL_RECORD_TYPE_EXEC_FAILED = 2,
+    CGTRAIL_RECORD_TYPE_FORK = 3,
+    CGTRAIL_RECORD_TYPE_EXIT = 4,
+    CGTRAIL_RECORD_TYPE_CGROUP_MKDIR = 5,
+    CGTRAIL_RECORD_TYPE_CGROUP_RMDIR = 6,
+    CGTRAIL_RECORD_TYPE_CGROUP_ATTACH = 7,
+    CGTRAIL_RECORD_TYPE_RUNNING = 8,
+};
+
+enum cgtrail_image_flag {
+    CGTRAIL_IMAGE_FLAG_MEMFD = 1,
+    CGTRAIL_IMAGE_FLAG_DELETED = 2,
+    CGTRAIL_IMAGE_FLAG_CWD_CUT = 4,
+    CGTRAIL_IMAGE_FLAG_CWD_OUTSIDE = 8,
+    CGTRAIL_IMAGE_FLAG_CWD_DELETED = 16,
+    CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE = 32,
+};
+
+enum cgtrail_watch {
+    CGTRAIL_WATCH_NONE = 0,
+    CGTRAIL_WATCH_CONTAINER = 1,
+    CGTRAIL_WATCH_PROVISIONAL = 2,
+};
+
+enum cgtrail_cause {
+    CGTRAIL_CAUSE_RING_FULL = 1,
+};
+
+struct cgtrail_header_block {
+    __u16 type; /* the record's number */
+    __u16 fixed; /* bytes before the tail */
+    __u32 length; /* bytes of the whole record */
+    __u64 time; /* when it happened */
+    __u64 cgroup_id; /* the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id) */
+    __u32 cpu; /* the processor it was written on */
+    __u32 tgid; /* process id as the host sees it */
+    __u32 uid; /* effective user id as the container sees it, mapped through its user namespace */
+    __u32 spare; /* zero */
+};
+_Static_assert(sizeof(struct cgtrail_header_block) == 40, "struct cgtrail_header_block");
+
+struct cgtrail_task_block {
+    __u64 start; /* when the process was made */
+    __u64 parent_start; /* when its parent was made */
+    __u64 capabilities; /* effective capabilities */
+    __u32 ppid; /* the parent's process id */
+    __u32 pgid; /* the process group */
+    __u32 sid; /* the session */
+    __u32 vpid; /* process id in the process's own pid namespace */
+    __u32 gid; /* effective group id as the container sees it */
+    __u32 real_uid; /* real user id as the container sees it */
+    __u32 saved_uid; /* saved user id as the container sees it */
+    __u32 host_uid; /* effective user id as the host sees it */
+    __u32 login_uid; /* audit login uid: who logged in on the host */
+    __u32 audit_session; /* audit session id */
+    __u32 tty; /* controlling terminal */
+    __u32 mount_ns; /* inode of the mount namespace */
+    __u32 pid_ns; /* inode of the pid namespace */
+    __u32 user_ns; /* inode of the user namespace */
+    char comm[16]; /* the kernel's name of the process, which it can change */
+    char parent_comm[16]; /* the kernel's name of the parent */
+};
+_Static_assert(sizeof(struct cgtrail_task_block) == 112, "struct cgtrail_task_block");
+
+struct cgtrail_image_block {
+    __u64 exe_inode; /* inode of the executable, the interpreter's for a #! script */
+    __u32 exe_device; /* file system of the executable */
+    __u32 flags; /* ImageFlag */
+    __u32 args_bytes; /* length of the arguments in memory, NULs included */
+    __s32 error; /* 0, or the negative errno of a failed exec */
+    __u32 cwd_size; /* working directory, seen from the process's root */
+    __u32 exe_size; /* path of the executable, seen from the process's root */
+    __u32 filename_size; /* the path given to execve, a script's own for #! */
+    __u32 args_size; /* arguments, at most 65,535 bytes of them */
+};
+_Static_assert(sizeof(struct cgtrail_image_block) == 40, "struct cgtrail_image_block");
+
+struct cgtrail_exit_block {
+    __u32 status; /* wait status as of wait(2): exit code << 8 | signal */
+    __u32 exit_spare; /* zero */
+};
+_Static_assert(sizeof(struct cgtrail_exit_block) == 8, "struct cgtrail_exit_block");
+
+struct cgtrail_cgroup_mkdir_block {
+    __u64 parent_id; /* the parent cgroup */
+    __u32 level; /* depth below the root, which is 0 */
+    __u32 watch; /* Watch */
+    __u32 mkdir_spare; /* zero */
+    __u32 path_size; /* path below the root of the hierarchy */
+};
+_Static_assert(sizeof(struct cgtrail_cgroup_mkdir_block) == 24, "struct cgtrail_cgroup_mkdir_block");
+
+/* A process started a program (execve succeeded). */
+struct cgtrail_exec {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+    struct cgtrail_image_block image;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_exec) == 192, "struct cgtrail_exec");
+
+/* A process tried to start a program and could not (execve failed). */
+struct cgtrail_exec_failed {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+    struct cgtrail_image_block image;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_exec_failed) == 192, "struct cgtrail_exec_failed");
+
+/* A process was made; the task is the child. Threads are not recorded. */
+struct cgtrail_fork {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+};
+_Static_assert(sizeof(struct cgtrail_fork) == 152, "struct cgtrail_fork");
+
+/* A process ended: its last thread is gone. */
+struct cgtrail_exit {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+    struct cgtrail_exit_block exit;
+};
+_Static_assert(sizeof(struct cgtrail_exit) == 160, "struct cgtrail_exit");
+
+/* A cgroup was made in the cgroup2 hierarchy; the header names the new cgroup and who made it. */
+struct cgtrail_cgroup_mkdir {
+    struct cgtrail_header_block header;
+    struct cgtrail_cgroup_mkdir_block cgroup_mkdir;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_cgroup_mkdir) == 64, "struct cgtrail_cgroup_mkdir");
+
+/* A cgroup was removed; the header names it and who removed it. */
+struct cgtrail_cgroup_rmdir {
+    struct cgtrail_header_block header;
+};
+_Static_assert(sizeof(struct cgtrail_cgroup_rmdir) == 40, "struct cgtrail_cgroup_rmdir");
+
+/* A process was moved into a watched cgroup: how containers are entered. The task is the one moved. */
+struct cgtrail_cgroup_attach {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+};
+_Static_assert(sizeof(struct cgtrail_cgroup_attach) == 152, "struct cgtrail_cgroup_attach");
+
+/* A process that ran when the agent asked: sent by a task iterator, not by something that happened. */
+struct cgtrail_running {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+    struct cgtrail_image_block image;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_running) == 192, "struct cgtrail_running");
+
+#endif

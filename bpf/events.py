@@ -1,0 +1,149 @@
+"""The kernel's events, each declared once.
+
+From this file come `bpf/events.h`, the decoder, the documents' field names and types, and `docs/events.md`.
+A new event is a class here, a `bpf/<family>.bpf.c`, and a kernel test. Records that only user space can know are
+declared in `shipper/wire/records.py`, with numbers from 256.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from bpf.schema import U16, U32, U64, Args, BootNs, Capabilities, Device, Id32, Name, Record, S32, Text, field, record
+
+
+class ImageFlag(IntFlag):
+    """What `Image.flags` can say."""
+
+    MEMFD = 1
+    """The file has no name in any file system: memfd_create(2) or an unlinked tmpfs file of the kernel's own mount."""
+    DELETED = 2
+    """The file had been unlinked when it was started."""
+    CWD_CUT = 4
+    """The working directory has more than 128 levels or 4,095 bytes; its first part is missing."""
+    CWD_OUTSIDE = 8
+    """The working directory lies outside the process's root directory; the path is from its mount's root."""
+    CWD_DELETED = 16
+    """The working directory had been removed."""
+    ARGS_UNREADABLE = 32
+    """The arguments' memory could not be read."""
+
+
+class Watch(IntEnum):
+    """Why a cgroup's events are recorded (`CgroupMkdir.watch`, and the value of the kernel's map)."""
+
+    NONE = 0
+    CONTAINER = 1
+    """Its name is a container's, or it lies below a watched cgroup."""
+    PROVISIONAL = 2
+    """Its name says nothing; user space decides."""
+
+
+class Cause(IntEnum):
+    """Why a record could not be written to the ring (`bpf/record.h`)."""
+
+    RING_FULL = 1
+
+
+@record()
+class Header(Record):
+    """What every record starts with."""
+
+    type: U16 = field(None, "the record's number")
+    fixed: U16 = field(None, "bytes before the tail")
+    length: U32 = field(None, "bytes of the whole record")
+    time: BootNs = field("@timestamp", "when it happened")
+    cgroup_id: U64 = field("cgtrail.cgroup.id", "the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id)")
+    cpu: U32 = field(None, "the processor it was written on")
+    tgid: U32 = field("process.pid", "process id as the host sees it")
+    uid: Id32 = field("user.id", "effective user id as the container sees it, mapped through its user namespace")
+    spare: U32 = field(None, "zero")
+
+
+@record()
+class Task(Header):
+    """The process that acted, or that an event is about."""
+
+    start: BootNs = field("process.start", "when the process was made")
+    parent_start: BootNs = field("process.parent.start", "when its parent was made")
+    capabilities: Capabilities = field("process.thread.capabilities.effective", "effective capabilities")
+    ppid: U32 = field("process.parent.pid", "the parent's process id")
+    pgid: U32 = field("process.group_leader.pid", "the process group")
+    sid: U32 = field("process.session_leader.pid", "the session")
+    vpid: U32 = field("process.vpid", "process id in the process's own pid namespace")
+    gid: Id32 = field("process.group.id", "effective group id as the container sees it")
+    real_uid: Id32 = field("process.real_user.id", "real user id as the container sees it")
+    saved_uid: Id32 = field("process.saved_user.id", "saved user id as the container sees it")
+    host_uid: Id32 = field("cgtrail.host_user.id", "effective user id as the host sees it")
+    login_uid: Id32 = field("cgtrail.login_user.id", "audit login uid: who logged in on the host")
+    audit_session: Id32 = field("cgtrail.audit_session.id", "audit session id")
+    tty: Device = field("process.tty.char_device", "controlling terminal")
+    mount_ns: U32 = field("cgtrail.namespace.mount", "inode of the mount namespace")
+    pid_ns: U32 = field("cgtrail.namespace.pid", "inode of the pid namespace")
+    user_ns: U32 = field("cgtrail.namespace.user", "inode of the user namespace")
+    comm: Name = field("cgtrail.process.comm", "the kernel's name of the process, which it can change", default=b"")
+    parent_comm: Name = field("cgtrail.process.parent_comm", "the kernel's name of the parent", default=b"")
+
+
+@record()
+class Image(Task):
+    """A process and the program it runs, was to run, or was found running."""
+
+    exe_inode: U64 = field("cgtrail.exec.inode", "inode of the executable, the interpreter's for a #! script")
+    exe_device: Device = field("cgtrail.exec.device", "file system of the executable")
+    flags: U32 = field(None, "ImageFlag")
+    args_bytes: U32 = field("cgtrail.args.bytes", "length of the arguments in memory, NULs included")
+    error: S32 = field(None, "0, or the negative errno of a failed exec")
+    cwd: Text = field("process.working_directory", "working directory, seen from the process's root", default=b"")
+    exe: Text = field("process.executable", "path of the executable, seen from the process's root", default=b"")
+    filename: Text = field("cgtrail.exec.filename", "the path given to execve, a script's own for #!", default=b"")
+    args: Args = field("process.args", "arguments, at most 65,535 bytes of them", default=b"")
+
+
+@record(number=1, action="exec", family="exec")
+class Exec(Image):
+    """A process started a program (execve succeeded)."""
+
+
+@record(number=2, action="exec", family="exec_failed")
+class ExecFailed(Image):
+    """A process tried to start a program and could not (execve failed)."""
+
+
+@record(number=3, action="fork", family="fork")
+class Fork(Task):
+    """A process was made; the task is the child. Threads are not recorded."""
+
+
+@record(number=4, action="end", family="exit")
+class Exit(Task):
+    """A process ended: its last thread is gone."""
+
+    status: U32 = field(None, "wait status as of wait(2): exit code << 8 | signal")
+    exit_spare: U32 = field(None, "zero")
+
+
+@record(number=5, family="cgroup")
+class CgroupMkdir(Header):
+    """A cgroup was made in the cgroup2 hierarchy; the header names the new cgroup and who made it."""
+
+    parent_id: U64 = field(None, "the parent cgroup")
+    level: U32 = field(None, "depth below the root, which is 0")
+    watch: U32 = field(None, "Watch")
+    mkdir_spare: U32 = field(None, "zero")
+    path: Text = field(None, "path below the root of the hierarchy", default=b"")
+
+
+@record(number=6, family="cgroup")
+class CgroupRmdir(Header):
+    """A cgroup was removed; the header names it and who removed it."""
+
+
+@record(number=7, action="attach", family="cgroup")
+class CgroupAttach(Task):
+    """A process was moved into a watched cgroup: how containers are entered. The task is the one moved."""
+
+
+@record(number=8, family="snapshot")
+class Running(Image):
+    """A process that ran when the agent asked: sent by a task iterator, not by something that happened."""

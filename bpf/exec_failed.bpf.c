@@ -1,0 +1,77 @@
+/* A program could not be started. execve(2) and execveat(2) tell only on their return; the caller's registers still
+ * hold the arguments then, and its memory is still the old one. 32-bit callers are not seen. */
+#include "image.h"
+
+#define SYS_EXECVE 59
+#define SYS_EXECVEAT 322
+#define MAX_ARGS 256
+#define ARG_BYTES 4096
+
+static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv)
+{
+    __u32 start = e->header.length, used = 0;
+
+    for (int i = 0; i < MAX_ARGS; i++) {
+        const char *arg = 0;
+        long length;
+
+        if (bpf_probe_read_user(&arg, sizeof(arg), &argv[i]) || !arg || used > ARGS_BYTES - ARG_BYTES)
+            break;
+        length = bpf_probe_read_user_str((void *)e + (start & (FIXED_BYTES - 1)) + (used & (ARGS_BYTES - 1)), ARG_BYTES, arg);
+        if (length <= 0)
+            break;
+        used += length;
+    }
+    e->image.args_bytes = used;
+    e->image.args_size = used;
+    e->header.length += used;
+}
+
+static __always_inline int exec_failed__record(const char *filename, const char **argv, long error)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct scratch *scratch;
+    struct cgtrail_exec *e;
+    __u64 owner;
+
+    if (!watch__task(task, &owner))
+        return 0;
+    scratch = record__scratch();
+    if (!scratch)
+        return 0;
+    e = image__begin(scratch, CGTRAIL_RECORD_TYPE_EXEC_FAILED, task);
+    e->image.error = error;
+    image__cwd(e, scratch, task);
+    image__filename(e, filename, true);
+    exec_failed__args(e, argv);
+    record__submit(&e->header, owner);
+    return 0;
+}
+
+/* First choice: only failed execs pay. */
+SEC("fexit/__x64_sys_execve")
+int BPF_PROG(exec_failed__1_execve, const struct pt_regs *regs, long ret)
+{
+    return ret < 0 ? exec_failed__record((void *)regs->di, (void *)regs->si, ret) : 0;
+}
+
+SEC("fexit/__x64_sys_execveat")
+int BPF_PROG(exec_failed__1_execveat, const struct pt_regs *regs, long ret)
+{
+    return ret < 0 ? exec_failed__record((void *)regs->si, (void *)regs->dx, ret) : 0;
+}
+
+/* Where functions can't be hooked: every system call of the host passes here, and pays about 0.1 us. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exec_failed__2_sys_exit, struct pt_regs *regs, long ret)
+{
+    unsigned long nr = regs->orig_ax;
+
+    if (ret >= 0)
+        return 0;
+    if (nr == SYS_EXECVE)
+        return exec_failed__record((void *)regs->di, (void *)regs->si, ret);
+    if (nr == SYS_EXECVEAT)
+        return exec_failed__record((void *)regs->si, (void *)regs->dx, ret);
+    return 0;
+}

@@ -1,0 +1,29 @@
+/* A process ended. */
+#include "task.h"
+
+#define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(exit, struct task_struct *task)
+{
+    struct signal_struct *signal = task->signal;
+    struct cgtrail_exit *e;
+    struct scratch *scratch;
+    __u64 owner;
+
+    if (signal->live.counter != 0) /* other threads go on; the leader may well go first */
+        return 0;
+    if (!watch__task(task, &owner))
+        return 0;
+    scratch = record__scratch();
+    if (!scratch)
+        return 0;
+    e = (void *)scratch->record;
+    header__fill(&e->header, CGTRAIL_RECORD_TYPE_EXIT, sizeof(*e), task->cgroups->dfl_cgrp->kn->id);
+    task__fill(&e->header, &e->task, task);
+    /* as wait_task_zombie of kernel/exit.c */
+    e->exit.status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
+    e->exit.exit_spare = 0;
+    record__submit(&e->header, owner);
+    return 0;
+}

@@ -1,0 +1,23 @@
+/* A process was made. */
+#include "task.h"
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
+{
+    struct cgtrail_fork *e;
+    struct scratch *scratch;
+    __u64 owner;
+
+    if (child->pid != child->tgid) /* a thread */
+        return 0;
+    if (!watch__task(child, &owner)) /* the child's cgroup: clone3 may put it elsewhere */
+        return 0;
+    scratch = record__scratch();
+    if (!scratch)
+        return 0;
+    e = (void *)scratch->record;
+    header__fill(&e->header, CGTRAIL_RECORD_TYPE_FORK, sizeof(*e), child->cgroups->dfl_cgrp->kn->id);
+    task__fill(&e->header, &e->task, child);
+    record__submit(&e->header, owner);
+    return 0;
+}

@@ -1,0 +1,233 @@
+/* The few kernel types that the programs read, by name: CO-RE finds each field in the running kernel's BTF, so no
+ * vmlinux.h is needed and one build serves every kernel. Only the fields named here are used. */
+#ifndef CGTRAIL_KERNEL_H
+#define CGTRAIL_KERNEL_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#ifndef __TARGET_ARCH_x86
+#error "only x86-64 is supported: exec_failed.bpf.c reads system call arguments from its registers"
+#endif
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+typedef struct {
+    unsigned int val;
+} kuid_t;
+
+typedef struct {
+    unsigned int val;
+} kgid_t;
+
+struct kernel_capabilities {
+    __u64 val;
+};
+
+struct ns_common {
+    unsigned int inum;
+};
+
+struct uid_gid_extent {
+    __u32 first;
+    __u32 lower_first;
+    __u32 count;
+};
+
+struct uid_gid_map {
+    __u32 nr_extents;
+    struct uid_gid_extent extent[5];
+    struct uid_gid_extent *forward;
+};
+
+struct user_namespace {
+    struct uid_gid_map uid_map;
+    struct uid_gid_map gid_map;
+    struct ns_common ns;
+};
+
+struct cred {
+    kuid_t uid;
+    kuid_t suid;
+    kuid_t euid;
+    kgid_t egid;
+    struct kernel_capabilities cap_effective;
+    struct user_namespace *user_ns;
+};
+
+struct pid_namespace {
+    struct ns_common ns;
+};
+
+struct mnt_namespace {
+    struct ns_common ns;
+};
+
+struct nsproxy {
+    struct mnt_namespace *mnt_ns;
+};
+
+struct upid {
+    int nr;
+    struct pid_namespace *ns;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[1];
+};
+
+struct tty_driver {
+    int major;
+    int minor_start;
+};
+
+struct tty_struct {
+    struct tty_driver *driver;
+    int index;
+};
+
+enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 };
+
+struct signal_struct {
+    atomic_t live;
+    int group_exit_code;
+    unsigned int flags;
+    struct pid *pids[4];
+    struct tty_struct *tty;
+};
+
+struct qstr {
+    __u32 hash;
+    __u32 len;
+    const unsigned char *name;
+};
+
+struct hlist_bl_node {
+    struct hlist_bl_node **pprev;
+};
+
+struct super_block {
+    __u32 s_dev;
+};
+
+struct inode {
+    unsigned int i_nlink;
+    unsigned long i_ino;
+    struct super_block *i_sb;
+};
+
+struct dentry {
+    struct hlist_bl_node d_hash;
+    struct dentry *d_parent;
+    struct qstr d_name;
+};
+
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
+
+struct file {
+    struct path f_path;
+    struct inode *f_inode;
+};
+
+struct fs_struct {
+    struct path root;
+    struct path pwd;
+};
+
+struct mm_struct {
+    unsigned long arg_start;
+    unsigned long arg_end;
+    struct file *exe_file;
+};
+
+struct kernfs_node {
+    __u64 id;
+    const char *name;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    struct cgroup_subsys_state *parent;
+};
+
+struct cgroup_root {
+    int hierarchy_id;
+};
+
+struct cgroup {
+    struct cgroup_subsys_state self;
+    int level;
+    struct kernfs_node *kn;
+    struct cgroup_root *root;
+};
+
+struct css_set {
+    struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+    unsigned int flags;
+    int exit_code;
+    int pid;
+    int tgid;
+    struct task_struct *real_parent;
+    struct task_struct *group_leader;
+    struct pid *thread_pid;
+    __u64 start_boottime;
+    const struct cred *real_cred;
+    const struct cred *cred;
+    char comm[16];
+    struct fs_struct *fs;
+    struct nsproxy *nsproxy;
+    struct signal_struct *signal;
+    struct mm_struct *mm;
+    kuid_t loginuid;
+    unsigned int sessionid;
+    struct css_set *cgroups;
+};
+
+struct linux_binprm {
+    struct file *file;
+    const char *filename;
+    const char *fdpath;
+};
+
+struct pt_regs {
+    unsigned long dx;
+    unsigned long si;
+    unsigned long di;
+    unsigned long orig_ax;
+};
+
+struct bpf_iter__task {
+    struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,164 @@
+/* What every program shares: the maps, who is watched, and the one way a record leaves the kernel. */
+#ifndef CGTRAIL_RECORD_H
+#define CGTRAIL_RECORD_H
+
+#include "events.h"
+#include "kernel.h"
+
+#define PATH_BYTES 4096                /* of a path, its NUL not counted */
+#define ARGS_BYTES 65536               /* one more than is ever read */
+#define FIXED_BYTES 16384              /* room for a record without its arguments: under 192 + 3 * PATH_BYTES */
+#define RECORD_BYTES (FIXED_BYTES + ARGS_BYTES)
+#define MAX_LEVELS 16                  /* of cgroups that the slow path climbs */
+#define MAX_CHILDREN 1024              /* cgroups a container may have in the map; the rest take the slow path */
+
+char LICENSE[] SEC("license") = "GPL"; /* tracing helpers ask for it */
+
+/* Set before the program is loaded. */
+const volatile __u32 capture_host;     /* 1: record every process, 0: those of watched cgroups */
+
+struct scratch {
+    __u8 record[RECORD_BYTES];
+    __u8 path[2 * PATH_BYTES];         /* a path is written from its middle towards its start */
+    __u32 at;                          /* where it begins */
+};
+
+/* Who is watched: one entry for each cgroup of a container. */
+struct watched {
+    __u64 owner;                       /* the container's topmost cgroup: its children share its counters */
+    __u32 watch;                       /* enum cgtrail_watch */
+    __u32 children;
+};
+
+struct loss_key {
+    __u64 owner;
+    __u32 cause;
+    __u32 type;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 16 * 1024 * 1024);
+} ring SEC(".maps");
+
+/* Indexed by CPU; values of a per-CPU map may not pass 32 KiB. Tracepoint programs run with preemption off, so one
+ * never finds another's half-written record here; programs that may sleep have a scratch of their own. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);            /* set to the number of possible CPUs before loading */
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratch SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __type(key, __u64);
+    __type(value, struct watched);
+} watched SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct loss_key);
+    __type(value, __u64);
+} losses SEC(".maps");
+
+/* [0]: cgroups that found no room in `watched`; while it is not 0, a miss climbs to the ancestors. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} overflow SEC(".maps");
+
+static __always_inline __u64 *overflow__count(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&overflow, &zero);
+}
+
+/* The entry that a cgroup is watched by, its own or, when the map overflowed, an ancestor's. */
+static __always_inline struct watched *watch__find(struct cgroup *cgroup)
+{
+    __u64 id = cgroup->kn->id;
+    struct watched *found = bpf_map_lookup_elem(&watched, &id);
+    __u64 *crowded = overflow__count();
+
+    if (found || !crowded || !*crowded)
+        return found;
+    for (int i = 0; i < MAX_LEVELS; i++) {
+        struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
+        if (!parent)
+            break;
+        cgroup = BPF_CORE_READ(parent, cgroup);
+        id = BPF_CORE_READ(cgroup, kn, id);
+        found = bpf_map_lookup_elem(&watched, &id);
+        if (found)
+            return found;
+    }
+    return 0;
+}
+
+/* Whether a task's events are recorded; `owner` is whose counters they are on (0: the host). */
+static __always_inline bool watch__task(struct task_struct *task, __u64 *owner)
+{
+    struct watched *found = watch__find(task->cgroups->dfl_cgrp);
+
+    *owner = found ? found->owner : 0;
+    return found || capture_host;
+}
+
+static __always_inline struct scratch *record__scratch(void)
+{
+    __u32 cpu = bpf_get_smp_processor_id();
+    return bpf_map_lookup_elem(&scratch, &cpu);
+}
+
+static __always_inline void loss__count(__u64 owner, __u32 cause, __u32 type)
+{
+    struct loss_key key = {.owner = owner, .cause = cause, .type = type};
+    __u64 one = 1, *count = bpf_map_lookup_elem(&losses, &key);
+
+    if (count) {
+        __sync_fetch_and_add(count, 1);
+        return;
+    }
+    if (bpf_map_update_elem(&losses, &key, &one, BPF_NOEXIST) == 0)
+        return;
+    count = bpf_map_lookup_elem(&losses, &key); /* another CPU was first, or the map is full */
+    if (!count) {
+        key.owner = 0; /* user space makes the host's entries before anything runs */
+        count = bpf_map_lookup_elem(&losses, &key);
+    }
+    if (count)
+        __sync_fetch_and_add(count, 1);
+}
+
+/* The only way out of the kernel: what does not fit is counted. No wake-up, the agent drains on a timer (a wake-up is
+ * an inter-processor interrupt: ten times the cost of the record). */
+static __always_inline void record__submit(struct cgtrail_header_block *header, __u64 owner)
+{
+    __u32 length = header->length;
+
+    asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
+    if (length > RECORD_BYTES)
+        return;
+    if (bpf_ringbuf_output(&ring, header, length, BPF_RB_NO_WAKEUP))
+        loss__count(owner, CGTRAIL_CAUSE_RING_FULL, header->type);
+}
+
+static __always_inline void header__fill(struct cgtrail_header_block *header, __u16 type, __u16 fixed, __u64 cgroup_id)
+{
+    header->type = type;
+    header->fixed = fixed;
+    header->length = fixed;
+    header->time = bpf_ktime_get_boot_ns();
+    header->cgroup_id = cgroup_id;
+    header->cpu = bpf_get_smp_processor_id();
+    header->tgid = bpf_get_current_pid_tgid() >> 32;
+    header->uid = 0;
+    header->spare = 0;
+}
+
+#endif

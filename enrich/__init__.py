@@ -1,0 +1,1 @@
+"""The workers: a deterministic function from a host's stream to documents."""

@@ -1,0 +1,94 @@
+"""Every field a document can have, with its type and meaning: what may be searched, mapped and used in rules.
+
+Fields that records carry are declared there (`bpf/events.py`, `shipper/wire/records.py`) and derived here; those
+that a step adds are declared below. Types are Elasticsearch's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import shipper.wire.records  # noqa: F401  declares its records
+from bpf.schema import RECORDS
+
+FieldType = Literal["keyword", "wildcard", "long", "date", "date_nanos", "boolean", "flattened"]
+
+_BY_KIND: dict[str, FieldType] = {
+    "long": "long",
+    "id": "keyword",
+    "boot_ns": "date_nanos",
+    "capabilities": "keyword",
+    "text": "keyword",
+    "args": "keyword",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentField:
+    """A field's type in Elasticsearch, and one line on what it holds."""
+
+    type: FieldType
+    meaning: str
+
+
+_STEPS: dict[str, DocumentField] = {
+    "ecs.version": DocumentField("keyword", "version of the Elastic Common Schema"),
+    "event.id": DocumentField("keyword", "the document's id, derived from (stream, frame, index)"),
+    "event.kind": DocumentField("keyword", "always event"),
+    "event.category": DocumentField("keyword", "process"),
+    "event.type": DocumentField("keyword", "start, end or info"),
+    "event.action": DocumentField("keyword", "exec, fork, attach, end or loss"),
+    "event.outcome": DocumentField("keyword", "success or failure of an exec"),
+    "event.module": DocumentField("keyword", "always cgtrail"),
+    "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
+    "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
+    "event.end": DocumentField("date_nanos", "end of the span a loss lies in"),
+    "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
+    "host.os.type": DocumentField("keyword", "always linux"),
+    "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),
+    "process.name": DocumentField("keyword", "last part of the path given to execve"),
+    "process.args_count": DocumentField("long", "number of arguments that were recorded"),
+    "process.command_line": DocumentField("wildcard", "arguments in one line, quoted for a shell where needed"),
+    "process.end": DocumentField("date_nanos", "when the process ended"),
+    "process.exit_code": DocumentField("long", "exit code, or 128 + signal"),
+    "process.interactive": DocumentField("boolean", "it has a controlling terminal"),
+    "process.user.id": DocumentField("keyword", "the same as user.id"),
+    "process.tty.char_device.major": DocumentField("long", "controlling terminal"),
+    "process.tty.char_device.minor": DocumentField("long", "controlling terminal; 0 is a real terminal"),
+    "process.parent.entity_id": DocumentField("keyword", "the parent's life"),
+    "process.parent.name": DocumentField("keyword", "the parent's name"),
+    "process.parent.executable": DocumentField("keyword", "the parent's executable, where its exec was recorded"),
+    "process.parent.args": DocumentField("keyword", "the parent's arguments, where its exec was recorded"),
+    "process.parent.command_line": DocumentField("wildcard", "the parent's arguments in one line"),
+    "process.group_leader.entity_id": DocumentField("keyword", "the group leader's life, where it is known"),
+    "process.session_leader.entity_id": DocumentField("keyword", "the session leader's life, where it is known"),
+    "container.image.tag": DocumentField("keyword", "the image's tag"),
+    "cgtrail.attribution": DocumentField("keyword", "exact, late, stale, unknown or host"),
+    "cgtrail.epoch": DocumentField("keyword", "one life of a cgroup: boot and cgroup id"),
+    "cgtrail.args.truncated": DocumentField("boolean", "some of the arguments are missing"),
+    "cgtrail.exec.memfd": DocumentField("boolean", "the executable is in memory only"),
+    "cgtrail.exec.deleted": DocumentField("boolean", "the executable had been unlinked when it was started"),
+    "cgtrail.cwd.incomplete": DocumentField("boolean", "the working directory is deeper than what was recorded"),
+    "cgtrail.cwd.outside": DocumentField("boolean", "the working directory lies outside the process's root"),
+    "cgtrail.cwd.deleted": DocumentField("boolean", "the working directory had been removed"),
+    "cgtrail.return_code": DocumentField("long", "what execve returned: 0 or a negative errno"),
+    "cgtrail.signal": DocumentField("keyword", "the signal that ended the process, by name"),
+    "cgtrail.raw": DocumentField("flattened", "field name: base64 of bytes that were not UTF-8"),
+}
+
+
+def _declared() -> dict[str, DocumentField]:
+    declared: dict[str, DocumentField] = {}
+    for cls in RECORDS.values():
+        for f in cls.layout.fields():
+            if f.ecs and f.wire.kind in _BY_KIND:
+                declared[f.ecs] = DocumentField(_BY_KIND[f.wire.kind], f.meaning)
+    return declared | {
+        "container.labels": DocumentField("flattened", "labels of the container"),
+        "cgtrail.loss.cause": DocumentField("keyword", "why records were lost"),
+    }
+
+
+FIELDS: dict[str, DocumentField] = dict(sorted((_declared() | _STEPS).items()))
+"""Field name → type and meaning."""

@@ -1,0 +1,226 @@
+"""The part of libbpf.so.1 that the agent uses, as Python objects (https://libbpf.readthedocs.io/en/latest/api.html)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_ulonglong, c_void_p
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PRINT = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
+_libc = ctypes.CDLL(None, use_errno=True)
+_log: list[str] = []
+
+
+class BpfError(OSError):
+    """What libbpf or the kernel refused: errno, and libbpf's own words in `log`."""
+
+    def __init__(self, what: str, errno: int) -> None:
+        super().__init__(errno, f"{what}: {os.strerror(errno)}")
+        self.log = "".join(_log)
+
+
+class LibbpfMissingError(RuntimeError):
+    """libbpf.so.1 is not installed."""
+
+
+@_PRINT
+def _print(_level: int, template: bytes, arguments: int) -> int:
+    buffer = ctypes.create_string_buffer(1 << 16)
+    _libc.vsnprintf(buffer, c_size_t(len(buffer)), template, c_void_p(arguments))
+    _log.append(buffer.value.decode(errors="backslashreplace"))
+    return 0
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError as error:
+        message = f"{error}; install it: apt-get install libbpf1"
+        raise LibbpfMissingError(message) from error
+    pointers = {
+        "bpf_object__open_file": [c_char_p, c_void_p],
+        "bpf_object__next_program": [c_void_p, c_void_p],
+        "bpf_object__next_map": [c_void_p, c_void_p],
+        "bpf_program__attach": [c_void_p],
+        "bpf_program__attach_iter": [c_void_p, c_void_p],
+        "bpf_map__initial_value": [c_void_p, ctypes.POINTER(c_size_t)],
+    }
+    for name, arguments in pointers.items():
+        getattr(library, name).restype = c_void_p
+        getattr(library, name).argtypes = arguments
+    for name in ("bpf_program__name", "bpf_map__name"):
+        getattr(library, name).restype = c_char_p
+        getattr(library, name).argtypes = [c_void_p]
+    numbers = {
+        "bpf_object__load": [c_void_p],
+        "bpf_program__set_autoload": [c_void_p, c_bool],
+        "bpf_program__fd": [c_void_p],
+        "bpf_map__fd": [c_void_p],
+        "bpf_map__reuse_fd": [c_void_p, c_int],
+        "bpf_map__set_max_entries": [c_void_p, c_uint32],
+        "bpf_link__fd": [c_void_p],
+        "bpf_link__destroy": [c_void_p],
+        "bpf_iter_create": [c_int],
+        "bpf_map_lookup_elem": [c_int, c_void_p, c_void_p],
+        "bpf_map_update_elem": [c_int, c_void_p, c_void_p, c_ulonglong],
+        "bpf_map_delete_elem": [c_int, c_void_p],
+        "bpf_map_get_next_key": [c_int, c_void_p, c_void_p],
+        "libbpf_num_possible_cpus": [],
+    }
+    for name, arguments in numbers.items():
+        getattr(library, name).restype = c_int
+        getattr(library, name).argtypes = arguments
+    library.bpf_object__close.restype = None
+    library.bpf_object__close.argtypes = [c_void_p]
+    library.libbpf_set_print(_print)
+    return library
+
+
+_library: ctypes.CDLL | None = None
+
+
+def _lib() -> ctypes.CDLL:
+    global _library  # noqa: PLW0603  loaded on first use, so that the command's other parts work without libbpf
+    if _library is None:
+        _library = _load()
+    return _library
+
+
+def possible_cpus() -> int:
+    """Number of CPUs the kernel could ever have (the size of per-CPU state)."""
+    return int(_lib().libbpf_num_possible_cpus())
+
+
+class Map:
+    """A BPF map by file descriptor, with keys and values as bytes in the kernel's layout."""
+
+    def __init__(self, fd: int, key_size: int, value_size: int) -> None:
+        self.fd, self._key_size, self._value_size = fd, key_size, value_size
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        value = ctypes.create_string_buffer(self._value_size)
+        return value.raw if _lib().bpf_map_lookup_elem(self.fd, key, value) == 0 else None
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Add or replace. Raises BpfError, with errno E2BIG when the map is full."""
+        error = _lib().bpf_map_update_elem(self.fd, key, value, 0)
+        if error:
+            what = "updating a BPF map"
+            raise BpfError(what, -error)
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key if it is there."""
+        _lib().bpf_map_delete_elem(self.fd, key)
+
+    def keys(self) -> Iterator[bytes]:
+        """Every key; those added or removed meanwhile may or may not be among them."""
+        key: bytes | None = None
+        following = ctypes.create_string_buffer(self._key_size)
+        while _lib().bpf_map_get_next_key(self.fd, key, following) == 0:
+            key = following.raw
+            yield key
+
+
+class Link:
+    """An attached program; closing it detaches."""
+
+    def __init__(self, pointer: int) -> None:
+        self._pointer = pointer
+
+    def run_iterator(self) -> None:
+        """For an iterator: run it once, to its end."""
+        fd = _lib().bpf_iter_create(_lib().bpf_link__fd(self._pointer))
+        if fd < 0:
+            what = "starting a BPF iterator"
+            raise BpfError(what, -fd)
+        try:
+            while os.read(fd, 4096):
+                pass
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Detach."""
+        if self._pointer:
+            _lib().bpf_link__destroy(self._pointer)
+            self._pointer = 0
+
+
+class Object:
+    """A BPF object file, opened: choose what to load, share maps, load, attach. Use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        _log.clear()
+        ctypes.set_errno(0)
+        self._pointer = _lib().bpf_object__open_file(str(path).encode(), None)
+        if not self._pointer:
+            what = f"opening {path}"
+            raise BpfError(what, ctypes.get_errno())
+        self.programs = self._all(_lib().bpf_object__next_program, _lib().bpf_program__name)
+        self.maps = self._all(_lib().bpf_object__next_map, _lib().bpf_map__name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the object. Links stay attached, maps stay as long as somebody holds them."""
+        if self._pointer:
+            _lib().bpf_object__close(self._pointer)
+            self._pointer = None
+
+    def _all(self, following: ctypes._NamedFuncPointer, name: ctypes._NamedFuncPointer) -> dict[str, int]:
+        found: dict[str, int] = {}
+        pointer = following(self._pointer, None)
+        while pointer:
+            found[name(pointer).decode()] = pointer
+            pointer = following(self._pointer, pointer)
+        return found
+
+    def choose(self, program: str) -> None:
+        """Load only this program."""
+        for name, pointer in self.programs.items():
+            _lib().bpf_program__set_autoload(pointer, name == program)
+
+    def size_map(self, name: str, entries: int) -> None:
+        """Set a map's size before loading; for a ring, bytes."""
+        self._check(_lib().bpf_map__set_max_entries(self.maps[name], entries), f"sizing map {name}")
+
+    def share_map(self, name: str, fd: int) -> None:
+        """Use a map that exists instead of creating one."""
+        self._check(_lib().bpf_map__reuse_fd(self.maps[name], fd), f"sharing map {name}")
+
+    def set_rodata(self, value: bytes) -> None:
+        """Set the beginning of the constants that the program was compiled to read."""
+        size = c_size_t()
+        names = [name for name in self.maps if name.endswith(".rodata")]
+        address = _lib().bpf_map__initial_value(self.maps[names[0]], ctypes.byref(size))
+        ctypes.memmove(address, value, min(len(value), size.value))
+
+    def load(self) -> None:
+        """Relocate and load the chosen programs. Raises BpfError with the verifier's words."""
+        self._check(_lib().bpf_object__load(self._pointer), "loading")
+
+    def map_fd(self, name: str) -> int:
+        """A loaded map's file descriptor, a duplicate that outlives this object."""
+        return os.dup(_lib().bpf_map__fd(self.maps[name]))
+
+    def attach(self, program: str) -> Link:
+        """Attach a loaded program where its section says. Raises BpfError."""
+        pointer = _lib().bpf_program__attach(self.programs[program])
+        if not pointer:
+            what = f"attaching {program}"
+            raise BpfError(what, ctypes.get_errno())
+        return Link(pointer)
+
+    @staticmethod
+    def _check(result: int, what: str) -> None:
+        if result < 0:
+            raise BpfError(what, -result)

@@ -1,0 +1,198 @@
+"""Loads every kernel program on its own and says what the kernel refused and why.
+
+A program named `event` is the only way to record it. Programs named `event__<rank>_<hook>` are alternatives: all of a
+rank must attach, and the lowest rank that does is used. Maps are made by the first object and shared with the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from bpf.events import Cause, Watch
+from bpf.schema import RECORDS
+from shipper.libbpf import BpfError, Link, Map, Object, possible_cpus
+from shipper.ring import Ring
+
+_log = structlog.get_logger()
+
+RING_BYTES = 16 * 1024 * 1024
+WATCHED = struct.Struct("<QII")
+"""struct watched of bpf/record.h: owner, watch, children."""
+LOSS_KEY = struct.Struct("<QII")
+"""struct loss_key of bpf/record.h: owner, cause, type."""
+_SHARED = {"ring": (0, 0), "scratch": (4, 0), "watched": (8, 16), "losses": (16, 8), "overflow": (4, 8)}
+_ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
+_WHY = {
+    errno.EPERM: "the kernel does not permit this kind of program (fexit needs function tracing)",
+    errno.ESRCH: "this kernel has no such function or tracepoint",
+    errno.EINVAL: "the verifier refused it",
+    errno.EACCES: "the verifier refused it",
+}
+
+
+class CaptureError(RuntimeError):
+    """Nothing can be recorded on this host; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One program that was tried: which event it would record, and None or the reason why it is not used."""
+
+    event: str
+    program: str
+    refused: str | None
+
+
+def families() -> list[str]:
+    """The `bpf/<family>.bpf.c` that the declared records name, in the order of their numbers."""
+    return list(dict.fromkeys(cls.layout.family for _, cls in sorted(RECORDS.items()) if cls.layout.family))
+
+
+def object_file(family: str) -> Path:
+    """Where a family's built object is. Raises CaptureError when it has not been built."""
+    path = Path(str(resources.files("bpf") / f"{family}.bpf.o"))
+    if not path.exists():
+        message = f"{path} is missing: build the kernel programs with `make bpf`"
+        raise CaptureError(message)
+    return path
+
+
+@dataclass
+class Probes:
+    """The loaded programs, their maps and the ring. Closing detaches everything."""
+
+    ring_bytes: int = RING_BYTES
+    capture_host: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    maps: dict[str, Map] = field(default_factory=dict)
+    _fds: dict[str, int] = field(default_factory=dict)
+    _links: dict[str, Link] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        try:
+            for family in families():
+                self._family(object_file(family))
+            if not any(attempt.refused is None for attempt in self.attempts):
+                raise CaptureError(self._nothing())
+            self.ring = self._stack.enter_context(Ring(self._fds["ring"], self.ring_bytes))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def missing(self) -> list[str]:
+        """Events that no program records on this kernel."""
+        tried = {attempt.event for attempt in self.attempts}
+        return sorted(tried - {attempt.event for attempt in self.attempts if attempt.refused is None})
+
+    def snapshot(self) -> None:
+        """Send every running watched process through the ring (`bpf.events.Running`)."""
+        if "running" in self._links:
+            self._links["running"].run_iterator()
+
+    def watch(self, cgroup_id: int, owner: int) -> None:
+        """Record a cgroup's processes from now on. A full map is counted; its ancestors' entries serve then."""
+        try:
+            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0))
+        except BpfError as error:
+            _log.error("cgroup not watched", cgroup=cgroup_id, error=str(error), next="raise the map's size")
+
+    def unwatch(self, cgroup_id: int) -> None:
+        """Stop recording a cgroup's processes."""
+        self.maps["watched"].delete(cgroup_id.to_bytes(8, "little"))
+
+    def losses(self) -> dict[tuple[int, int, int], int]:
+        """(owner cgroup, cause, record type) → records that could not be written since loading."""
+        counts: dict[tuple[int, int, int], int] = {}
+        for key in self.maps["losses"].keys():
+            value = self.maps["losses"].get(key)
+            if value is not None:
+                owner, cause, kind = LOSS_KEY.unpack(key)
+                counts[owner, cause, kind] = int.from_bytes(value, "little")
+        return counts
+
+    def _family(self, path: Path) -> None:
+        with Object(path) as opened:
+            names = sorted(opened.programs)
+        for event, programs in groupby(names, key=lambda name: name.partition("__")[0]):
+            self._event(path, event, list(programs))
+
+    def _event(self, path: Path, event: str, programs: list[str]) -> None:
+        for _, rank in groupby(programs, key=_rank):
+            tried = [(program, *self._try(path, program)) for program in rank]
+            self.attempts += [Attempt(event, program, refused) for program, _, refused in tried]
+            links = {program: link for program, link, _ in tried if link}
+            if len(links) == len(tried):
+                for program, link in links.items():
+                    self._links[program] = link
+                    self._stack.callback(link.close)
+                return
+            for link in links.values():
+                link.close()
+
+    def _try(self, path: Path, program: str) -> tuple[Link | None, str | None]:
+        with Object(path) as opened:
+            try:
+                opened.choose(program)
+                self._settings(opened)
+                opened.load()
+                link = opened.attach(program)
+            except BpfError as error:
+                _log.debug("program refused", program=program, error=str(error), log=error.log)
+                return None, f"{error.strerror}: {_WHY.get(error.errno or 0, 'see --verbose')}"
+            self._keep_maps(opened)
+            return link, None
+
+    def _settings(self, opened: Object) -> None:
+        for name in opened.maps:
+            if name in self._fds:
+                opened.share_map(name, self._fds[name])
+            elif name == "ring":
+                opened.size_map(name, self.ring_bytes)
+            elif name == "scratch":
+                opened.size_map(name, possible_cpus())
+        opened.set_rodata(struct.pack("<I", self.capture_host))
+
+    def _keep_maps(self, opened: Object) -> None:
+        import os
+
+        for name in _SHARED.keys() & opened.maps.keys() - self._fds.keys():
+            self._fds[name] = fd = opened.map_fd(name)
+            self._stack.callback(os.close, fd)
+            self.maps[name] = Map(fd, *_SHARED[name])
+            if name == "losses":
+                for key in _host_losses():
+                    self.maps[name].set(key, bytes(8))
+
+    def _nothing(self) -> str:
+        reasons = "; ".join(f"{a.program}: {a.refused}" for a in self.attempts)
+        return f"no kernel program could be loaded ({reasons}); see `cgtrail check`"
+
+
+def _rank(program: str) -> str:
+    alternative = _ALTERNATIVE.fullmatch(program)
+    return alternative["rank"] if alternative else "0"
+
+
+def _host_losses() -> Iterator[bytes]:
+    """The counters that must exist before anything is lost: they also take what no other entry has room for."""
+    for number, cls in RECORDS.items():
+        if cls.layout.family:
+            for cause in Cause:
+                yield LOSS_KEY.pack(0, cause, number)

@@ -7,6 +7,7 @@ rank must attach, and the lowest rank that does is used. Maps are made by the fi
 from __future__ import annotations
 
 import errno
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -170,8 +171,6 @@ class Probes:
         opened.set_rodata(struct.pack("<I", self.capture_host))
 
     def _keep_maps(self, opened: Object) -> None:
-        import os
-
         for name in _SHARED.keys() & opened.maps.keys() - self._fds.keys():
             self._fds[name] = fd = opened.map_fd(name)
             self._stack.callback(os.close, fd)

@@ -45,10 +45,10 @@ class Ring:
         return self._producer[0] - self._consumer[0]
 
     def drain(self, cut: frozenset[int], limit: int) -> Iterator[tuple[bytes, int, int]]:
-        """Yields (span, records, type): consecutive records as they lie in the ring, at most `limit` bytes of them.
+        """Yields (span, records, cut): consecutive records as they lie in the ring, at most `limit` bytes of them.
 
-        A record of a type in `cut` ends its span and is named by `type` (0 otherwise), so that the caller can put
-        something behind it. What was yielded is free for the kernel once the next span is asked for. Ends at the
+        A record of a type in `cut` ends its span, and the last number is its offset there (-1 otherwise), so that the
+        caller can put something behind it. What was yielded is free for the kernel once the next span is asked for. Ends at the
         position that the producer had at the call, or at a record still being written.
         """
         at, end = self._consumer[0], self._producer[0]
@@ -60,18 +60,18 @@ class Ring:
                 break
             step = stride(word & ~DISCARDED)
             if at + step - start > limit and count:
-                yield self._span(start, at), count, 0
+                yield self._span(start, at), count, -1
                 self._consumer[0] = start = at
                 count = 0
             number = self._words[(offset + PREFIX) >> 2] & 0xFFFF
             at += step
             count += 1
             if number in cut:
-                yield self._span(start, at), count, number
+                yield self._span(start, at), count, at - step + PREFIX - start
                 self._consumer[0] = start = at
                 count = 0
         if count:
-            yield self._span(start, at), count, 0
+            yield self._span(start, at), count, -1
             self._consumer[0] = at
 
     def _span(self, start: int, end: int) -> bytes:

@@ -26,8 +26,6 @@ class State(IntEnum):
     """Its id is known, and a runtime is expected to tell its name, image and labels."""
     COMPLETE = 1
     """All that the runtime tells, or all there is."""
-    UNTOLD = 2
-    """Its runtime did not answer within the agent's patience: the id alone."""
 
 
 @record(number=256)

@@ -1,0 +1,93 @@
+# The two commands to know: `make run` and `make test`. Both set up what they need on a fresh Debian 12 or Ubuntu 24.04.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+PROBES := $(patsubst %.c,%.o,$(wildcard bpf/*.bpf.c))
+BPF_FLAGS := -O2 -g -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -fno-builtin -Wall -Wextra -Wno-unused-parameter -Werror
+
+# what → the Debian package that brings it; a package is installed only when the file or program is missing
+RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
+TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
+	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2
+
+.PHONY: help run test check bpf format clean packages-run packages-test
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: packages-run $(VENV)/run.stamp bpf ## install what is needed, build, and record this host with a live table
+	@exec $(VENV)/bin/cgtrail up --demo auto
+
+test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs root
+	$(VENV)/bin/pytest
+
+check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, import contract, generated files
+	$(VENV)/bin/python -m bpf.generate --check
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	clang-format --dry-run -Werror bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]
+
+bpf: $(PROBES) ## build the kernel programs
+
+format: $(VENV)/dev.stamp ## format all code and write generated files
+	$(VENV)/bin/python -m bpf.generate
+	$(VENV)/bin/ruff check --quiet --fix . || true
+	$(VENV)/bin/ruff format --quiet .
+	clang-format -i bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]
+
+clean: ## remove what was built
+	rm -rf $(VENV) bpf/*.bpf.o build *.egg-info
+
+bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@echo "building $@"
+	@clang $(BPF_FLAGS) -I/usr/include/$(shell uname -m)-linux-gnu -Ibpf -c $< -o $@
+	@llvm-strip -g $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cgtrail needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory install-python3-venv
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "installing Python packages into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "installing Python packages for development into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e . --group dev
+	@touch $@ $(VENV)/run.stamp
+
+packages-run:
+	@$(MAKE) --no-print-directory install-missing NEEDS='$(RUN_NEEDS)'
+	@ldconfig -p | grep -q 'libbpf\.so\.1 ' || $(MAKE) --no-print-directory install-libbpf1
+
+packages-test:
+	@$(MAKE) --no-print-directory install-missing NEEDS='$(TEST_NEEDS)'
+
+.PHONY: install-missing install-%
+install-missing:
+	@missing=; for need in $(NEEDS); do \
+		what=$${need%%:*}; package=$${need##*:}; \
+		case $$what in /*) [ -e $$what ] ;; *) PATH=$$PATH:/usr/sbin:/sbin command -v $$what >/dev/null ;; esac || missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] || $(MAKE) --no-print-directory apt PACKAGES="$$missing"
+
+install-%:
+	@$(MAKE) --no-print-directory apt PACKAGES=$*
+
+.PHONY: apt
+apt:
+	@[ "$$(id -u)" = 0 ] || { echo "missing:$(PACKAGES); run this as root, or: apt-get install$(PACKAGES)"; exit 1; }
+	@echo "installing distribution packages: $(PACKAGES)"
+	@log=$$(mktemp); trap 'rm -f '$$log EXIT; \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); } >$$log 2>&1 \
+		|| { cat $$log; exit 1; }

@@ -1,0 +1,228 @@
+"""The `cgtrail` command: options and help. What a command does is in the module of its name, imported when it runs.
+
+Exit codes: 0 done; 1 it could not be done, the message says why; 2 the command line or configuration is wrong;
+3 `check` found something that is not recorded here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from cgtrail import config as configuration
+from cgtrail.times import Instant
+
+Command = Callable[..., Any]
+
+
+def _options(*options: Command) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
+_host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
+_query = click.argument("query", nargs=-1)
+_filters = _options(
+    _query,
+    click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
+    click.option("--kind", metavar="KIND", help="Only documents of this kind: process or loss."),
+    _json,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("cgtrail"), prog_name="cgtrail")
+@click.option("--data", metavar="DIR", help="Folder of the spool and the local store. [default: /var/lib/cgtrail]")
+@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), envvar="CGTRAIL_CONFIG",
+              help="Configuration in TOML. [default: /etc/cgtrail.toml, if it exists]")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Log more, on standard error.")
+@click.pass_context
+def cli(context: click.Context, data: str | None, file: Path | None, verbose: bool) -> None:
+    """Record, from the host, what people do inside containers, and search it.
+
+    Settings come from the configuration file, then from the environment (CGTRAIL_DATA, CGTRAIL_CAPTURE_HOST, …), then
+    from options; the later wins.
+    """
+    _log_to_stderr(verbose)
+    context.obj = {"data": data, "file": file}
+
+
+def _config(**flags: Any) -> configuration.Config:
+    """The configuration, this command's flags included. Call it with dotted keys, dots written as two underscores."""
+    options = click.get_current_context().obj
+    data = click.get_current_context().find_root().params["data"]
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    return configuration.load(options["file"], os.environ, {"data": data, **dotted})
+
+
+@cli.command()
+@_host
+@_json
+@click.option("--quiet", is_flag=True, help="Print no events; only record them.")
+@click.option("--demo", type=click.Choice(["never", "auto", "always"]), default="never", show_default=True,
+              help="Play a demonstration beside it; auto: if no container is running.")  # fmt: skip
+def up(host: bool | None, as_json: bool, quiet: bool, demo: str) -> None:
+    """Record this host, keep everything locally, and show what happens.
+
+    Agent and worker run as two processes until Ctrl-C. `cgtrail search` and `tail` work meanwhile, and afterwards.
+    """
+    from cgtrail import up as command
+
+    command.run(_config(capture__host=host), as_json=as_json, quiet=quiet, demo=demo)
+
+
+@cli.command()
+@_host
+def ship(host: bool | None) -> None:
+    """Run the agent only: record this host into the spool."""
+    from cgtrail import halves
+
+    halves.ship(_config(capture__host=host))
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been stored.")
+def enrich(once: bool) -> None:
+    """Run the worker only: turn the spool into documents in the local store."""
+    from cgtrail import halves
+
+    halves.enrich(_config(), once=once)
+
+
+@cli.command()
+@_json
+def check(as_json: bool) -> None:
+    """Say what can be recorded on this host, and what to do about what can't."""
+    from cgtrail import check as command
+
+    sys.exit(command.run(_config(), as_json=as_json))
+
+
+@cli.command()
+@_json
+def demo(as_json: bool) -> None:
+    """Play a short session in a throwaway container, and show what was recorded of it.
+
+    The container is made of namespaces and one cgroup: no runtime is needed, and nothing of it stays. If an agent runs
+    on the data folder it records the demonstration; otherwise one is started for it, with a folder of its own.
+    """
+    from cgtrail import demo as command
+
+    command.run(_config(), as_json=as_json)
+
+
+@cli.command()
+@_host
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
+def trace(host: bool | None, count: int | None) -> None:
+    """Print raw kernel records as they come, one JSON object a line: for debugging.
+
+    It loads its own kernel programs and stores nothing; an agent that runs is not disturbed.
+    """
+    from cgtrail import trace as command
+
+    command.run(_config(capture__host=host), count=count)
+
+
+@cli.command()
+@_filters
+@click.option("--since", type=Instant(), help="From this time: 2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d.")
+@click.option("--until", type=Instant(), help="Up to this time, in the same forms.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many documents.")
+@click.option("--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="Newest or oldest first.")
+def search(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool, since: int | None,
+           until: int | None, limit: int, sort: str) -> None:  # fmt: skip
+    """Search the local store.
+
+    QUERY is a subset of Lucene's syntax: field:value, field:val*, field:"two words", field:[1 TO 9], field:>5, AND, OR,
+    NOT and parentheses. A bare word is looked for in command lines. docs/search.md lists the fields.
+
+    \b
+        cgtrail search 'process.name:curl AND NOT user.id:0' --since 1h
+        cgtrail search --container web 'process.command_line:*/etc/shadow*'
+    """
+    from cgtrail import search as command
+
+    command.search(_config(), " ".join(query), container=container, kind=kind, as_json=as_json, since=since, until=until,
+                   limit=limit, ascending=sort == "asc")  # fmt: skip
+
+
+@cli.command()
+@_filters
+def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool) -> None:
+    """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
+    from cgtrail import search as command
+
+    command.tail(_config(), " ".join(query), container=container, kind=kind, as_json=as_json)
+
+
+@cli.command()
+@_json
+def status(as_json: bool) -> None:
+    """Say whether agent and worker run, how far they are, and what was lost."""
+    from cgtrail import status as command
+
+    sys.exit(command.run(_config(), as_json=as_json))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, for its start-up file.
+
+    \b
+        cgtrail completion bash > /etc/bash_completion.d/cgtrail
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None  # noqa: S101  the choice lists only those that exist
+    click.echo(script(cli, {}, "cgtrail", "_CGTRAIL_COMPLETE").source())
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def main() -> None:
+    """Run the command; an expected error is one line on standard error, not a traceback."""
+    from cgtrail.errors import expected
+
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        code = expected(error)
+        if code is None:
+            raise
+        click.echo(f"cgtrail: {error}", err=True)
+        sys.exit(code)

@@ -1,0 +1,165 @@
+"""One configuration: a TOML file, then environment variables, then flags; the later wins."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+DEFAULT_FILE = Path("/etc/cgtrail.toml")
+
+
+class ConfigError(ValueError):
+    """A key or value of the configuration is wrong; the message names the place, the value and what would be right."""
+
+
+class Capture(msgspec.Struct, forbid_unknown_fields=True):
+    """[capture]: what the agent records."""
+
+    host: bool = False
+    """record the host's own processes too, not only containers"""
+    ring_bytes: int = 16 * 1024 * 1024
+    """size of the kernel's ring buffer; a power of two of at least 65536"""
+
+
+class Docker(msgspec.Struct, forbid_unknown_fields=True):
+    """[docker]: where names, images and labels come from."""
+
+    url: str = "unix:///var/run/docker.sock"
+    """address of the Docker daemon; without it, DOCKER_HOST"""
+
+
+class Store(msgspec.Struct, forbid_unknown_fields=True):
+    """[store]: the local documents."""
+
+    retention_days: int = 30
+    """days that documents are kept"""
+
+
+class Documents(msgspec.Struct, forbid_unknown_fields=True):
+    """[documents]: what becomes a document."""
+
+    forks: bool = False
+    """also processes that were only forked"""
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole configuration, with its defaults."""
+
+    data: str = "/var/lib/cgtrail"
+    """folder of the spool and the local store"""
+    capture: Capture = msgspec.field(default_factory=Capture)
+    docker: Docker = msgspec.field(default_factory=Docker)
+    store: Store = msgspec.field(default_factory=Store)
+    documents: Documents = msgspec.field(default_factory=Documents)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def store_folder(self) -> Path:
+        """Where the local store's day files are."""
+        return self.folder / "store"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the spool's streams are."""
+        return self.folder / "spool"
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """Read the configuration.
+
+    `file` must exist when it is given; the default file may be missing. `flags` are dotted keys; None is unset.
+    Raises ConfigError.
+    """
+    place = str(file or DEFAULT_FILE)
+    try:
+        tree = tomllib.loads((file or DEFAULT_FILE).read_text()) if file or DEFAULT_FILE.exists() else {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{place}: {error}"
+        raise ConfigError(message) from error
+    _refuse_unknown(tree, place)
+    if "DOCKER_HOST" in environment:
+        tree.setdefault("docker", {}).setdefault("url", environment["DOCKER_HOST"])
+    for key in keys():
+        value = environment.get(variable(key))
+        if value is not None:
+            _set(tree, key, value)
+            place += f" and {variable(key)}"
+    for key, value in flags.items():
+        if value is not None:
+            _set(tree, key, value)
+    try:
+        config = msgspec.convert(tree, Config, strict=False)
+    except msgspec.ValidationError as error:
+        message = f"{place}: {error}"
+        raise ConfigError(message) from error
+    _check(config, place)
+    return config
+
+
+def keys() -> Iterator[str]:
+    """Every key, dotted: data, capture.host, …"""
+    for field in msgspec.structs.fields(Config):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from (f"{field.name}.{inner.name}" for inner in msgspec.structs.fields(field.type))
+        else:
+            yield field.name
+
+
+def variable(key: str) -> str:
+    """The environment variable of a key: capture.host is CGTRAIL_CAPTURE_HOST."""
+    return "CGTRAIL_" + key.replace(".", "_").upper()
+
+
+def environment(config: Config) -> dict[str, str]:
+    """The environment variables that give a child process exactly this configuration."""
+    tree = msgspec.to_builtins(config)
+    return os.environ | {variable(key): _text(_get(tree, key)) for key in keys()}
+
+
+def _refuse_unknown(tree: Mapping[str, Any], place: str) -> None:
+    known = set(keys())
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    for name, value in tree.items():
+        if name in sections and not isinstance(value, dict):
+            message = f"{place}: {name!r} is a section, not a value: write [{name}] and its keys below"
+            raise ConfigError(message)
+        given = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) and name in sections else [name]
+        for key in given:
+            if key not in known:
+                near = difflib.get_close_matches(key, known | sections, n=1, cutoff=0)
+                message = f"{place}: unknown key {key!r}; did you mean {near[0]!r}?"
+                raise ConfigError(message)
+
+
+def _check(config: Config, place: str) -> None:
+    size = config.capture.ring_bytes
+    if size < 65536 or size & (size - 1) or size > 1 << 31:
+        message = f"{place}: capture.ring_bytes is {size}; it must be a power of two from 65536 to 2147483648"
+        raise ConfigError(message)
+    if config.store.retention_days < 1:
+        message = f"{place}: store.retention_days is {config.store.retention_days}; it must be at least 1"
+        raise ConfigError(message)
+
+
+def _set(tree: dict[str, Any], key: str, value: object) -> None:
+    section, dot, name = key.rpartition(".")
+    (tree.setdefault(section, {}) if dot else tree)[name] = value
+
+
+def _get(tree: Mapping[str, Any], key: str) -> object:
+    section, dot, name = key.rpartition(".")
+    return (tree[section] if dot else tree)[name]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

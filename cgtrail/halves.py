@@ -1,0 +1,74 @@
+"""`cgtrail ship` and `cgtrail enrich`: the two halves, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from cgtrail.config import Config
+from enrich.sinks.sqlite import SqliteSink
+from enrich.source import SpoolSource
+from enrich.worker import Worker, position_file
+from shipper.agent import Agent, Settings, write_status
+from shipper.lock import only
+
+STATUS_SECONDS = 1.0
+
+
+def ship(config: Config) -> None:
+    """Record until SIGTERM or SIGINT."""
+    settings = Settings(
+        data=config.folder,
+        docker_url=config.docker.url,
+        version=version("cgtrail"),
+        capture_host=config.capture.host,
+        ring_bytes=config.capture.ring_bytes,
+    )
+    Agent(settings, _stop_on_signal()).run()
+
+
+def enrich(config: Config, *, once: bool) -> None:
+    """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
+    stop = _stop_on_signal()
+    config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with only(config.folder / "enrich.lock", "worker"), closing(
+        SqliteSink(config.store_folder, config.store.retention_days)
+    ) as sink:
+        source = SpoolSource(config.spool_folder, position_file(config.folder))
+        worker = Worker(source, sink, stop, forks=config.documents.forks)
+        with _reporting(config.folder / "enrich.json", worker):
+            worker.run(follow=not once)
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@contextmanager
+def _reporting(file: Path, worker: Worker) -> Iterator[None]:
+    """Write the worker's counts to a file each second, from a thread of its own."""
+    done = threading.Event()
+
+    def report() -> None:
+        while True:
+            write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})
+            if done.wait(STATUS_SECONDS):
+                return
+
+    thread = threading.Thread(target=report, name="status", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})

@@ -1,0 +1,72 @@
+"""Documents as lines for people: time, container, uid, event, comm, pid, ppid, ret, args."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+import click
+import orjson
+
+from enrich.printable import text
+
+_COLUMNS = (("TIME", 12), ("CONTAINER", 16), ("UID", 6), ("EVENT", 5), ("COMM", 15), ("PID", 7), ("PPID", 7), ("RET", 4))
+_ID_DIGITS = 12
+
+
+def header() -> str:
+    """The names of the columns."""
+    return click.style("  ".join([*(name.ljust(width) for name, width in _COLUMNS), "ARGS"]), bold=True)
+
+
+def row(body: bytes) -> str:
+    """One document as a line. Whatever a container chose is shown with its control characters made visible."""
+    document = orjson.loads(body)
+    if document["event"]["dataset"] == "cgtrail.loss":
+        return click.style(_loss(document), fg="red")
+    process = document.get("process", {})
+    cells = [
+        _time(document),
+        _container(document),
+        document.get("user", {}).get("id", "-"),
+        document["event"]["action"],
+        text(process.get("name", "?")),
+        str(process.get("pid", "")),
+        str(process.get("parent", {}).get("pid", "")),
+        str(process.get("exit_code", document.get("cgtrail", {}).get("return_code", ""))),
+    ]
+    line = "  ".join(_fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+    line = f"{line}  {text(process.get('command_line', ''))}"
+    if document["event"]["action"] == "end":
+        return click.style(line, dim=True)
+    return click.style(line, fg="yellow") if document["event"].get("outcome") == "failure" else line
+
+
+def _time(document: dict[str, Any]) -> str:
+    return datetime.fromisoformat(document["@timestamp"]).astimezone().strftime("%H:%M:%S.%f")[:12]
+
+
+def _container(document: dict[str, Any]) -> str:
+    container = document.get("container")
+    if container is None:
+        return "-" if document.get("cgtrail", {}).get("attribution") != "unknown" else "?"
+    return text(container.get("name") or container.get("id", "?")[:_ID_DIGITS])
+
+
+def _loss(document: dict[str, Any]) -> str:
+    loss = document["cgtrail"]["loss"]
+    return f"{_time(document)}  {_fit(_container(document), 16)}  LOST {loss['count']} {loss['record']} records: {loss['cause']}"
+
+
+def _fit(cell: str, width: int) -> str:
+    """Padded or cut to so many columns of a terminal; wide characters take two."""
+    used, kept = 0, []
+    for char in cell:
+        size = 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if used + size > width:
+            kept[-1:] = ["…"]
+            break
+        kept.append(char)
+        used += size
+    return "".join(kept) + " " * (width - used)

@@ -1,0 +1,179 @@
+"""`cgtrail up`: agent and worker as two processes, and a live table of what they record."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from cgtrail import config as configuration
+from cgtrail import demo as demonstration
+from cgtrail import table
+from cgtrail.config import Config
+from cgtrail.search import show
+from enrich.source import SpoolSource
+from enrich.stores.query import Range
+from enrich.stores.sqlite import SqliteStore
+from enrich.worker import position_file
+
+POLL_SECONDS = 0.1
+READY_SECONDS = 60
+CATCH_UP_SECONDS = 5
+_PR_SET_PDEATHSIG = 1
+
+
+class HalfEndedError(RuntimeError):
+    """Agent or worker ended by itself; its own message stands above."""
+
+
+@dataclass
+class Halves:
+    """The two running processes."""
+
+    config: Config
+    agent: subprocess.Popen[bytes]
+    worker: subprocess.Popen[bytes]
+
+    def check(self) -> None:
+        """Raises HalfEndedError when one is gone."""
+        for name, process in (("agent", self.agent), ("worker", self.worker)):
+            if process.poll() is not None:
+                message = f"the {name} ended with exit code {process.returncode}"
+                raise HalfEndedError(message)
+
+    def wait_ready(self) -> dict[str, Any]:
+        """The agent's status once it has recorded its first keyframe. Raises HalfEndedError."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            status = read_status(self.config.folder / "agent.json")
+            if status.get("pid") == self.agent.pid:
+                return status
+            time.sleep(POLL_SECONDS / 2)
+        message = f"the agent was not ready within {READY_SECONDS} s"
+        raise HalfEndedError(message)
+
+    def caught_up(self) -> bool:
+        """Whether everything that is in the spool has been stored."""
+        return SpoolSource(self.config.spool_folder, position_file(self.config.folder)).backlog() == 0
+
+
+@contextmanager
+def running(config: Config) -> Iterator[Halves]:
+    """Both halves, stopped in the order of the flow: the agent, then the worker once it has caught up."""
+    halves = Halves(config, _start(config, "ship"), _start(config, "enrich"))
+    try:
+        yield halves
+    finally:
+        _stop(halves.agent)
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while halves.worker.poll() is None and not halves.caught_up() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        _stop(halves.worker)
+
+
+def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
+    """Record until interrupted. Raises HalfEndedError."""
+    interrupted = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: interrupted.set())
+    began = time.time_ns()
+    with running(config) as halves:
+        status = halves.wait_ready()
+        _greet(config, status)
+        follow = _follower(config, began, as_json=as_json, quiet=quiet)
+        if demo == "always" or (demo == "auto" and not status["containers"]):
+            _play_beside(status)
+        while not interrupted.wait(POLL_SECONDS):
+            halves.check()
+            follow()
+    follow()
+
+
+def read_status(file: Path) -> dict[str, Any]:
+    """A status file of agent or worker; empty when there is none."""
+    try:
+        status: dict[str, Any] = orjson.loads(file.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return status
+
+
+def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Callable[[], None]:
+    store = SqliteStore(config.store_folder)
+    wanted = Range("@timestamp", began, None, include_low=True, include_high=True)
+    cursor = store.end()
+    if not as_json and not quiet:
+        click.echo(table.header())
+
+    def follow() -> None:
+        nonlocal cursor
+        while not quiet:
+            found, cursor = store.after(cursor, wanted)
+            show(found, as_json=as_json, header=False)
+            if not found:
+                return
+
+    return follow
+
+
+def _greet(config: Config, status: dict[str, Any]) -> None:
+    containers = status["containers"]
+    what = f"{containers} container{'' if containers == 1 else 's'}" if containers else "no container yet"
+    whose = "this host and its containers" if config.capture.host else "containers"
+    click.echo(f"cgtrail: recording {whose} ({what} running) into {config.data}; stop with Ctrl-C", err=True)
+    if status["docker"]:
+        click.echo(f"cgtrail: no names and images of Docker containers: {status['docker']}", err=True)
+    for event in status["not_recorded"]:
+        click.echo(f"cgtrail: {event} can't be recorded on this kernel; see `cgtrail check`", err=True)
+
+
+def _play_beside(status: dict[str, Any]) -> None:
+    if not status["containers"]:
+        click.echo("cgtrail: no container is running on this host", err=True)
+    click.echo("cgtrail: playing a DEMONSTRATION in a throwaway container named cgtrail-demo", err=True)
+
+    def play() -> None:
+        try:
+            demonstration.play()
+        except demonstration.DemoError as error:
+            click.echo(f"cgtrail: the demonstration failed: {error}", err=True)
+        else:
+            click.echo("cgtrail: the demonstration is over; its container is gone. Recording goes on", err=True)
+
+    threading.Thread(target=play, name="demo", daemon=True).start()
+
+
+def _start(config: Config, half: str) -> subprocess.Popen[bytes]:
+    verbose = ["--verbose"] if click.get_current_context().find_root().params.get("verbose") else []
+    return subprocess.Popen(
+        [sys.executable, "-m", "cgtrail", *verbose, half],
+        env=configuration.environment(config),
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C is for us: we stop them in order
+        preexec_fn=_die_with_parent,  # noqa: PLW1509  no threads run yet
+    )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=CATCH_UP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

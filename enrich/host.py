@@ -1,0 +1,50 @@
+"""The first step: whose stream this is, and which wall-clock time its records have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bpf.events import Header
+from enrich import render
+from enrich.item import Item
+from shipper.wire.records import AgentStart, Clock
+
+
+@dataclass
+class Host:
+    """What the stream says of its host. `offset` is Unix time minus boot time, in nanoseconds."""
+
+    offset: int = 0
+    boot: bytes = bytes(16)
+    capture_host: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, item: Item) -> None:
+        """Sets the item's time."""
+        record = item.record
+        if isinstance(record, Clock):
+            self.offset = record.realtime - record.time
+        elif isinstance(record, AgentStart):
+            self._start(record)
+        if isinstance(record, Header):
+            item.time = self.unix(record.time)
+
+    def unix(self, boot_ns: int) -> int:
+        """A boot time as nanoseconds since 1970."""
+        return boot_ns + self.offset
+
+    def timestamp(self, boot_ns: int) -> str:
+        """A boot time as shown in documents."""
+        return render.timestamp(self.unix(boot_ns))
+
+    def _start(self, record: AgentStart) -> None:
+        boot = render.text(record.boot_id)[0]
+        self.boot = bytes.fromhex(boot.replace("-", "")) if boot else bytes(16)
+        self.capture_host = bool(record.capture_host)
+        self.fields = {
+            "name": render.text(record.host_name)[0],
+            "id": render.text(record.host_id)[0],
+            "boot": {"id": boot},
+            "os": {"type": "linux", "kernel": render.text(record.kernel)[0]},
+        }

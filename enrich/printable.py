@@ -1,0 +1,49 @@
+"""Text that came from a container, made safe for a terminal: nothing that moves, hides or reorders goes out raw."""
+
+from __future__ import annotations
+
+import re
+
+_UNSAFE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # invisible: soft hyphen, joiners, fillers, selectors
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # zero-width, line and paragraph separators, bidi
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\ud800-\udfff"  # lone surrogates
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters, tags, selectors
+    "]"
+)
+_UNSAFE_OR_BACKSLASH = re.compile(_UNSAFE.pattern[:-1] + "\\\\]")
+_SPACE = str.maketrans("\t\r\n", "   ")
+
+
+def json_line(document: bytes) -> bytes:
+    """JSON in UTF-8 as one line that a terminal can show, without its newline: json.loads gives the same of both.
+
+    Characters that are unsafe become JSON escapes. Line breaks and tabs of valid JSON stand between its tokens, and
+    become spaces. Raises UnicodeDecodeError where it is not UTF-8.
+    """
+    return _UNSAFE.sub(_json_escape, document.decode().translate(_SPACE)).encode()
+
+
+def text(value: str) -> str:
+    r"""Plain text for a terminal: `\xNN`, `\uNNNN` or `\UNNNNNNNN` for what is unsafe, and every backslash doubled.
+
+    That is Python's own notation, so it can be undone.
+    """
+    return _UNSAFE_OR_BACKSLASH.sub(_escape, value)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + (code - 0x10000 >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if found[0] == "\\":
+        return "\\\\"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

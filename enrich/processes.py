@@ -1,0 +1,123 @@
+"""The process tree: what every live process is, so that documents can name parents and leaders."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import struct
+from dataclasses import dataclass
+
+from bpf.events import Exit, Exec, Image, Running, Task
+from enrich import render
+from enrich.host import Host
+from enrich.item import Item
+from shipper.wire.records import KeyframeBegin, KeyframeEnd
+
+_LIFE = struct.Struct("<16sIQ")
+
+
+@dataclass(slots=True)
+class Process:
+    """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown.
+
+    It holds no parent: a chain of parents that have ended would never be freed.
+    """
+
+    entity_id: str
+    pid: int
+    start: int
+    name: str = ""
+    executable: str = ""
+    args: tuple[str, ...] = ()
+    command_line: str = ""
+    working_directory: str = ""
+    group_leader: Process | None = None
+    session_leader: Process | None = None
+    keyframe: int = 0
+
+
+class ProcessTree:
+    """The third step: gives each record of a process its `Process`, with parent and leaders."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._live: dict[int, Process] = {}
+        self._keyframe = 0
+        self._ended: set[tuple[int, int]] = set()
+        """(pid, start) of what ended inside the keyframe being read: a snapshot must not bring it back."""
+        self._in_keyframe = False
+
+    def __call__(self, item: Item) -> None:
+        """Sets the item's process."""
+        record = item.record
+        if isinstance(record, KeyframeBegin):
+            self._keyframe += 1
+            self._in_keyframe = True
+        elif isinstance(record, KeyframeEnd):
+            self._live = {pid: p for pid, p in self._live.items() if p.keyframe == self._keyframe}
+            self._ended.clear()
+            self._in_keyframe = False
+        elif isinstance(record, Running) and (record.tgid, record.start) in self._ended:
+            return
+        elif isinstance(record, Task):
+            item.parent = self._parent(record)
+            item.process = self._see(record, item.parent)
+
+    def _see(self, record: Task, parent: Process) -> Process:
+        process = self._live.get(record.tgid)
+        if process is None or process.start != record.start:
+            process = Process(self.entity_id(record.tgid, record.start), record.tgid, record.start)
+            self._live[record.tgid] = process
+        process.keyframe = self._keyframe
+        if isinstance(record, (Exec, Running)):
+            _set_image(process, record)
+        elif not process.name:
+            _inherit_image(process, record, parent)
+        process.group_leader = self._leader(process, record.pgid, parent.group_leader)
+        process.session_leader = self._leader(process, record.sid, parent.session_leader)
+        if isinstance(record, Exit):
+            del self._live[record.tgid]
+            if self._in_keyframe:
+                self._ended.add((record.tgid, record.start))
+        return process
+
+    def _parent(self, record: Task) -> Process:
+        """The parent as it is known, or what the record itself tells: a parent on the host is not recorded."""
+        parent = self._live.get(record.ppid)
+        if parent is None or parent.start != record.parent_start:
+            name = render.text(record.parent_comm)[0]
+            parent = Process(self.entity_id(record.ppid, record.parent_start), record.ppid, record.parent_start, name)
+        return parent
+
+    def _leader(self, process: Process, pid: int, inherited: Process | None) -> Process | None:
+        if pid == process.pid:
+            return process
+        if inherited is not None and inherited.pid == pid:
+            return inherited  # also after it ended: a group outlives its leader
+        return self._live.get(pid)
+
+    def entity_id(self, pid: int, start: int) -> str:
+        """hash(boot id, pid, start): stable across exec, never the same for two processes."""
+        return hashlib.blake2b(_LIFE.pack(self._host.boot, pid, start), digest_size=16).hexdigest()
+
+
+def _set_image(process: Process, record: Image) -> None:
+    process.executable = render.text(record.exe)[0]
+    filename = render.text(record.filename)[0]
+    # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
+    named = process.executable if not filename or filename.startswith("/dev/fd/") else filename
+    process.name = posixpath.basename(named) or render.text(record.comm)[0]
+    args, _ = render.arguments(record.args)
+    process.args = tuple(args)
+    process.command_line = render.command_line(args)
+    process.working_directory = render.text(record.cwd)[0]
+
+
+def _inherit_image(process: Process, record: Task, parent: Process) -> None:
+    """A fork is its parent's image until it execs; of one that is not known, the kernel's name is."""
+    if parent.executable:
+        process.name, process.executable = parent.name, parent.executable
+        process.args, process.command_line = parent.args, parent.command_line
+        process.working_directory = parent.working_directory
+    else:
+        process.name = render.text(record.comm)[0]

@@ -1,0 +1,101 @@
+"""The registry view: which container an event's cgroup was, as the stream has said so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bpf.events import CgroupRmdir, Header
+from enrich import render
+from enrich.host import Host
+from enrich.item import Item
+from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, State
+
+
+class Attribution(StrEnum):
+    """How sure it is that an event belongs to the container that its document names."""
+
+    EXACT = "exact"
+    """The registry record stands before the event in the stream."""
+    LATE = "late"
+    """It came within one second of stream time."""
+    STALE = "stale"
+    """The cgroup had been removed, or its metadata is the last that is known."""
+    UNKNOWN = "unknown"
+    """Nothing was told of it; nothing is guessed."""
+
+
+@dataclass(slots=True)
+class Epoch:
+    """One life of one cgroup. `info` is the latest the registry told, None while nothing was."""
+
+    cgroup_id: int
+    boot: str
+    info: CgroupInfo | None = None
+    ended: bool = False
+    keyframe: int = 0
+    container: dict[str, Any] | None = None
+    """The ECS container object, made once for all documents."""
+
+    @property
+    def id(self) -> str:
+        """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
+        return f"{self.boot}:{self.cgroup_id}"
+
+    @property
+    def pending(self) -> bool:
+        """More is expected to be told."""
+        return self.info is None or self.info.state == State.PENDING
+
+    @property
+    def is_host(self) -> bool:
+        """It is known to be no container's."""
+        return self.info is not None and self.info.kind == Kind.HOST
+
+
+class RegistryView:
+    """The second step: gives each record of the kernel its epoch."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._epochs: dict[int, Epoch] = {}
+        self._keyframe = 0
+
+    def __call__(self, item: Item) -> None:
+        """Sets the item's epoch; learns from registry records."""
+        record = item.record
+        if isinstance(record, KeyframeBegin):
+            self._keyframe += 1
+        elif isinstance(record, KeyframeEnd):
+            self._epochs = {n: epoch for n, epoch in self._epochs.items() if epoch.keyframe == self._keyframe}
+        elif isinstance(record, Header) and record.cgroup_id:
+            item.epoch = epoch = self._epoch(record.cgroup_id)
+            if isinstance(record, CgroupInfo):
+                epoch.info, epoch.container, epoch.ended = record, _container(record), False
+            elif isinstance(record, CgroupRmdir):
+                # Its documents hold the epoch itself; a later record of the same id is about another life.
+                epoch.ended = True
+                del self._epochs[record.cgroup_id]
+
+    def _epoch(self, cgroup_id: int) -> Epoch:
+        epoch = self._epochs.get(cgroup_id)
+        if epoch is None:
+            boot = self._host.fields.get("boot", {}).get("id", "")
+            epoch = self._epochs[cgroup_id] = Epoch(cgroup_id, boot)
+        epoch.keyframe = self._keyframe
+        return epoch
+
+
+def _container(info: CgroupInfo) -> dict[str, Any] | None:
+    if info.kind == Kind.HOST:
+        return None
+    shown = {
+        "id": render.text(info.container_id)[0],
+        "name": render.text(info.name)[0],
+        "runtime": render.text(info.runtime)[0],
+        "image": render.image(render.text(info.image)[0]) if info.image else None,
+        "labels": json.loads(info.labels) if info.labels else None,
+    }
+    return {name: value for name, value in shown.items() if value}

@@ -1,0 +1,148 @@
+"""The local store's writer: a file a UTC day, a transaction a batch and day."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from enrich.document import Document
+from enrich.sinks import DUPLICATE, OK, Outcome, Status
+from enrich.stores import dayfile
+
+_OPEN_FILES = 4
+"""Days whose files stay open: today, and what arrives late or is replayed."""
+
+
+class SqliteSink:
+    """Documents on this host's disk: OK and DUPLICATE mean that they are synced to it.
+
+    An id is unique within its day's file, which is decided by the document's time: the same document always meets
+    itself. What can't be written now (disk full, file locked, a file that is damaged or of another format) is RETRY, and
+    the reason names the file. Days older than `retention_days` are removed, when the sink opens and when the day
+    changes, and their documents are rejected. `clock` tells the time in seconds since 1970.
+    """
+
+    def __init__(self, folder: Path, retention_days: int, clock: Callable[[], float] = time.time) -> None:
+        """Make no file yet, but remove old ones. Raises ValueError, and StoreError where that is not allowed."""
+        if retention_days < 1:
+            raise ValueError(f"retention_days {retention_days}: the store keeps one day at least")
+        self._folder = folder
+        self._retention = timedelta(days=retention_days)
+        self._clock = clock
+        self._files: dict[date, sqlite3.Connection] = {}
+        self._today = date.min
+        self._expire()
+
+    def write(self, batch: Sequence[Document]) -> list[Outcome]:
+        """Store a batch and answer for each document, in order. An empty batch still lets old days go."""
+        try:
+            self._expire()
+        except dayfile.StoreError as error:
+            return [Outcome(Status.RETRY, str(error))] * len(batch)
+        outcomes: dict[int, Outcome] = {}
+        by_day: dict[date, list[tuple[int, tuple[Any, ...], str | None]]] = {}
+        for index, document in enumerate(batch):
+            try:
+                values = dayfile.row(document)
+                by_day.setdefault(self._day(document), []).append((index, values, dayfile.line(document.source)))
+            except dayfile.Unstorable as error:
+                outcomes[index] = Outcome(Status.REJECTED, f"{document.id}: {error}")
+        for day, items in by_day.items():
+            answers = self._store(day, [item[1:] for item in items])
+            outcomes.update(zip((item[0] for item in items), answers, strict=True))
+        return [outcomes[index] for index in range(len(batch))]
+
+    def close(self) -> None:
+        """Close every file."""
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _day(self, document: Document) -> date:
+        day = dayfile.day_of(document.time)
+        if day < self._today - self._retention:
+            raise dayfile.Unstorable(f"{day} is older than the {self._retention.days} days that are kept")
+        return day
+
+    def _store(self, day: date, rows: list[tuple[tuple[Any, ...], str | None]]) -> Iterable[Outcome]:
+        try:
+            db = self._file(day)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                outcomes = _insert(db, rows)
+                db.execute("COMMIT")
+            except BaseException:
+                # SQLite has ended the transaction itself after some errors, such as a full disk.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError, dayfile.StoreError) as error:
+            self._close(day)
+            return [Outcome(Status.RETRY, _reason(dayfile.path_of(self._folder, day), error))] * len(rows)
+        return outcomes
+
+    def _file(self, day: date) -> sqlite3.Connection:
+        db = self._files.pop(day, None) or dayfile.open_writer(self._folder, day)
+        self._files[day] = db
+        if len(self._files) > _OPEN_FILES:
+            self._close(next(iter(self._files)))
+        return db
+
+    def _close(self, day: date) -> None:
+        if day in self._files:
+            self._files.pop(day).close()
+
+    def _expire(self) -> None:
+        today = dayfile.day_of(int(self._clock() * 1e9))
+        if today == self._today:
+            return
+        for day in dayfile.days(self._folder):
+            if day < today - self._retention:
+                self._close(day)
+                path = dayfile.path_of(self._folder, day)
+                try:
+                    dayfile.remove(path)
+                except OSError as error:
+                    raise dayfile.StoreError(
+                        f"{path}: older than {self._retention.days} days and can't be removed ({error.strerror}):"
+                        " remove it, or let the owner of cgtrail do so"
+                    ) from error
+        self._today = today
+
+
+def _insert(db: sqlite3.Connection, rows: list[tuple[tuple[Any, ...], str | None]]) -> list[Outcome]:
+    ids = json.dumps([values[0] for values, _ in rows])
+    known = {
+        found for (found,) in db.execute("SELECT id FROM docs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    }
+    (seq,) = db.execute("SELECT coalesce(max(seq), 0) FROM docs").fetchone()
+    outcomes, docs, lines = [], [], []
+    for values, line in rows:
+        if values[0] in known:
+            outcomes.append(DUPLICATE)
+            continue
+        known.add(values[0])
+        outcomes.append(OK)
+        seq += 1
+        docs.append((seq, *values))
+        if line is not None:
+            lines.append((seq, line))
+    marks = ", ".join("?" * (5 + len(dayfile.TEXT_COLUMNS) + 1))
+    db.executemany(f"INSERT INTO docs {dayfile.ROW} VALUES ({marks})", docs)
+    db.executemany("INSERT INTO lines (rowid, text) VALUES (?, ?)", lines)
+    return outcomes
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, dayfile.StoreError):
+        return str(error)
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    ):
+        return f"{path}: damaged ({error}): move it away, and a new one is made"
+    return f"{path}: can't be written now ({error})"

@@ -1,0 +1,1 @@
+"""Reading documents back: one declared query language over every store."""

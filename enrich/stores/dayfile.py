@@ -1,0 +1,220 @@
+"""A file of the local store: the documents of one UTC day, `<folder>/YYYY-MM-DD.db`, in SQLite.
+
+`docs` has a document a row, in order of arrival: `seq` is dense and only grows, since nothing is ever deleted but whole
+files. COLUMNS are copies of what is often asked for; `body` is the document. `lines` is a trigram index over the
+documents' LINE_FIELDS, with the same rowids and without the text: it finds candidates, the body decides.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from enrich.document import Document
+from enrich.stores.query import LINE_FIELDS
+
+# From the commonest values to the rarest: of two indexes that serve, SQLite takes the one that was made last.
+TEXT_COLUMNS = {
+    "event.action": "event_action",
+    "user.id": "user_id",
+    "process.name": "process_name",
+    "container.name": "container_name",
+    "container.id": "container_id",
+}
+COLUMNS = {"@timestamp": "time", "event.id": "id", "event.sequence": "sequence"} | TEXT_COLUMNS
+"""Field → column. A field that is here has one value: times are nanoseconds since 1970, TEXT_COLUMNS hold text."""
+
+APPLICATION_ID = 0x63677472
+FORMAT = 1
+BUSY_MS = 5_000
+"""How long to wait for another writer."""
+MAX_BODY = 64 << 20
+"""Characters of the largest document that is stored."""
+
+_PAGE = 8192
+"""Bytes: of SQLite's own 4,096 a fifth would stay empty beside two documents of the usual size."""
+
+_INT64 = 1 << 63
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.db", re.ASCII)
+_DDL = "\n".join(
+    (
+        "CREATE TABLE docs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time INTEGER NOT NULL, sequence INTEGER,",
+        "  kind TEXT NOT NULL,",
+        *(f"  {column} TEXT," for column in TEXT_COLUMNS.values()),
+        "  body TEXT NOT NULL) STRICT;",
+        "CREATE INDEX by_time ON docs (time, sequence);",
+        *(f"CREATE INDEX by_{name} ON docs ({name}, time, sequence);" for name in ("kind", *TEXT_COLUMNS.values())),
+        "CREATE VIRTUAL TABLE lines USING fts5(text, content='', detail=none, tokenize='trigram case_sensitive 0');",
+        f"PRAGMA application_id = {APPLICATION_ID};",
+        f"PRAGMA user_version = {FORMAT};",
+    )
+)
+ROW = f"(seq, id, time, sequence, kind, {', '.join(TEXT_COLUMNS.values())}, body)"
+"""The columns of docs in the order of `row`."""
+
+
+class StoreError(Exception):
+    """A day file or its folder can't be used; the message names it and what to do."""
+
+
+class Unstorable(ValueError):
+    """A document that no day file will ever take, and why."""
+
+
+def day_of(time: int) -> date:
+    """The UTC day of a time in nanoseconds since 1970."""
+    return datetime.fromtimestamp(time // 1_000_000_000, UTC).date()
+
+
+def path_of(folder: Path, day: date) -> Path:
+    """Where a day's documents are."""
+    return folder / f"{day:%Y-%m-%d}.db"
+
+
+def days(folder: Path) -> list[date]:
+    """The days that have a file, oldest first; none where there is no folder. Raises StoreError."""
+    found = []
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the store can't be listed ({error.strerror}): run this as the store's owner"
+        ) from error
+    for name in names:
+        with suppress(ValueError):  # 2026-02-30.db is somebody else's
+            if match := _NAME.fullmatch(name):
+                found.append(date.fromisoformat(match[1]))
+    return sorted(found)
+
+
+def open_writer(folder: Path, day: date) -> sqlite3.Connection:
+    """A connection in autocommit mode to a day's file, made if need be. Raises StoreError, sqlite3.Error and OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = path_of(folder, day)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    try:
+        if not is_ready(db, path):
+            # Before the log is on: a file must be known as ours by its own header, without its log.
+            db.executescript(f"PRAGMA page_size = {_PAGE}; BEGIN IMMEDIATE; {_DDL} COMMIT;")
+            _sync(folder)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection | None:
+    """A connection that can only read, giving text as bytes; None where the file is gone or still empty.
+
+    Raises StoreError and sqlite3.Error.
+    """
+    try:
+        db = sqlite3.connect(_uri(path), uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+        return None
+    try:
+        if is_ready(db, path):
+            db.text_factory = bytes
+            return db
+    except BaseException:
+        db.close()
+        raise
+    db.close()
+    return None
+
+
+def is_ready(db: sqlite3.Connection, path: Path) -> bool:
+    """True of a day file of this format, False of an empty file. Raises StoreError for any other, and sqlite3.Error."""
+    application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if (application, version) == (APPLICATION_ID, FORMAT):
+        return True
+    if application == APPLICATION_ID:
+        raise StoreError(
+            f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the newer one, or move it away"
+        )
+    if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        raise StoreError(f"{path}: a database that cgtrail did not make: move it out of the store")
+    return False
+
+
+def remove(path: Path) -> bool:
+    """Remove a day file and its log, if cgtrail made it; True if it did. Raises OSError."""
+    try:
+        # immutable: neither locks nor a log, so that a look leaves nothing behind.
+        db = sqlite3.connect(_uri(path) + "&immutable=1", uri=True)
+        try:
+            ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        finally:
+            db.close()
+    except sqlite3.DatabaseError:
+        return False
+    if ours:
+        # The log first: one that outlives its database would be taken for the log of the next file of that name.
+        for end in ("-wal", "-shm", ""):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+    return bool(ours)
+
+
+def row(document: Document) -> tuple[Any, ...]:
+    """A document's values for ROW, but for seq. Raises Unstorable."""
+    if not 0 <= document.time < _INT64:
+        raise Unstorable(f"@timestamp {document.time} is not between 1970 and 2262")
+    sequence = _value(document.source, "event.sequence")
+    if sequence is not None and not (isinstance(sequence, int) and -_INT64 <= sequence < _INT64):
+        raise Unstorable(f"event.sequence {sequence!r} is no integer of 64 bits")
+    texts = [_value(document.source, field) for field in TEXT_COLUMNS]
+    for field, value in zip(TEXT_COLUMNS, texts, strict=True):
+        if not isinstance(value, str | None):
+            raise Unstorable(f"{field} is a {type(value).__name__}, not one text")
+    try:
+        (document.id + document.kind).encode()
+        body = document.encode().decode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise Unstorable(f"it can't be written as JSON: {error}") from error
+    if len(body) > MAX_BODY:
+        raise Unstorable(f"it has {len(body)} characters, {MAX_BODY} are allowed")
+    return document.id, document.time, sequence, document.kind, *texts, body
+
+
+def line(source: dict[str, Any]) -> str | None:
+    """What the trigram index gets of a document, None for nothing."""
+    found: list[str] = []
+    for field in LINE_FIELDS:
+        value = _value(source, field)
+        found += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
+    # The tokenizer ends a text at a NUL, which would hide what follows.
+    return "\n".join(found).replace("\0", "\n") or None
+
+
+def _value(source: dict[str, Any], field: str) -> Any:
+    value: Any = source
+    for name in field.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri() + "?mode=ro"
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

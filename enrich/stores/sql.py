@@ -1,0 +1,183 @@
+"""From a query's tree to SQL over a day file. Values are bound, never written into the text.
+
+Every condition is 0 or 1 and never NULL, so that NOT of a missing field is true. A field with a column is asked there;
+any other in the body, where json_each makes a value and a list of values alike. The trigram index narrows down what the
+body is then asked, since it folds case and forgets where in the line a trigram stood.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from enrich.fields import FIELDS
+from enrich.stores import values
+from enrich.stores.dayfile import COLUMNS
+from enrich.stores.query import (
+    LINE_FIELDS,
+    All,
+    And,
+    Exists,
+    Gap,
+    Not,
+    Or,
+    Query,
+    Range,
+    Term,
+    Text,
+    Wildcard,
+)
+
+Condition: TypeAlias = tuple[str, tuple[Any, ...]]
+"""SQL with ? marks, and what to bind to them."""
+
+_Leaf: TypeAlias = "Term | Wildcard | Range | Exists"
+
+_TRIGRAMS = 16
+"""How many of a text's trigrams are looked up: more would cost more than they exclude."""
+
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def condition(query: Query, *, indexed: bool = True) -> Condition:
+    """A condition on a row of docs. Not `indexed`: without the trigram index, for when few rows are looked at."""
+    match query:
+        case All():
+            return "1", ()
+        case And(parts):
+            return _joined(" AND ", (condition(part, indexed=indexed) for part in parts))
+        case Or(parts):
+            return _joined(" OR ", (condition(part, indexed=indexed) for part in parts))
+        case Not(part):
+            sql, bound = condition(part, indexed=indexed)
+            return f"NOT {sql}", bound
+        case Text(fragment):
+            wanted = ("instr(lower(atom), ?)", (fragment.translate(_ASCII_LOWER),))
+            exact = _joined(" OR ", (_in_body(field, _typed("text", wanted)) for field in LINE_FIELDS))
+            return _narrowed(exact, [fragment] if indexed else [])
+        case _ if query.field in COLUMNS:
+            return _on_column(COLUMNS[query.field], query)
+        case _:
+            exact = _in_body(query.field, _on_atom(query))
+            return _narrowed(exact, _literals(query) if indexed and query.field in LINE_FIELDS else [])
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Give a connection the function that conditions call."""
+    db.create_function("wildcard", 2, _matches, deterministic=True)
+
+
+def _joined(operator: str, parts: Iterable[Condition]) -> Condition:
+    conditions = list(parts)
+    text = operator.join(sql for sql, _ in conditions)
+    return f"({text})", tuple(value for _, bound in conditions for value in bound)
+
+
+def _on_column(column: str, leaf: _Leaf) -> Condition:
+    match leaf:
+        case Term(_, value):
+            return f"{column} IS ?", (value,)
+        case Exists():
+            return f"{column} IS NOT NULL", ()
+        case Wildcard(_, parts):
+            # GLOB ends at a NUL and so finds too much at most when it is asked for a prefix, which the index can answer.
+            prefix = parts[0].split("\0")[0] if isinstance(parts[0], str) else ""
+            glob = re.sub(r"[*?[]", r"[\g<0>]", prefix) + "*"
+            return f"({column} IS NOT NULL AND {column} GLOB ? AND wildcard(?, {column}))", (glob, _pattern(parts))
+        case Range():
+            sql, bound = _between(column, leaf, lambda value: value)
+            return f"({column} IS NOT NULL AND {sql})", bound
+
+
+def _in_body(field: str, wanted: Condition) -> Condition:
+    within = values.flattened(field) if field not in FIELDS else None
+    name, key = within or (field, None)
+    path = "$" + "".join(f'."{part}"' for part in name.split("."))
+    sql, bound = wanted
+    if key is None:
+        return f"EXISTS (SELECT 1 FROM json_each(body, ?) WHERE {sql})", (path, *bound)
+    # The key is compared as a value: a JSON path has no way to write every key.
+    return f"EXISTS (SELECT 1 FROM json_each(body, ?) WHERE key = ? AND {sql})", (path, key, *bound)
+
+
+def _on_atom(leaf: _Leaf) -> Condition:
+    match leaf:
+        case Term(_, bool(value)):
+            return "type = ?", ("true" if value else "false",)
+        case Term(_, int(value)):
+            return _typed("integer", ("atom = ?", (value,)))
+        case Term(_, value):
+            return _typed("text", ("atom = ?", (value,)))
+        case Exists():
+            return "type <> 'null'", ()
+        case Wildcard(_, parts):
+            return _typed("text", ("wildcard(?, atom)", (_pattern(parts),)))
+        case Range(field):
+            kind = values.field_type(field)
+            dated = kind in ("date", "date_nanos")
+            shown: Callable[[Any], Any] = values.timestamp if dated else lambda value: value
+            return _typed("integer" if kind == "long" else "text", _between("atom", leaf, shown))
+
+
+def _typed(kind: str, wanted: Condition) -> Condition:
+    # SQLite compares a number with a text too, and says which is the greater.
+    return f"type = '{kind}' AND {wanted[0]}", wanted[1]
+
+
+def _between(subject: str, wanted: Range, shown: Callable[[Any], Any]) -> Condition:
+    parts: list[Condition] = []
+    if wanted.low is not None:
+        parts.append((f"{subject} {'>=' if wanted.include_low else '>'} ?", (shown(wanted.low),)))
+    if wanted.high is not None:
+        parts.append((f"{subject} {'<=' if wanted.include_high else '<'} ?", (shown(wanted.high),)))
+    return _joined(" AND ", parts)
+
+
+def _narrowed(exact: Condition, literals: list[str]) -> Condition:
+    """A condition, asked only of rows whose lines have all trigrams of the literals."""
+    trigrams: dict[str, None] = {}
+    for piece in (piece for literal in literals for piece in literal.split("\0") if len(piece) >= 3):
+        for start in (*range(0, len(piece) - 2, 3), len(piece) - 3):
+            trigrams[piece[start : start + 3]] = None
+    if not trigrams:
+        return exact
+    wanted = " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in list(trigrams)[:_TRIGRAMS])
+    sql, bound = exact
+    return f"(seq IN (SELECT rowid FROM lines WHERE lines MATCH ?) AND {sql})", (wanted, *bound)
+
+
+def _literals(leaf: _Leaf) -> list[str]:
+    """Texts that every value that matches contains."""
+    match leaf:
+        case Term(_, str(value)):
+            return [value]
+        case Wildcard(_, parts):
+            return [part for part in parts if isinstance(part, str)]
+        case _:
+            return []
+
+
+def _pattern(parts: tuple[str | Gap, ...]) -> str:
+    """A regular expression that never goes back over what it has passed, so hostile values take linear time."""
+    runs = [""]
+    for part in parts:
+        if part is Gap.MANY:
+            runs.append("")
+        else:
+            runs[-1] += "." if part is Gap.ONE else re.escape(part)
+    if len(runs) == 1:
+        return runs[0]
+    first, *between, last = runs
+    return first + "".join(f"(?>.*?{run})" for run in between if run) + ".*" + last
+
+
+@functools.lru_cache(64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL)
+
+
+def _matches(pattern: str, value: str) -> bool:
+    return _compiled(pattern).fullmatch(value) is not None

@@ -1,0 +1,171 @@
+"""The local store's reader. It may read while the sink writes, and holds nothing that the sink would wait for."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias
+
+from enrich.stores import dayfile, sql
+from enrich.stores.query import Gap, Query, Range, Term, Wildcard, all_of, any_of
+
+Cursor: TypeAlias = Mapping[date, int]
+"""How far a follower has come: day → how many of its documents it has passed."""
+
+
+class SqliteStore:
+    """Documents in a folder of day files. Every method may raise StoreError, which names the file and the next step."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored here: without a folder every answer is empty."""
+        return self._folder.is_dir()
+
+    def days(self) -> list[date]:
+        """The UTC days that have documents, oldest first."""
+        return dayfile.days(self._folder)
+
+    def count(self) -> int:
+        """How many documents there are."""
+        return sum(self.end().values())
+
+    def search(
+        self,
+        query: Query,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        container: str | None = None,
+        kind: str | None = None,
+        limit: int,
+        ascending: bool = False,
+    ) -> Iterator[bytes]:
+        """At most `limit` documents as JSON, by (time, sequence), newest first unless `ascending`.
+
+        `since` is included and `until` is not, in nanoseconds since 1970. `container` is a name, or the first four or
+        more digits of an id. What arrives while the answer is read may be part of it or not.
+        """
+        since, until = _within(since), _within(until)
+        found = _restricted(query, container, since, until)
+        days = [
+            day
+            for day in self.days()
+            if (since is None or day >= dayfile.day_of(since)) and (until is None or day <= dayfile.day_of(until))
+        ]
+        for day in days if ascending else reversed(days):
+            if limit <= 0:
+                return
+            for body in self._search_day(day, found, kind, limit, ascending):
+                limit -= 1
+                yield body
+
+    def end(self) -> Cursor:
+        """Where a follower starts who wants only what is stored from now on."""
+        ends = {}
+        for day in self.days():
+            with self._reading(day) as db:
+                if db is not None:
+                    ends[day] = _length(db)
+        return ends
+
+    def after(
+        self, cursor: Cursor, query: Query, *, container: str | None = None, kind: str | None = None, limit: int = 1000
+    ) -> tuple[list[bytes], Cursor]:
+        """Documents stored since the cursor, about `limit` at most, and the cursor to ask with next.
+
+        They come in the order of arrival within each day, each once, also those whose time lies before what was seen.
+        An empty cursor is the beginning of the store. When the answer is empty, the follower has come to the end.
+        """
+        found: list[bytes] = []
+        reached: dict[date, int] = {}
+        restricted = _restricted(query, container)
+        for day in self.days():
+            passed = cursor.get(day, 0)
+            with self._reading(day) as db:
+                if db is not None:
+                    bodies, reached[day] = _after(
+                        db, passed, _where(restricted, kind, indexed=False), limit - len(found)
+                    )
+                    found += bodies
+        return found, reached
+
+    def _search_day(self, day: date, query: Query, kind: str | None, limit: int, ascending: bool) -> Iterator[bytes]:
+        where, bound = _where(query, kind)
+        order = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in ("time", "sequence", "seq"))
+        with self._reading(day) as db:
+            if db is None:
+                return
+            # Numbers first and bodies later, one by one: no statement stays open while the caller takes its time, so
+            # the writer's log can always be emptied.
+            numbers = db.execute(
+                f"SELECT seq FROM docs WHERE {where} ORDER BY {order} LIMIT ?", (*bound, limit)
+            ).fetchall()
+            for number in numbers:
+                yield db.execute("SELECT body FROM docs WHERE seq = ?", number).fetchone()[0]
+
+    @contextmanager
+    def _reading(self, day: date) -> Iterator[sqlite3.Connection | None]:
+        """A connection to a day's file, None where retention has taken it meanwhile."""
+        path = dayfile.path_of(self._folder, day)
+        try:
+            db = dayfile.open_reader(path)
+            if db is None:
+                yield None
+                return
+            with closing(db):
+                sql.prepare(db)
+                yield db
+        except sqlite3.Error as error:
+            raise dayfile.StoreError(
+                f"{path}: can't be read ({error}): if it is damaged, move it out of the store; `sqlite3 {path.name} .recover`"
+                " saves what is left"
+            ) from error
+
+
+def _after(db: sqlite3.Connection, passed: int, where: sql.Condition, limit: int) -> tuple[list[bytes], int]:
+    last = _length(db)
+    if last <= passed or limit <= 0:
+        return [], passed
+    condition, bound = where
+    rows = db.execute(
+        f"SELECT seq, body FROM docs NOT INDEXED WHERE seq > ? AND seq <= ? AND {condition} ORDER BY seq LIMIT ?",
+        (passed, last, *bound, limit),
+    ).fetchall()
+    return [body for _, body in rows], rows[-1][0] if len(rows) == limit else last
+
+
+def _length(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM docs").fetchone()[0])
+
+
+def _where(query: Query, kind: str | None, *, indexed: bool = True) -> sql.Condition:
+    condition, bound = sql.condition(query, indexed=indexed)
+    return (condition, bound) if kind is None else (f"kind = ? AND {condition}", (kind, *bound))
+
+
+def _restricted(query: Query, container: str | None, since: int | None = None, until: int | None = None) -> Query:
+    parts: list[Query] = [query]
+    if since is not None or until is not None:
+        parts.append(Range("@timestamp", since, until, include_high=False))
+    if container is not None:
+        parts.append(_container(container))
+    return all_of(parts)
+
+
+def _container(text: str) -> Query:
+    name = Term("container.name", text)
+    if re.fullmatch("[0-9a-fA-F]{4,64}", text):
+        return any_of([name, Wildcard("container.id", (text.lower(), Gap.MANY))])
+    return name
+
+
+def _within(time: int | None) -> int | None:
+    """A bound of time that SQLite can hold; no document lies beyond."""
+    return None if time is None else min(max(time, 0), (1 << 63) - 1)

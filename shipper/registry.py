@@ -1,0 +1,77 @@
+"""The host's registry: which cgroup is which container, as far as paths and runtimes have told so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+from shipper.cgroups import Owner, owner
+from shipper.runtimes import Metadata
+from shipper.wire.records import CgroupInfo, Kind, State
+
+
+@dataclass(frozen=True, slots=True)
+class _Cgroup:
+    path: str
+    owner: Owner | None
+    started: int
+
+
+class Registry:
+    """Turns what sources say into CgroupInfo records. `runtimes` are those from which metadata can be expected."""
+
+    def __init__(self, runtimes: frozenset[str]) -> None:
+        self._runtimes = runtimes
+        self._cgroups: dict[int, _Cgroup] = {}
+        self._metadata: dict[str, Metadata] = {}
+
+    @property
+    def containers(self) -> set[str]:
+        """Ids of the containers that have a cgroup now."""
+        return {cgroup.owner.container_id for cgroup in self._cgroups.values() if cgroup.owner}
+
+    def found(self, cgroup_id: int, path: str, started: int) -> CgroupInfo:
+        """A cgroup was made (`started`: boot-time ns) or found running (0)."""
+        self._cgroups[cgroup_id] = cgroup = _Cgroup(path, owner(path), started)
+        return self._info(cgroup_id, cgroup)
+
+    def told(self, metadata: Metadata) -> list[CgroupInfo]:
+        """A runtime told of a container: the records of those of its cgroups that live."""
+        self._metadata[metadata.container_id] = metadata
+        return [self._info(number, cgroup) for number, cgroup in self._cgroups.items() if _belongs(cgroup, metadata)]
+
+    def gone(self, cgroup_id: int) -> None:
+        """A cgroup was removed; its container is forgotten with its topmost cgroup."""
+        cgroup = self._cgroups.pop(cgroup_id, None)
+        if cgroup and cgroup.owner and cgroup.owner.path == cgroup.path:
+            self._metadata.pop(cgroup.owner.container_id, None)
+
+    def all(self) -> list[CgroupInfo]:
+        """The record of every cgroup that lives."""
+        return [self._info(number, cgroup) for number, cgroup in self._cgroups.items()]
+
+    def _info(self, cgroup_id: int, cgroup: _Cgroup) -> CgroupInfo:
+        placed = cgroup.owner
+        known = self._metadata.get(placed.container_id) if placed else None
+        told = {} if known is None else {"name": known.name, "image": known.image, "runtime": known.runtime}
+        found = {"container_id": placed.container_id, "runtime": placed.runtime, "name": placed.name} if placed else {}
+        expected = placed is not None and (not placed.runtime or placed.runtime in self._runtimes)
+        return CgroupInfo(
+            cgroup_id=cgroup_id,
+            time=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            started=cgroup.started,
+            kind=Kind.CONTAINER if placed else Kind.HOST,
+            state=State.PENDING if expected and known is None else State.COMPLETE,
+            path=_bytes(cgroup.path),
+            labels=_bytes(json.dumps(dict(known.labels)) if known and known.labels else ""),
+            **{field: _bytes(text) for field, text in (found | told).items()},
+        )
+
+
+def _belongs(cgroup: _Cgroup, metadata: Metadata) -> bool:
+    return cgroup.owner is not None and cgroup.owner.container_id == metadata.container_id
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

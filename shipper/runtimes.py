@@ -1,0 +1,116 @@
+"""Asks container runtimes what the kernel can't tell: names, images and labels."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import structlog
+from docker.errors import DockerException
+
+_log = structlog.get_logger()
+_CONNECT_SECONDS = 5
+_LIST_SECONDS = 2
+_RETRY_SECONDS = (0.5, 1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a runtime says of one container."""
+
+    container_id: str
+    runtime: str
+    name: str
+    image: str
+    """As it was asked for, with its tag."""
+    labels: Mapping[str, str]
+
+
+class Docker:
+    """Listens to one Docker daemon in a thread of its own, so that a daemon that hangs stops nobody.
+
+    `updates` holds what was learnt; a container's creation is told before it starts. When the daemon goes away it is
+    tried again for ever, and all its containers are listed anew.
+    """
+
+    RUNTIME = "docker"
+
+    def __init__(self, base_url: str) -> None:
+        self.updates: queue.SimpleQueue[Metadata] = queue.SimpleQueue()
+        self.error: str | None = "not connected yet"
+        self._url = base_url
+        self._stop = threading.Event()
+        self._listed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def wait_listed(self) -> None:
+        """Wait until the containers that run have been told, or the daemon proved unreachable; at most 2 s."""
+        self._listed.wait(_LIST_SECONDS)
+
+    def stop(self) -> None:
+        """Stop trying; the thread ends with the process."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._listen()
+                failures = 0
+            except (DockerException, OSError, ValueError) as error:
+                if self.error is None or failures == 0:
+                    _log.info("docker is not reachable", url=self._url, error=str(error), next="names and images wait for it")
+                self.error = str(error)
+                self._listed.set()
+            self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+            failures += 1
+
+    def _listen(self) -> None:
+        client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
+        try:
+            # Open the stream of events before listing, so that nothing falls between the two.
+            events = client.events(decode=True, filters={"type": "container", "event": ["create", "rename", "update"]})
+            for container in client.containers(all=True):
+                self.updates.put(_from_list(container))
+            self.error = None
+            self._listed.set()
+            _log.info("docker connected", url=self._url)
+            for event in events:
+                self.updates.put(self._from_event(client, event))
+                if self._stop.is_set():
+                    return
+        finally:
+            client.close()
+
+    def _from_event(self, client: docker.APIClient, event: Mapping[str, Any]) -> Metadata:
+        attributes = dict(event["Actor"]["Attributes"])
+        name, image = attributes.pop("name", ""), attributes.pop("image", "")
+        if event["Action"] != "create":  # those carry more than labels among the attributes
+            for container in client.containers(all=True, filters={"id": event["Actor"]["ID"]}):
+                return _from_list(container)
+        return Metadata(event["Actor"]["ID"], self.RUNTIME, name, image, attributes)
+
+
+def docker_version(base_url: str) -> str:
+    """The daemon's name and version. Raises OSError when it does not answer."""
+    try:
+        client = docker.APIClient(base_url=base_url, timeout=_CONNECT_SECONDS)
+        try:
+            return f"Docker {client.version()['Version']}"
+        finally:
+            client.close()
+    except DockerException as error:
+        raise OSError(str(error)) from error
+
+
+def _from_list(container: Mapping[str, Any]) -> Metadata:
+    name = (container.get("Names") or [""])[0].removeprefix("/")
+    return Metadata(container["Id"], Docker.RUNTIME, name, container["Image"], container.get("Labels") or {})

@@ -1,0 +1,131 @@
+"""The loaded kernel programs and what they recorded, decoded; and a trigger's run beside its own report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bpf.events import Exit, Header, Task
+from bpf.schema import decode
+from shipper.probes import RING_BYTES, Probes
+from shipper.wire.frame import MAX_PAYLOAD, walk
+
+from .dockerd import DEADLINE, Container
+
+Report = dict[str, Any]
+"""What a process printed about itself; bytes are in hexadecimal."""
+R = TypeVar("R", bound=Header)
+T = TypeVar("T", bound=Task)
+TRIGGER = "/triggers/trigger"
+
+
+def of(records: list[Header], kind: type[R]) -> list[R]:
+    """The records of one kind, in the order of the ring."""
+    return [record for record in records if isinstance(record, kind)]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A trigger and its descendants: what they reported, and the records of the same processes."""
+
+    reports: list[Report]
+    records: list[Task]
+    root: int
+    """The trigger's process id in the container."""
+
+    @property
+    def report(self) -> Report:
+        """The report, when there is one."""
+        (report,) = self.reports
+        return report
+
+    def of(self, kind: type[T]) -> list[T]:
+        """The records of one kind."""
+        return [record for record in self.records if isinstance(record, kind)]
+
+    def started(self, kind: type[T]) -> list[T]:
+        """The records of one kind but those of the trigger's own process."""
+        return [record for record in self.of(kind) if record.vpid != self.root]
+
+    def host_pid(self, pid: int) -> int:
+        """The host's number of a process of the container."""
+        (found,) = {record.tgid for record in self.records if record.vpid == pid}
+        return found
+
+
+@dataclass
+class Capture:
+    """Kernel programs at work. `records` grows with every drain and is never cleared."""
+
+    probes: Probes
+    records: list[Header] = field(default_factory=list)
+
+    def drain(self) -> None:
+        """Take what is in the ring."""
+        for span, _, _ in self.probes.ring.drain(frozenset(), MAX_PAYLOAD):
+            for offset, length in walk(span):
+                decoded = decode(span, offset, length)
+                assert isinstance(decoded, Header)
+                self.records.append(decoded)
+
+    def until(self, condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
+        """Drain until a condition on the records holds; fail at the deadline, showing the last records."""
+        end = time.monotonic() + deadline
+        while True:
+            self.drain()
+            if condition():
+                return
+            tail = "\n".join(f"{record!r:.300}" for record in self.records[-10:])
+            assert time.monotonic() < end, f"not recorded within {deadline:.0f} s: {what}; the last records:\n{tail}"
+            time.sleep(0.005)
+
+    def watch(self, container: Container) -> None:
+        """Watch a container that is older than the programs."""
+        self.probes.watch(container.cgroup_id, container.cgroup_id)
+
+    def losses(self, owner: int) -> dict[int, int]:
+        """Record type → records lost of one container since loading."""
+        return {kind: count for (whose, _, kind), count in self.probes.losses().items() if whose == owner}
+
+    def run(self, container: Container, *argv: str, user: str = "") -> Seen:
+        """Run a program that reports in the container, and wait until its end is recorded."""
+        begin = len(self.records)
+        reports = [json.loads(line) for line in container.run(*argv, user=user).splitlines()]
+        root = min(report["pid"] for report in reports)
+        self.until(lambda: root in self._ended(container, begin), f"the end of {argv[:3]}, process {root}")
+        inside = [r for r in self._tasks(container, begin) if r.vpid >= root]
+        return Seen(reports, inside, root)
+
+    def trigger(self, container: Container, *argv: str, user: str = "") -> Seen:
+        """Run the trigger program with this subcommand."""
+        return self.run(container, TRIGGER, *argv, user=user)
+
+    def _tasks(self, container: Container, begin: int) -> Iterator[Task]:
+        for record in self.records[begin:]:
+            if isinstance(record, Task) and record.pid_ns == container.pid_ns:
+                yield record
+
+    def _ended(self, container: Container, begin: int) -> set[int]:
+        return {record.vpid for record in self._tasks(container, begin) if isinstance(record, Exit)}
+
+
+@contextmanager
+def capturing(ring_bytes: int = RING_BYTES, *, capture_host: bool = False) -> Iterator[Capture]:
+    """Load the kernel programs and record until the end of the block."""
+    with Probes(ring_bytes=ring_bytes, capture_host=capture_host) as probes:
+        yield Capture(probes)
+
+
+@contextmanager
+def cgroup(path: Path) -> Iterator[int]:
+    """A cgroup of the test's own, removed at the end; its id."""
+    path.mkdir()
+    try:
+        yield path.stat().st_ino
+    finally:
+        path.rmdir()

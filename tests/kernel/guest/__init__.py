@@ -1,0 +1,1 @@
+"""Run commands of this machine's file system under another Linux kernel."""

@@ -1,0 +1,77 @@
+"""What goes to a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+import unicodedata
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrich import printable
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+ANY = st.text(st.characters(codec="utf-8"))
+JSON = st.recursive(ANY | st.integers() | st.none() | st.booleans(), lambda inner: st.dictionaries(ANY, inner))
+
+
+def unsafe() -> list[str]:
+    """Every character that must never reach a terminal as it is."""
+    zero_width = set("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u061c\U000e0041")
+    return [
+        char
+        for char in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(char) in BIDI
+        or char in zero_width
+    ]
+
+
+def test_no_unsafe_character_goes_out() -> None:
+    """Controls, bidi, zero-width, separators and lone surrogates are shown, never sent."""
+    assert not [char for char in unsafe() if char in printable.text(f"a{char}b")]
+    sent = [char for char in unsafe() if not 0xD800 <= ord(char) < 0xE000]
+    assert not [char for char in sent if char in printable.json_line(orjson.dumps(f"a{char}b")).decode()]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("ls -la /tmp", "ls -la /tmp"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\u202eb", r"a\u202eb"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\ud800", r"\ud800"),
+        (r"C:\n", r"C:\\n"),
+        ("é 漢 😀", "é 漢 😀"),
+    ],
+)
+def test_text_is_readable(value: str, shown: str) -> None:
+    """Ordinary text stays as it is, and the rest is written in the usual notation."""
+    assert printable.text(value) == shown
+
+
+@given(st.text(st.characters()))
+def test_text_can_be_undone(value: str) -> None:
+    """No two texts look the same: what was shown gives the text back."""
+    shown = printable.text(value).encode("ascii", "backslashreplace").decode()
+    assert codecs.decode(shown, "unicode_escape") == value
+
+
+@given(JSON)
+def test_a_json_line_is_the_same_document(value: object) -> None:
+    """A line is one line, and means what the document means."""
+    written = json.dumps(value, ensure_ascii=False).encode()
+    line = printable.json_line(written)
+    assert json.loads(line) == value
+    assert b"\n" not in line
+
+
+def test_json_may_come_with_line_breaks() -> None:
+    """Indented JSON becomes one valid line."""
+    assert json.loads(printable.json_line(b'{\r\n\t"a":\n "\\n\xc2\x85"}')) == {"a": "\n\x85"}
+    assert b"\n" not in printable.json_line(b'{\n"a": 1}')

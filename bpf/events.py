@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-from bpf.schema import U16, U32, U64, Args, BootNs, Capabilities, Device, Id32, Name, Record, S32, Text, field, record
+from bpf.schema import S32, U16, U32, U64, Args, BootNs, Capabilities, Device, Id32, Name, Record, Text, field, record
 
 
 class ImageFlag(IntFlag):
@@ -53,7 +53,9 @@ class Header(Record):
     fixed: U16 = field(None, "bytes before the tail")
     length: U32 = field(None, "bytes of the whole record")
     time: BootNs = field("@timestamp", "when it happened")
-    cgroup_id: U64 = field("cgtrail.cgroup.id", "the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id)")
+    cgroup_id: U64 = field(
+        "cgtrail.cgroup.id", "the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id)"
+    )
     cpu: U32 = field(None, "the processor it was written on")
     tgid: U32 = field("process.pid", "process id as the host sees it")
     uid: Id32 = field("user.id", "effective user id as the container sees it, mapped through its user namespace")

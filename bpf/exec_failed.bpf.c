@@ -4,25 +4,45 @@
 
 #define SYS_EXECVE 59
 #define SYS_EXECVEAT 322
-#define MAX_ARGS 256
-#define ARG_BYTES 4096
+#define MAX_PIECES 256 /* an argument takes one for each PIECE_BYTES */
+#define PIECE_BYTES 4096
 
+/* Joins the arguments. Where some are missing, args_bytes is one more than what is there: how long the rest is, is not
+ * known. A page that the caller has not touched yet can't be read. */
 static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv)
 {
-    __u32 start = e->header.length, used = 0;
+    __u32 start = e->header.length, used = 0, missing = 1;
+    const char *arg = 0;
 
-    for (int i = 0; i < MAX_ARGS; i++) {
-        const char *arg = 0;
+    if (!argv) /* allowed, and the same as none */
+        return;
+    for (int i = 0; i < MAX_PIECES; i++) {
         long length;
 
-        if (bpf_probe_read_user(&arg, sizeof(arg), &argv[i]) || !arg || used > ARGS_BYTES - ARG_BYTES)
+        if (!arg && bpf_probe_read_user(&arg, sizeof(arg), argv++)) {
+            e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
             break;
-        length = bpf_probe_read_user_str((void *)e + (start & (FIXED_BYTES - 1)) + (used & (ARGS_BYTES - 1)), ARG_BYTES, arg);
-        if (length <= 0)
+        }
+        if (!arg) {
+            missing = 0;
             break;
+        }
+        if (used > ARGS_BYTES - PIECE_BYTES)
+            break;
+        length = bpf_probe_read_user_str((void *)e + (start & (FIXED_BYTES - 1)) + (used & (ARGS_BYTES - 1)), PIECE_BYTES, arg);
+        if (length <= 0) {
+            e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
+            break;
+        }
+        if (length == PIECE_BYTES) { /* the next piece overwrites its NUL */
+            length--;
+            arg += length;
+        } else {
+            arg = 0;
+        }
         used += length;
     }
-    e->image.args_bytes = used;
+    e->image.args_bytes = used + missing;
     e->image.args_size = used;
     e->header.length += used;
 }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import sys
-from enum import IntEnum
+from enum import Enum
 from pathlib import Path
 
 from bpf import events
 from bpf.schema import RECORDS, Field, Record
 
 ROOT = Path(__file__).resolve().parent.parent
+INTRODUCTION = """\
+What the kernel programs record. A record is a header, blocks of fixed-size fields and a tail of texts; all
+numbers are little-endian. A field with a document name appears in documents under it.
+"""
 BY = "bpf/events.py, by python -m bpf.generate"
 
 
@@ -39,8 +43,12 @@ def header() -> str:
     return "\n".join([*parts, "#endif\n"])
 
 
-def _enums() -> list[type[IntEnum]]:
-    return [e for e in vars(events).values() if inspect.isclass(e) and e.__module__ == events.__name__ and issubclass(e, int)]
+def _enums() -> list[type[Enum]]:
+    return [
+        e
+        for e in vars(events).values()
+        if inspect.isclass(e) and e.__module__ == events.__name__ and issubclass(e, Enum)
+    ]
 
 
 def _enum(name: str, members: dict[str, int]) -> str:
@@ -66,7 +74,9 @@ def _structure(cls: type[Record]) -> str:
     struct = f"struct cgtrail_{c_name(cls.__name__)}"
     size = cls.layout.fixed.size
     tail = "    __u8 tail[];\n" if cls.layout.tails else ""
-    return f'/* {cls.__doc__} */\n{struct} {{\n{rows}{tail}}};\n_Static_assert(sizeof({struct}) == {size}, "{struct}");\n'
+    return (
+        f'/* {cls.__doc__} */\n{struct} {{\n{rows}{tail}}};\n_Static_assert(sizeof({struct}) == {size}, "{struct}");\n'
+    )
 
 
 def reference() -> str:
@@ -74,8 +84,7 @@ def reference() -> str:
     parts = [
         "# Events\n",
         f"<!-- Generated from {BY}. -->\n",
-        "What the kernel programs record. A record is a header, blocks of fixed-size fields and a tail of texts; all\n"
-        "numbers are little-endian. A field with a document name appears in documents under it.\n",
+        INTRODUCTION,
     ]
     blocks: dict[str, tuple[type[Record], tuple[Field, ...]]] = {}
     for cls in kernel_records():
@@ -89,7 +98,11 @@ def reference() -> str:
     for name, (cls, fields) in blocks.items():
         parts += [f"\n## {name}\n", f"{_line(cls)}\n", "| field | type | in documents | meaning |", "|---|---|---|---|"]
         for f in fields:
-            kind = "bytes" if f.wire.tail else f"{f.wire.ctype.removeprefix('__')}{'[16]' if f.wire.ctype == 'char' else ''}"
+            kind = (
+                "bytes"
+                if f.wire.tail
+                else f"{f.wire.ctype.removeprefix('__')}{'[16]' if f.wire.ctype == 'char' else ''}"
+            )
             parts.append(f"| {f.name} | {kind} | {f'`{f.ecs}`' if f.ecs else ''} | {f.meaning} |")
     return "\n".join(parts) + "\n"
 

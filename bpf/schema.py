@@ -14,7 +14,7 @@ import dataclasses
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_type_hints
 
 WIRE_ALIGNMENT = 8
 """Records start at multiples of this many bytes, as the kernel's ring buffer places them."""
@@ -99,12 +99,16 @@ class Layout:
             yield from fields
 
 
-
 class Record:
     """The base of all records. Use `@record` on subclasses; this class adds decoding and encoding."""
 
     __slots__ = ()
     layout: ClassVar[Layout]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    if TYPE_CHECKING:  # a dataclass makes the real one: every declared field, all with defaults
+
+        def __init__(self, *values: Any, **fields: Any) -> None: ...
 
     @classmethod
     def decode(cls, data: bytes | memoryview, offset: int, length: int) -> Self:
@@ -144,13 +148,15 @@ class Record:
         return layout.fixed.pack(*values) + b"".join(tails)
 
 
+_START = struct.Struct("<HHI")
+"""What every record begins with, in every version: number, bytes before the tail, bytes of the whole."""
+
 RECORDS: dict[int, type[Record]] = {}
 """Every numbered record that was declared, by its number."""
 
 T = TypeVar("T", bound=Record)
 
 
-@dataclass_transform(field_specifiers=(field,), frozen_default=True)
 def record(number: int | None = None, *, action: str = "", family: str = "") -> Callable[[type[T]], type[T]]:
     """Make a class a record. Without a number it is a block that others build on.
 
@@ -199,6 +205,9 @@ def _field(cls: type[Record], name: str, hint: object) -> Field:
         message = f"{cls.__name__}.{name}: {hint} is not a wire type of bpf.schema"
         raise DeclarationError(message)
     metadata = cls.__dataclass_fields__[name].metadata
+    if "ecs" not in metadata:
+        message = f"{cls.__name__}.{name}: declare it with field(), which gives it a meaning"
+        raise DeclarationError(message)
     return Field(name, wires[0], metadata["ecs"], metadata["meaning"])
 
 
@@ -217,15 +226,15 @@ def _refuse_padding(block: str, fields: tuple[Field, ...]) -> None:
 
 def decode(data: bytes | memoryview, offset: int, length: int) -> Record:
     """The record at `offset`, `length` bytes long. Raises RecordError for bytes that aren't a known record."""
-    if length < 4:
-        message = f"a record of {length} bytes has no header"
+    if length < _START.size or offset + length > len(data):
+        message = f"a record of {length} bytes in the {len(data) - offset} that are left"
         raise RecordError(message)
-    number, start = struct.unpack_from("<HH", data, offset)
+    number, start, own_length = _START.unpack_from(data, offset)
     cls = RECORDS.get(number)
     if cls is None:
         message = f"record type {number} is not known to this version"
         raise RecordError(message)
-    if start > length or offset + length > len(data):
-        message = f"{cls.__name__}: fixed part of {start} bytes in a record of {length}"
+    if own_length != length or not _START.size <= start <= length:
+        message = f"{cls.__name__}: {own_length} bytes, {start} of them fixed, in a record of {length}"
         raise RecordError(message)
     return cls.decode(data, offset, length)

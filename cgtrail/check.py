@@ -39,7 +39,9 @@ def run(config: Config, *, as_json: bool) -> int:
         click.echo(orjson.dumps(asdict(finding)) if as_json else _line(finding))
     bad = [finding for finding in findings if finding.level == "bad"]
     if not as_json:
-        click.echo("\nThis host can be recorded." if not bad else f"\n{len(bad)} thing(s) to mend before all is recorded.")
+        click.echo(
+            "\nThis host can be recorded." if not bad else f"\n{len(bad)} thing(s) to mend before all is recorded."
+        )
     return 3 if bad else 0
 
 
@@ -53,7 +55,9 @@ def look(config: Config) -> Iterator[Finding]:
 def _kernel(_: Config) -> Iterator[Finding]:
     known = _BTF.exists()
     advice = "" if known else "boot a kernel with CONFIG_DEBUG_INFO_BTF: Debian 12 or Ubuntu 24.04 have it"
-    yield Finding("kernel", "ok" if known else "bad", f"{platform.release()}, {'with' if known else 'without'} BTF", advice)
+    yield Finding(
+        "kernel", "ok" if known else "bad", f"{platform.release()}, {'with' if known else 'without'} BTF", advice
+    )
     if platform.machine() != "x86_64":
         yield Finding("processor", "bad", platform.machine(), "only x86-64 is supported")
 
@@ -69,9 +73,8 @@ def _hierarchy(_: Config) -> Iterator[Finding]:
     except cgroups.Cgroup2MissingError as error:
         yield Finding("cgroups", "bad", "no cgroup2", str(error))
         return
-    mixed = not (root / "cgroup.controllers").exists() or not (root / "cgroup.controllers").read_text().split()
-    found = f"cgroup2 at {root}" + (", beside version 1" if mixed else "")
-    yield Finding("cgroups", "ok", found)
+    mixed = " - cgroup " in Path("/proc/self/mountinfo").read_text()
+    yield Finding("cgroups", "ok", f"cgroup2 at {root}{', beside version 1' if mixed else ''}")
 
 
 def _programs(config: Config) -> Iterator[Finding]:
@@ -106,7 +109,9 @@ def _disk(config: Config) -> Iterator[Finding]:
     writable = os.access(folder, os.W_OK)
     level = "ok" if writable and free > _FREE_BYTES else "bad"
     advice = "" if level == "ok" else "choose a folder that is writable and has 1 GiB free with --data"
-    yield Finding("data folder", level, f"{config.data}: {free >> 20:,} MiB free{'' if writable else ', not writable'}", advice)
+    yield Finding(
+        "data folder", level, f"{config.data}: {free >> 20:,} MiB free{'' if writable else ', not writable'}", advice
+    )
 
 
 def _line(finding: Finding) -> str:

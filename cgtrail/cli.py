@@ -43,32 +43,50 @@ _filters = _options(
 )
 
 
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Options that every command has count wherever they stand: before the command's name or behind it."""
+    shared = context.ensure_object(dict)
+    if value:
+        shared[option.name] = value
+    _log_to_stderr(shared.get("verbose", False))
+
+
+def _everywhere(*names: str, **settings: Any) -> Command:
+    return click.option(*names, expose_value=False, callback=_remember, **settings)
+
+
+_shared = _options(
+    _everywhere("--data", metavar="DIR", help="Folder of the spool and the local store. [default: /var/lib/cgtrail]"),
+    _everywhere("--config", metavar="FILE", type=click.Path(path_type=Path), envvar="CGTRAIL_CONFIG",
+                help="Configuration in TOML. [default: /etc/cgtrail.toml, if it exists]"),
+    _everywhere("-v", "--verbose", is_flag=True, help="Log more, on standard error."),
+)  # fmt: skip
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("cgtrail"), prog_name="cgtrail")
-@click.option("--data", metavar="DIR", help="Folder of the spool and the local store. [default: /var/lib/cgtrail]")
-@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), envvar="CGTRAIL_CONFIG",
-              help="Configuration in TOML. [default: /etc/cgtrail.toml, if it exists]")  # fmt: skip
-@click.option("-v", "--verbose", is_flag=True, help="Log more, on standard error.")
-@click.pass_context
-def cli(context: click.Context, data: str | None, file: Path | None, verbose: bool) -> None:
+@_shared
+def cli() -> None:
     """Record, from the host, what people do inside containers, and search it.
 
     Settings come from the configuration file, then from the environment (CGTRAIL_DATA, CGTRAIL_CAPTURE_HOST, …), then
     from options; the later wins.
     """
-    _log_to_stderr(verbose)
-    context.obj = {"data": data, "file": file}
+
+
+def _command(function: Command) -> click.Command:
+    """Make a function a command with the options that all share."""
+    return cli.command()(_shared(function))
 
 
 def _config(**flags: Any) -> configuration.Config:
     """The configuration, this command's flags included. Call it with dotted keys, dots written as two underscores."""
-    options = click.get_current_context().obj
-    data = click.get_current_context().find_root().params["data"]
+    shared = click.get_current_context().obj
     dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    return configuration.load(options["file"], os.environ, {"data": data, **dotted})
+    return configuration.load(shared.get("config"), os.environ, {"data": shared.get("data"), **dotted})
 
 
-@cli.command()
+@_command
 @_host
 @_json
 @click.option("--quiet", is_flag=True, help="Print no events; only record them.")
@@ -84,7 +102,7 @@ def up(host: bool | None, as_json: bool, quiet: bool, demo: str) -> None:
     command.run(_config(capture__host=host), as_json=as_json, quiet=quiet, demo=demo)
 
 
-@cli.command()
+@_command
 @_host
 def ship(host: bool | None) -> None:
     """Run the agent only: record this host into the spool."""
@@ -93,7 +111,7 @@ def ship(host: bool | None) -> None:
     halves.ship(_config(capture__host=host))
 
 
-@cli.command()
+@_command
 @click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been stored.")
 def enrich(once: bool) -> None:
     """Run the worker only: turn the spool into documents in the local store."""
@@ -102,7 +120,7 @@ def enrich(once: bool) -> None:
     halves.enrich(_config(), once=once)
 
 
-@cli.command()
+@_command
 @_json
 def check(as_json: bool) -> None:
     """Say what can be recorded on this host, and what to do about what can't."""
@@ -111,7 +129,7 @@ def check(as_json: bool) -> None:
     sys.exit(command.run(_config(), as_json=as_json))
 
 
-@cli.command()
+@_command
 @_json
 def demo(as_json: bool) -> None:
     """Play a short session in a throwaway container, and show what was recorded of it.
@@ -124,7 +142,7 @@ def demo(as_json: bool) -> None:
     command.run(_config(), as_json=as_json)
 
 
-@cli.command()
+@_command
 @_host
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
 def trace(host: bool | None, count: int | None) -> None:
@@ -137,12 +155,16 @@ def trace(host: bool | None, count: int | None) -> None:
     command.run(_config(capture__host=host), count=count)
 
 
-@cli.command()
+@_command
 @_filters
-@click.option("--since", type=Instant(), help="From this time: 2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d.")
+@click.option(
+    "--since", type=Instant(), help="From this time: 2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d."
+)
 @click.option("--until", type=Instant(), help="Up to this time, in the same forms.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many documents.")
-@click.option("--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="Newest or oldest first.")
+@click.option(
+    "--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="Newest or oldest first."
+)
 def search(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool, since: int | None,
            until: int | None, limit: int, sort: str) -> None:  # fmt: skip
     """Search the local store.
@@ -156,11 +178,11 @@ def search(query: tuple[str, ...], container: str | None, kind: str | None, as_j
     """
     from cgtrail import search as command
 
-    command.search(_config(), " ".join(query), container=container, kind=kind, as_json=as_json, since=since, until=until,
-                   limit=limit, ascending=sort == "asc")  # fmt: skip
+    chosen = {"container": container, "kind": kind, "since": since, "until": until, "limit": limit}
+    command.search(_config(), " ".join(query), **chosen, ascending=sort == "asc", as_json=as_json)
 
 
-@cli.command()
+@_command
 @_filters
 def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool) -> None:
     """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
@@ -169,7 +191,7 @@ def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_jso
     command.tail(_config(), " ".join(query), container=container, kind=kind, as_json=as_json)
 
 
-@cli.command()
+@_command
 @_json
 def status(as_json: bool) -> None:
     """Say whether agent and worker run, how far they are, and what was lost."""
@@ -178,7 +200,7 @@ def status(as_json: bool) -> None:
     sys.exit(command.run(_config(), as_json=as_json))
 
 
-@cli.command()
+@_command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell, for its start-up file.
@@ -189,7 +211,7 @@ def completion(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)
-    assert script is not None  # noqa: S101  the choice lists only those that exist
+    assert script is not None
     click.echo(script(cli, {}, "cgtrail", "_CGTRAIL_COMPLETE").source())
 
 

@@ -107,7 +107,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
 
 
 def keys() -> Iterator[str]:
-    """Every key, dotted: data, capture.host, …"""
+    """Every key, dotted, as in capture.host."""
     for field in msgspec.structs.fields(Config):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from (f"{field.name}.{inner.name}" for inner in msgspec.structs.fields(field.type))

@@ -40,7 +40,7 @@ _SESSION = (
     _Line(1000, "/home/alice", "cat customers.csv | grep -c ."),
     _Line(1000, "/home/alice", "cat /root/deploy.key"),
     _Line(0, "/root", "cp /usr/bin/ls /tmp/.cache && /tmp/.cache /root"),
-    _Line(0, "/tmp", "exec nmap -sS 10.0.0.0/24"),
+    _Line(0, "/tmp", "/opt/miner --pool 192.0.2.1:3333"),
 )
 
 
@@ -78,8 +78,9 @@ def _show(config: Config, *, as_json: bool) -> None:
     deadline = time.monotonic() + STORED_SECONDS
     while not list(store.search(finished, limit=1)):
         if time.monotonic() > deadline:
-            message = f"the demonstration was not stored within {STORED_SECONDS} s; see `cgtrail status` and `cgtrail check`"
-            raise DemoError(message)
+            raise DemoError(
+                "demonstration", f"not stored within {STORED_SECONDS} s", "see `cgtrail check` and `status`"
+            )
         time.sleep(0.05)
     click.echo("\nWhat cgtrail recorded of it, from the host:\n", err=True)
     show(store.search(of_container, limit=1000, ascending=True), as_json=as_json)
@@ -92,5 +93,3 @@ def _run(container: DemoContainer, line: _Line, narrate: Callable[[str], None]) 
     for output in (done.stdout, done.stderr):
         for shown in output.decode(errors="backslashreplace").splitlines():
             narrate(f"  {text(shown)}")
-
-

@@ -37,9 +37,10 @@ def enrich(config: Config, *, once: bool) -> None:
     """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
     stop = _stop_on_signal()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with only(config.folder / "enrich.lock", "worker"), closing(
-        SqliteSink(config.store_folder, config.store.retention_days)
-    ) as sink:
+    with (
+        only(config.folder / "enrich.lock", "worker"),
+        closing(SqliteSink(config.store_folder, config.store.retention_days)) as sink,
+    ):
         source = SpoolSource(config.spool_folder, position_file(config.folder))
         worker = Worker(source, sink, stop, forks=config.documents.forks)
         with _reporting(config.folder / "enrich.json", worker):

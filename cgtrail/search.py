@@ -9,8 +9,9 @@ import click
 
 from cgtrail import table
 from cgtrail.config import Config
+from enrich.documents import KINDS
 from enrich.printable import json_line
-from enrich.stores.query import parse
+from enrich.stores.query import QueryError, parse
 from enrich.stores.sqlite import SqliteStore
 
 POLL_SECONDS = 0.1
@@ -29,9 +30,12 @@ def search(
     ascending: bool,
 ) -> None:
     """Print what matches. Raises QueryError and StoreError."""
+    _check_kind(kind)
     wanted = parse(query)
     store = _store(config)
-    found = store.search(wanted, since=since, until=until, container=container, kind=kind, limit=limit, ascending=ascending)
+    found = store.search(
+        wanted, since=since, until=until, container=container, kind=kind, limit=limit, ascending=ascending
+    )
     shown = show(found, as_json=as_json)
     if shown == limit:
         click.echo(f"cgtrail: {limit} documents shown; there may be more: use --limit", err=True)
@@ -39,6 +43,7 @@ def search(
 
 def tail(config: Config, query: str, *, container: str | None, kind: str | None, as_json: bool) -> None:
     """Print what matches as it is stored, until interrupted."""
+    _check_kind(kind)
     wanted = parse(query)
     store = _store(config)
     cursor = store.end()
@@ -62,8 +67,15 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> int:
     return count
 
 
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in KINDS:
+        message = f"--kind {kind}: there are only {', '.join(KINDS)}"
+        raise QueryError(message)
+
+
 def _store(config: Config) -> SqliteStore:
     store = SqliteStore(config.store_folder)
     if not store.exists:
-        click.echo(f"cgtrail: nothing has been recorded in {config.data} yet; start `cgtrail up`, or name a folder with --data", err=True)
+        hint = "start `cgtrail up`, or name a folder with --data"
+        click.echo(f"cgtrail: nothing has been recorded in {config.data} yet; {hint}", err=True)
     return store

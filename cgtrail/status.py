@@ -37,8 +37,8 @@ def collect(config: Config) -> dict[str, Any]:
     source = SpoolSource(config.spool_folder, position_file(folder))
     return {
         "data": str(folder),
-        "agent": _process(folder / LOCK) | read_status(folder / STATUS),
-        "worker": _process(folder / "enrich.lock") | read_status(folder / "enrich.json"),
+        "agent": read_status(folder / STATUS) | _process(folder / LOCK),
+        "worker": read_status(folder / "enrich.json") | _process(folder / "enrich.lock"),
         "spool": {
             "streams": len(spool),
             "frames": sum(stream.committed for stream in spool),
@@ -60,12 +60,16 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"data      {status['data']}",
         f"agent     {_running(agent)}",
         f"worker    {_running(worker)}",
-        f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {spool['backlog_frames']} frames not stored yet",
+        f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {spool['backlog_frames']} not stored yet",
         f"store     {store['documents']:,} documents on {store['days']} day(s)",
     ]
     if "records" in agent:
-        lines.append(f"recorded  {agent['records']:,} records from {agent['containers']} container(s) since the agent began")
-        lines.append(f"lost      {agent['lost']:,} records in the kernel" + (" (see --kind loss)" if agent["lost"] else ""))
+        lines.append(
+            f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
+        )
+        lines.append(
+            f"lost      {agent['lost']:,} records in the kernel" + (" (see --kind loss)" if agent["lost"] else "")
+        )
         if agent["docker"]:
             lines.append(f"docker    {agent['docker']}")
         lines += [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]

@@ -11,7 +11,16 @@ import orjson
 
 from enrich.printable import text
 
-_COLUMNS = (("TIME", 12), ("CONTAINER", 16), ("UID", 6), ("EVENT", 5), ("COMM", 15), ("PID", 7), ("PPID", 7), ("RET", 4))
+_COLUMNS = (
+    ("TIME", 12),
+    ("CONTAINER", 16),
+    ("UID", 6),
+    ("EVENT", 5),
+    ("COMM", 15),
+    ("PID", 7),
+    ("PPID", 7),
+    ("RET", 4),
+)
 _ID_DIGITS = 12
 
 
@@ -56,12 +65,14 @@ def _container(document: dict[str, Any]) -> str:
 
 def _loss(document: dict[str, Any]) -> str:
     loss = document["cgtrail"]["loss"]
-    return f"{_time(document)}  {_fit(_container(document), 16)}  LOST {loss['count']} {loss['record']} records: {loss['cause']}"
+    what = f"LOST {loss['count']} {loss['record']} records: {loss['cause']}"
+    return f"{_time(document)}  {_fit(_container(document), 16)}  {what}"
 
 
 def _fit(cell: str, width: int) -> str:
     """Padded or cut to so many columns of a terminal; wide characters take two."""
-    used, kept = 0, []
+    used = 0
+    kept: list[str] = []
     for char in cell:
         size = 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         if used + size > width:

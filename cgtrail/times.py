@@ -14,7 +14,7 @@ _AGE = re.compile(r"(\d+)\s*([smhdw])")
 
 
 class Instant(click.ParamType[int]):
-    """Nanoseconds since 1970 from `2026-11-22`, `2026-11-22T10:00[:00][Z|+01:00]` (local time without zone), or `10m`."""
+    """Nanoseconds since 1970, from `2026-11-22`, `2026-11-22T10:00[:00][Z|+01:00]` (else local time) or `10m`."""
 
     name = "TIME"
 
@@ -28,7 +28,9 @@ class Instant(click.ParamType[int]):
         try:
             return _ns(datetime.fromisoformat(value))
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or an age such as 10m, 2h, 3d", param, ctx)
+            self.fail(
+                f"{value!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or an age such as 10m, 2h, 3d", param, ctx
+            )
 
 
 def _ns(given: datetime) -> int:

@@ -156,7 +156,7 @@ def _play_beside(status: dict[str, Any]) -> None:
 
 
 def _start(config: Config, half: str) -> subprocess.Popen[bytes]:
-    verbose = ["--verbose"] if click.get_current_context().find_root().params.get("verbose") else []
+    verbose = ["--verbose"] if click.get_current_context().obj.get("verbose") else []
     return subprocess.Popen(
         [sys.executable, "-m", "cgtrail", *verbose, half],
         env=configuration.environment(config),

@@ -16,6 +16,8 @@ from enrich.item import Item
 from enrich.processes import Process
 from shipper.wire.records import Loss
 
+KINDS = ("process", "loss")
+"""What a document can be about: the last part of its event.dataset."""
 ECS_VERSION = "9.0.0"
 _CORE_SIGNAL = 0x7F
 _FLAGS = {
@@ -34,6 +36,7 @@ class Documents:
 
     def __init__(self, host: Host, *, forks: bool = False) -> None:
         self._host = host
+        self._forks = forks
         self._plans = {cls: tuple(map(_plan, _shown(cls))) for cls in RECORDS.values()}
         self._makers: dict[type[Record], Callable[[Item], dict[str, Any]]] = {
             Exec: self._exec,
@@ -47,6 +50,8 @@ class Documents:
     def source(self, item: Item) -> dict[str, Any] | None:
         """The document's source, the container still missing; None for a record that makes no document."""
         make = self._makers.get(type(item.record))
+        if isinstance(item.record, Exit) and item.process is not None and item.process.only_forked and not self._forks:
+            return None  # without its beginning, a subshell's end says nothing
         return make(item) if make else None
 
     def _declared(self, item: Item) -> dict[str, Any]:
@@ -112,7 +117,7 @@ class Documents:
 
     def _exec(self, item: Item) -> dict[str, Any]:
         record = item.record
-        assert isinstance(record, Image)  # noqa: S101  by the table of makers
+        assert isinstance(record, Image)
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
         args, _ = render.arguments(record.args)
@@ -133,7 +138,7 @@ class Documents:
 
     def _exit(self, item: Item) -> dict[str, Any]:
         record = item.record
-        assert isinstance(record, Exit)  # noqa: S101  by the table of makers
+        assert isinstance(record, Exit)
         source = self._process(item)
         killed = record.status & _CORE_SIGNAL
         source["process"]["end"] = self._host.timestamp(record.time)
@@ -145,7 +150,7 @@ class Documents:
 
     def _loss(self, item: Item) -> dict[str, Any]:
         record = item.record
-        assert isinstance(record, Loss)  # noqa: S101  by the table of makers
+        assert isinstance(record, Loss)
         source = self._base(item, "loss", "loss", ["info"])
         lost = RECORDS.get(record.record_type)
         cause = Cause(record.cause).name.lower() if record.cause in Cause.__members__.values() else str(record.cause)

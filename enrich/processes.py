@@ -7,7 +7,7 @@ import posixpath
 import struct
 from dataclasses import dataclass
 
-from bpf.events import Exit, Exec, Image, Running, Task
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
 from enrich import render
 from enrich.host import Host
 from enrich.item import Item
@@ -34,6 +34,8 @@ class Process:
     group_leader: Process | None = None
     session_leader: Process | None = None
     keyframe: int = 0
+    only_forked: bool = False
+    """It was made while we watched, and has not started a program since."""
 
 
 class ProcessTree:
@@ -67,6 +69,7 @@ class ProcessTree:
         process = self._live.get(record.tgid)
         if process is None or process.start != record.start:
             process = Process(self.entity_id(record.tgid, record.start), record.tgid, record.start)
+            process.only_forked = isinstance(record, (Fork, CgroupAttach))
             self._live[record.tgid] = process
         process.keyframe = self._keyframe
         if isinstance(record, (Exec, Running)):
@@ -102,6 +105,7 @@ class ProcessTree:
 
 
 def _set_image(process: Process, record: Image) -> None:
+    process.only_forked = False
     process.executable = render.text(record.exe)[0]
     filename = render.text(record.filename)[0]
     # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +12,10 @@ from bpf.events import CgroupRmdir, Header
 from enrich import render
 from enrich.host import Host
 from enrich.item import Item
-from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, State
+from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, State, Tick
+
+MEMORY_NS = 10_000_000_000
+"""How long an epoch is remembered after its cgroup was removed."""
 
 
 class Attribution(StrEnum):
@@ -61,6 +65,7 @@ class RegistryView:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._epochs: dict[int, Epoch] = {}
+        self._ended: deque[tuple[int, Epoch]] = deque()
         self._keyframe = 0
 
     def __call__(self, item: Item) -> None:
@@ -68,20 +73,27 @@ class RegistryView:
         record = item.record
         if isinstance(record, KeyframeBegin):
             self._keyframe += 1
+        elif isinstance(record, Tick):
+            self._forget(record.time)
         elif isinstance(record, KeyframeEnd):
             self._epochs = {n: epoch for n, epoch in self._epochs.items() if epoch.keyframe == self._keyframe}
         elif isinstance(record, Header) and record.cgroup_id:
-            item.epoch = epoch = self._epoch(record.cgroup_id)
+            item.epoch = epoch = self._epoch(record.cgroup_id, begins=isinstance(record, CgroupInfo))
             if isinstance(record, CgroupInfo):
-                epoch.info, epoch.container, epoch.ended = record, _container(record), False
+                epoch.info, epoch.container = record, _container(record)
             elif isinstance(record, CgroupRmdir):
-                # Its documents hold the epoch itself; a later record of the same id is about another life.
                 epoch.ended = True
-                del self._epochs[record.cgroup_id]
+                self._ended.append((record.time, epoch))
 
-    def _epoch(self, cgroup_id: int) -> Epoch:
+    def _forget(self, now: int) -> None:
+        while self._ended and now - self._ended[0][0] > MEMORY_NS:
+            _, ended = self._ended.popleft()
+            if self._epochs.get(ended.cgroup_id) is ended:
+                del self._epochs[ended.cgroup_id]
+
+    def _epoch(self, cgroup_id: int, *, begins: bool) -> Epoch:
         epoch = self._epochs.get(cgroup_id)
-        if epoch is None:
+        if epoch is None or (begins and epoch.ended):
             boot = self._host.fields.get("boot", {}).get("id", "")
             epoch = self._epochs[cgroup_id] = Epoch(cgroup_id, boot)
         epoch.keyframe = self._keyframe

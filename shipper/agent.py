@@ -21,7 +21,7 @@ from shipper import cgroups
 from shipper.lock import only
 from shipper.probes import RING_BYTES, Probes
 from shipper.registry import Registry
-from shipper.runtimes import Docker
+from shipper.runtimes import Docker, Removed
 from shipper.spool import Spool
 from shipper.wire.frame import MAX_PAYLOAD, wrap
 from shipper.wire.records import AgentStart, CgroupInfo, Clock, KeyframeBegin, KeyframeEnd, Kind, Loss, Tick
@@ -86,6 +86,7 @@ class Agent:
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
             self._round()
+            self._report()
 
     def _begin(self) -> None:
         self._put(self._start_record())
@@ -113,15 +114,18 @@ class Agent:
         self._spool.commit()
         if now - self._reported >= STATUS_NS:
             self._reported = now
-            write_status(self.settings.data / STATUS, self._status())
+            self._report()
 
     def _news(self) -> None:
         while True:
             try:
-                metadata = self._docker.updates.get_nowait()
+                news = self._docker.updates.get_nowait()
             except queue.Empty:
                 return
-            for info in self._registry.told(metadata):
+            if isinstance(news, Removed):
+                self._registry.forget(news.container_id)
+                continue
+            for info in self._registry.told(news):
                 self._put(info)
 
     def _drain(self) -> None:
@@ -145,9 +149,9 @@ class Agent:
         info = self._registry.found(cgroup_id, path, started)
         if info.kind == Kind.CONTAINER or started or self.settings.capture_host:
             self._put(info)
-        if info.kind == Kind.HOST:
+        if info.kind == Kind.HOST and started:
             self._probes.unwatch(cgroup_id)
-        elif not started:
+        elif info.kind == Kind.CONTAINER and not started:
             self._probes.watch(cgroup_id, self._topmost(info))
 
     def _topmost(self, info: CgroupInfo) -> int:
@@ -187,8 +191,8 @@ class Agent:
             version=self.settings.version.encode(),
         )
 
-    def _status(self) -> dict[str, object]:
-        return {
+    def _report(self) -> None:
+        status = {
             "pid": os.getpid(),
             "time": time.time_ns(),
             "stream": self._spool.stream.id.hex(),
@@ -201,6 +205,7 @@ class Agent:
             "docker": self._docker.error,
             "not_recorded": self._probes.missing(),
         }
+        write_status(self.settings.data / STATUS, status)
 
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"

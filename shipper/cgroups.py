@@ -15,11 +15,12 @@ _ID = r"[0-9a-f]{64}"
 _PATTERNS = [
     (DEMO, re.compile(rf"/{DEMO}/({_ID})(?=/|$)")),
     ("docker", re.compile(rf"/(?:docker/|docker-)({_ID})(?:\.scope)?(?=/|$)")),
-    ("containerd", re.compile(rf"/cri-containerd-({_ID})\.scope(?=/|$)")),
+    ("containerd", re.compile(rf"/(?:cri-containerd|nerdctl)-({_ID})\.scope(?=/|$)")),
     ("cri-o", re.compile(rf"/crio-({_ID})(?:\.scope)?(?=/|$)")),
-    ("podman", re.compile(rf"/libpod-({_ID})(?:\.scope)?(?=/|$)")),
+    # With cgroupfs a pod of Podman's is /libpod_parent/<id>, which is no container's.
+    ("podman", re.compile(rf"(?:/libpod_parent/{_ID})?/libpod-({_ID})(?:\.scope)?(?=/|$)")),
     ("lxc", re.compile(r"/lxc\.payload\.([^/]+)(?=/|$)")),
-    ("", re.compile(rf"/({_ID})(?=/|$)")),
+    ("", re.compile(rf"(?<!^/libpod_parent)/({_ID})(?=/|$)")),
 ]
 
 
@@ -42,7 +43,7 @@ class Owner:
 
 def mount_point(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path:
     """Where cgroup2 is mounted (proc(5), mountinfo). Raises Cgroup2MissingError."""
-    for line in mountinfo.read_text().splitlines():
+    for line in mountinfo.read_text(errors="surrogateescape").split("\n"):
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] == "cgroup2":
             return Path(_unescape(before.split(" ")[4]))

@@ -27,12 +27,15 @@ class LibbpfMissingError(RuntimeError):
     """libbpf.so.1 is not installed."""
 
 
-@_PRINT
 def _print(_level: int, template: bytes, arguments: int) -> int:
     buffer = ctypes.create_string_buffer(1 << 16)
     _libc.vsnprintf(buffer, c_size_t(len(buffer)), template, c_void_p(arguments))
     _log.append(buffer.value.decode(errors="backslashreplace"))
     return 0
+
+
+_print_callback = _PRINT(_print)
+"""Kept here: libbpf calls it for as long as the process lives."""
 
 
 def _load() -> ctypes.CDLL:
@@ -76,7 +79,7 @@ def _load() -> ctypes.CDLL:
         getattr(library, name).argtypes = arguments
     library.bpf_object__close.restype = None
     library.bpf_object__close.argtypes = [c_void_p]
-    library.libbpf_set_print(_print)
+    library.libbpf_set_print(_print_callback)
     return library
 
 
@@ -117,7 +120,7 @@ class Map:
         """Remove a key if it is there."""
         _lib().bpf_map_delete_elem(self.fd, key)
 
-    def keys(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Every key; those added or removed meanwhile may or may not be among them."""
         key: bytes | None = None
         following = ctypes.create_string_buffer(self._key_size)
@@ -167,7 +170,9 @@ class Object:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,12 +1,16 @@
-"""One process at a time per folder and role."""
+"""One process at a time per folder and role, by open file description locks (fcntl(2), F_OFD_SETLK)."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# struct flock of <fcntl.h> on x86-64: type, whence, start, length (0: to the end), pid.
+_FLOCK = struct.Struct("hhqqi4x")
 
 
 class AlreadyRunningError(RuntimeError):
@@ -19,11 +23,9 @@ def only(file: Path, role: str) -> Iterator[None]:
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = (
-                f"{role} {_holder(fd)} already works on {file.parent}; stop it, or choose another folder with --data"
-            )
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request())
+        except (BlockingIOError, PermissionError):
+            message = f"{role} {_pid(fd)} already works on {file.parent}; stop it, or choose another folder with --data"
             raise AlreadyRunningError(message) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -33,20 +35,22 @@ def only(file: Path, role: str) -> Iterator[None]:
 
 
 def holder(file: Path) -> int | None:
-    """The process that holds a lock file now, None for nobody."""
+    """The process that holds a lock file now, None for nobody. Only asks: it never stands in anybody's way."""
     try:
-        fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(_holder(fd) or 0)
-    else:
-        return None
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _request())
+        return None if _FLOCK.unpack(answer)[0] == fcntl.F_UNLCK else _pid(fd)
     finally:
         os.close(fd)
 
 
-def _holder(fd: int) -> str:
-    return os.pread(fd, 32, 0).decode(errors="replace").strip()
+def _request() -> bytes:
+    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+def _pid(fd: int) -> int:
+    """Its holder writes its process id into the file; 0 while it has not yet."""
+    return int(os.pread(fd, 32, 0).strip() or 0)

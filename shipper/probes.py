@@ -94,7 +94,9 @@ class Probes:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     def missing(self) -> list[str]:
@@ -121,7 +123,7 @@ class Probes:
     def losses(self) -> dict[tuple[int, int, int], int]:
         """(owner cgroup, cause, record type) → records that could not be written since loading."""
         counts: dict[tuple[int, int, int], int] = {}
-        for key in self.maps["losses"].keys():
+        for key in self.maps["losses"]:
             value = self.maps["losses"].get(key)
             if value is not None:
                 owner, cause, kind = LOSS_KEY.unpack(key)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shipper.cgroups import Owner, owner
 from shipper.runtimes import Metadata
@@ -42,10 +44,12 @@ class Registry:
         return [self._info(number, cgroup) for number, cgroup in self._cgroups.items() if _belongs(cgroup, metadata)]
 
     def gone(self, cgroup_id: int) -> None:
-        """A cgroup was removed; its container is forgotten with its topmost cgroup."""
-        cgroup = self._cgroups.pop(cgroup_id, None)
-        if cgroup and cgroup.owner and cgroup.owner.path == cgroup.path:
-            self._metadata.pop(cgroup.owner.container_id, None)
+        """A cgroup was removed. Its container may start again, with another cgroup."""
+        self._cgroups.pop(cgroup_id, None)
+
+    def forget(self, container_id: str) -> None:
+        """A runtime removed a container."""
+        self._metadata.pop(container_id, None)
 
     def all(self) -> list[CgroupInfo]:
         """The record of every cgroup that lives."""
@@ -65,8 +69,12 @@ class Registry:
             state=State.PENDING if expected and known is None else State.COMPLETE,
             path=_bytes(cgroup.path),
             labels=_bytes(json.dumps(dict(known.labels)) if known and known.labels else ""),
-            **{field: _bytes(text) for field, text in (found | told).items()},
+            **_texts(found | told),
         )
+
+
+def _texts(shown: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _bytes(text) for name, text in shown.items()}
 
 
 def _belongs(cgroup: _Cgroup, metadata: Metadata) -> bool:

@@ -34,7 +34,9 @@ class Ring:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for view in (self._words, self._data, self._producer, self._consumer):
             view.release()
         self._producer_map.close()
@@ -48,8 +50,8 @@ class Ring:
         """Yields (span, records, cut): consecutive records as they lie in the ring, at most `limit` bytes of them.
 
         A record of a type in `cut` ends its span, and the last number is its offset there (-1 otherwise), so that the
-        caller can put something behind it. What was yielded is free for the kernel once the next span is asked for. Ends at the
-        position that the producer had at the call, or at a record still being written.
+        caller can put something behind it. What was yielded is free for the kernel once the next span is asked for.
+        Ends at the position that the producer had at the call, or at a record still being written.
         """
         at, end = self._consumer[0], self._producer[0]
         start, count = at, 0
@@ -59,12 +61,15 @@ class Ring:
             if word & BUSY:
                 break
             step = stride(word & ~DISCARDED)
-            if at + step - start > limit and count:
-                yield self._span(start, at), count, -1
+            if at + step - start > limit and at > start:
+                if count:
+                    yield self._span(start, at), count, -1
                 self._consumer[0] = start = at
                 count = 0
             number = self._words[(offset + PREFIX) >> 2] & 0xFFFF
             at += step
+            if word & DISCARDED:  # it stays in the span, where frame.walk passes over it
+                continue
             count += 1
             if number in cut:
                 yield self._span(start, at), count, at - step + PREFIX - start
@@ -72,7 +77,7 @@ class Ring:
                 count = 0
         if count:
             yield self._span(start, at), count, -1
-            self._consumer[0] = at
+        self._consumer[0] = at
 
     def _span(self, start: int, end: int) -> bytes:
         offset = start & self._mask

@@ -14,6 +14,7 @@ from docker.errors import DockerException
 
 _log = structlog.get_logger()
 _CONNECT_SECONDS = 5
+_EVENTS = ("create", "rename", "update", "destroy")
 _LIST_SECONDS = 2
 _RETRY_SECONDS = (0.5, 1, 2, 5, 10)
 
@@ -30,6 +31,13 @@ class Metadata:
     labels: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A runtime has removed a container: it will not start again."""
+
+    container_id: str
+
+
 class Docker:
     """Listens to one Docker daemon in a thread of its own, so that a daemon that hangs stops nobody.
 
@@ -40,9 +48,10 @@ class Docker:
     RUNTIME = "docker"
 
     def __init__(self, base_url: str) -> None:
-        self.updates: queue.SimpleQueue[Metadata] = queue.SimpleQueue()
+        self.updates: queue.SimpleQueue[Metadata | Removed] = queue.SimpleQueue()
         self.error: str | None = "not connected yet"
         self._url = base_url
+        self._known: set[str] = set()
         self._stop = threading.Event()
         self._listed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
@@ -67,7 +76,9 @@ class Docker:
                 failures = 0
             except (DockerException, OSError, ValueError) as error:
                 if self.error is None or failures == 0:
-                    _log.info("docker is not reachable", url=self._url, error=str(error), next="names and images wait for it")
+                    _log.info(
+                        "docker is not reachable", url=self._url, error=str(error), next="names and images wait for it"
+                    )
                 self.error = str(error)
                 self._listed.set()
             self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
@@ -77,9 +88,8 @@ class Docker:
         client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
         try:
             # Open the stream of events before listing, so that nothing falls between the two.
-            events = client.events(decode=True, filters={"type": "container", "event": ["create", "rename", "update"]})
-            for container in client.containers(all=True):
-                self.updates.put(_from_list(container))
+            events = client.events(decode=True, filters={"type": "container", "event": list(_EVENTS)})
+            self._list(client)
             self.error = None
             self._listed.set()
             _log.info("docker connected", url=self._url)
@@ -90,13 +100,26 @@ class Docker:
         finally:
             client.close()
 
-    def _from_event(self, client: docker.APIClient, event: Mapping[str, Any]) -> Metadata:
+    def _list(self, client: docker.APIClient) -> None:
+        listed = {container["Id"]: _from_list(container) for container in client.containers(all=True)}
+        for gone in self._known - listed.keys():
+            self.updates.put(Removed(gone))
+        for metadata in listed.values():
+            self.updates.put(metadata)
+        self._known = set(listed)
+
+    def _from_event(self, client: docker.APIClient, event: Mapping[str, Any]) -> Metadata | Removed:
+        container_id = event["Actor"]["ID"]
+        if event["Action"] == "destroy":
+            self._known.discard(container_id)
+            return Removed(container_id)
+        self._known.add(container_id)
         attributes = dict(event["Actor"]["Attributes"])
         name, image = attributes.pop("name", ""), attributes.pop("image", "")
         if event["Action"] != "create":  # those carry more than labels among the attributes
-            for container in client.containers(all=True, filters={"id": event["Actor"]["ID"]}):
+            for container in client.containers(all=True, filters={"id": container_id}):
                 return _from_list(container)
-        return Metadata(event["Actor"]["ID"], self.RUNTIME, name, image, attributes)
+        return Metadata(container_id, self.RUNTIME, name, image, attributes)
 
 
 def docker_version(base_url: str) -> str:

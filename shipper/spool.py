@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shipper.wire.frame import MAX_PAYLOAD, Frame
+from shipper.wire.frame import MAX_PAYLOAD, Frame, FrameError
 from shipper.wire.segment import COMMITTED, SEGMENT_BYTES, Stream, frames, streams
 
 _DIRECTORY, _FILE = 0o700, 0o600
@@ -37,7 +38,9 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.commit()
         if self._segment >= 0:
@@ -45,7 +48,10 @@ class Spool:
         os.close(self._commit_fd)
 
     def add(self, records: bytes, count: int) -> None:
-        """Append `count` records, laid out as in a frame's payload."""
+        """Append `count` records, laid out as in a frame's payload. Raises ValueError for more than a frame takes."""
+        if len(records) > MAX_PAYLOAD:
+            message = f"{len(records)} bytes of records; a frame takes {MAX_PAYLOAD}"
+            raise ValueError(message)
         if self._size + len(records) > MAX_PAYLOAD:
             self._seal()
         self._pending.append(records)
@@ -90,24 +96,48 @@ class Spool:
         os.pwrite(self._commit_fd, self.number.to_bytes(8, "little"), 0)
 
     def _open(self, folder: Path) -> Stream:
-        path = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+        newest = max((stream.opened for stream in streams(folder)), default=0)
+        opened = max(time.time_ns(), newest + 1)  # readers go by names: a clock that was set back must not hide it
+        path = folder / f"{opened:020d}-{uuid.uuid4().hex}"
         path.mkdir(mode=_DIRECTORY)
         _sync_folder(folder)
         return Stream(path)
 
     def _resume(self, folder: Path) -> Stream | None:
         newest = streams(folder)[-1:]
-        segments = newest[0].segments() if newest else []
-        if not segments:
-            return None
-        last, end = None, 0
-        for frame, offset in frames(segments[-1][1]):
+        for first, file in reversed(newest[0].segments() if newest else []):
+            last, end = _last(file)
+            number = last.number + 1 if last else first
+            if number < newest[0].committed:
+                return None  # damaged: its readers will say so
+            _cut(file, end)
+            if last is None:
+                continue
+            if last.boot != self._boot or last.host != self._host:
+                # After a power cut the count may be older than the frames.
+                (newest[0].path / COMMITTED).write_bytes(number.to_bytes(8, "little"))
+                return None
+            self.number, self._previous = number, last.digest
+            return newest[0]
+        return None
+
+
+def _last(file: Path) -> tuple[Frame | None, int]:
+    """A segment's last whole frame and the offset behind it: what follows was torn by a kill or a power cut."""
+    last, end = None, 0
+    with suppress(FrameError):
+        for frame, offset in frames(file):
             last, end = frame, offset
-        os.truncate(segments[-1][1], end)
-        if last is None or last.boot != self._boot or last.host != self._host:
-            return None
-        self.number, self._previous = last.number + 1, last.digest
-        return newest[0]
+    return last, end
+
+
+def _cut(file: Path, size: int) -> None:
+    fd = os.open(file, os.O_WRONLY)
+    try:
+        os.ftruncate(fd, size)
+        os.fsync(fd)  # a killed agent may have left whole frames that were not on disk yet
+    finally:
+        os.close(fd)
 
 
 def _sync_folder(folder: Path) -> None:

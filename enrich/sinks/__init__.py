@@ -35,7 +35,7 @@ DUPLICATE = Outcome(Status.DUPLICATE)
 
 
 class Sink(Protocol):
-    """A place for documents. Ids are deterministic, so writing a document twice must leave one where a store can tell."""
+    """A place for documents. Ids are deterministic: writing one twice must leave one, where a store can tell."""
 
     def write(self, batch: Sequence[Document]) -> Sequence[Outcome]:
         """Store a batch and answer for each document, in order. OK and DUPLICATE mean durable."""

@@ -22,15 +22,16 @@ class SqliteSink:
     """Documents on this host's disk: OK and DUPLICATE mean that they are synced to it.
 
     An id is unique within its day's file, which is decided by the document's time: the same document always meets
-    itself. What can't be written now (disk full, file locked, a file that is damaged or of another format) is RETRY, and
-    the reason names the file. Days older than `retention_days` are removed, when the sink opens and when the day
+    itself. What can't be written now (disk full, file locked, a file that is damaged or of another format) is RETRY,
+    and the reason names the file. Days older than `retention_days` are removed, when the sink opens and when the day
     changes, and their documents are rejected. `clock` tells the time in seconds since 1970.
     """
 
     def __init__(self, folder: Path, retention_days: int, clock: Callable[[], float] = time.time) -> None:
         """Make no file yet, but remove old ones. Raises ValueError, and StoreError where that is not allowed."""
         if retention_days < 1:
-            raise ValueError(f"retention_days {retention_days}: the store keeps one day at least")
+            message = f"retention_days {retention_days}: the store keeps one day at least"
+            raise ValueError(message)
         self._folder = folder
         self._retention = timedelta(days=retention_days)
         self._clock = clock
@@ -50,7 +51,7 @@ class SqliteSink:
             try:
                 values = dayfile.row(document)
                 by_day.setdefault(self._day(document), []).append((index, values, dayfile.line(document.source)))
-            except dayfile.Unstorable as error:
+            except dayfile.UnstorableError as error:
                 outcomes[index] = Outcome(Status.REJECTED, f"{document.id}: {error}")
         for day, items in by_day.items():
             answers = self._store(day, [item[1:] for item in items])
@@ -65,7 +66,8 @@ class SqliteSink:
     def _day(self, document: Document) -> date:
         day = dayfile.day_of(document.time)
         if day < self._today - self._retention:
-            raise dayfile.Unstorable(f"{day} is older than the {self._retention.days} days that are kept")
+            message = f"{day} is older than the {self._retention.days} days that are kept"
+            raise dayfile.UnstorableError(message)
         return day
 
     def _store(self, day: date, rows: list[tuple[tuple[Any, ...], str | None]]) -> Iterable[Outcome]:
@@ -107,10 +109,11 @@ class SqliteSink:
                 try:
                     dayfile.remove(path)
                 except OSError as error:
-                    raise dayfile.StoreError(
+                    message = (
                         f"{path}: older than {self._retention.days} days and can't be removed ({error.strerror}):"
                         " remove it, or let the owner of cgtrail do so"
-                    ) from error
+                    )
+                    raise dayfile.StoreError(message) from error
         self._today = today
 
 
@@ -131,7 +134,7 @@ def _insert(db: sqlite3.Connection, rows: list[tuple[tuple[Any, ...], str | None
         docs.append((seq, *values))
         if line is not None:
             lines.append((seq, line))
-    marks = ", ".join("?" * (5 + len(dayfile.TEXT_COLUMNS) + 1))
+    marks = ", ".join("?" * (dayfile.ROW.count(",") + 1))
     db.executemany(f"INSERT INTO docs {dayfile.ROW} VALUES ({marks})", docs)
     db.executemany("INSERT INTO lines (rowid, text) VALUES (?, ?)", lines)
     return outcomes

@@ -13,7 +13,7 @@ from enrich.sinks import OK, Outcome, Status
 class StdoutSink:
     """NDJSON that is safe on a terminal, flushed at the end of each batch.
 
-    A stream can't tell what it has had, so a repeat is a second line with the same id; OK means that the stream took it.
+    A stream can't tell what it has had, so a repeat is a second line with the same id. OK: the stream took it.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -44,7 +44,8 @@ class StdoutSink:
             # An unbuffered stream may take a part only, and one that does not block nothing at all.
             taken = self._stream.write(rest)
             if not taken:
-                raise BlockingIOError("the stream takes nothing now")
+                message = "the stream takes nothing now"
+                raise BlockingIOError(message)
             self._torn = taken < len(rest)
             rest = rest[taken:]
         self._stream.flush()

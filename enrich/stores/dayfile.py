@@ -2,7 +2,9 @@
 
 `docs` has a document a row, in order of arrival: `seq` is dense and only grows, since nothing is ever deleted but whole
 files. COLUMNS are copies of what is often asked for; `body` is the document. `lines` is a trigram index over the
-documents' LINE_FIELDS, with the same rowids and without the text: it finds candidates, the body decides.
+documents' LINE_FIELDS, with the same rowids and without the text: it finds candidates, the body decides. SQLite's JSON
+functions end a text at a NUL, and what follows would be hidden from every search: a body with a NUL in it stands a
+second time in `searched`, with U+0001 in place of each.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ _DDL = "\n".join(
         "CREATE TABLE docs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time INTEGER NOT NULL, sequence INTEGER,",
         "  kind TEXT NOT NULL,",
         *(f"  {column} TEXT," for column in TEXT_COLUMNS.values()),
-        "  body TEXT NOT NULL) STRICT;",
+        "  searched TEXT, body TEXT NOT NULL) STRICT;",
         "CREATE INDEX by_time ON docs (time, sequence);",
         *(f"CREATE INDEX by_{name} ON docs ({name}, time, sequence);" for name in ("kind", *TEXT_COLUMNS.values())),
         "CREATE VIRTUAL TABLE lines USING fts5(text, content='', detail=none, tokenize='trigram case_sensitive 0');",
@@ -54,7 +56,7 @@ _DDL = "\n".join(
         f"PRAGMA user_version = {FORMAT};",
     )
 )
-ROW = f"(seq, id, time, sequence, kind, {', '.join(TEXT_COLUMNS.values())}, body)"
+ROW = f"(seq, id, time, sequence, kind, {', '.join(TEXT_COLUMNS.values())}, searched, body)"
 """The columns of docs in the order of `row`."""
 
 
@@ -62,7 +64,7 @@ class StoreError(Exception):
     """A day file or its folder can't be used; the message names it and what to do."""
 
 
-class Unstorable(ValueError):
+class UnstorableError(ValueError):
     """A document that no day file will ever take, and why."""
 
 
@@ -84,9 +86,8 @@ def days(folder: Path) -> list[date]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(
-            f"{folder}: the store can't be listed ({error.strerror}): run this as the store's owner"
-        ) from error
+        message = f"{folder}: the store can't be listed ({error.strerror}): run this as the store's owner"
+        raise StoreError(message) from error
     for name in names:
         with suppress(ValueError):  # 2026-02-30.db is somebody else's
             if match := _NAME.fullmatch(name):
@@ -95,7 +96,10 @@ def days(folder: Path) -> list[date]:
 
 
 def open_writer(folder: Path, day: date) -> sqlite3.Connection:
-    """A connection in autocommit mode to a day's file, made if need be. Raises StoreError, sqlite3.Error and OSError."""
+    """A connection in autocommit mode to a day's file, made if need be.
+
+    Raises StoreError, sqlite3.Error and OSError.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = path_of(folder, day)
     with suppress(FileExistsError):
@@ -142,11 +146,11 @@ def is_ready(db: sqlite3.Connection, path: Path) -> bool:
     if (application, version) == (APPLICATION_ID, FORMAT):
         return True
     if application == APPLICATION_ID:
-        raise StoreError(
-            f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the newer one, or move it away"
-        )
+        message = f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the newer one, or move it away"
+        raise StoreError(message)
     if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        raise StoreError(f"{path}: a database that cgtrail did not make: move it out of the store")
+        message = f"{path}: a database that cgtrail did not make: move it out of the store"
+        raise StoreError(message)
     return False
 
 
@@ -169,24 +173,29 @@ def remove(path: Path) -> bool:
 
 
 def row(document: Document) -> tuple[Any, ...]:
-    """A document's values for ROW, but for seq. Raises Unstorable."""
+    """A document's values for ROW, but for seq. Raises UnstorableError."""
     if not 0 <= document.time < _INT64:
-        raise Unstorable(f"@timestamp {document.time} is not between 1970 and 2262")
+        message = f"@timestamp {document.time} is not between 1970 and 2262"
+        raise UnstorableError(message)
     sequence = _value(document.source, "event.sequence")
     if sequence is not None and not (isinstance(sequence, int) and -_INT64 <= sequence < _INT64):
-        raise Unstorable(f"event.sequence {sequence!r} is no integer of 64 bits")
+        message = f"event.sequence {sequence!r} is no integer of 64 bits"
+        raise UnstorableError(message)
     texts = [_value(document.source, field) for field in TEXT_COLUMNS]
     for field, value in zip(TEXT_COLUMNS, texts, strict=True):
         if not isinstance(value, str | None):
-            raise Unstorable(f"{field} is a {type(value).__name__}, not one text")
+            message = f"{field} is a {type(value).__name__}, not one text"
+            raise UnstorableError(message)
     try:
         (document.id + document.kind).encode()
         body = document.encode().decode()
     except (TypeError, UnicodeEncodeError) as error:
-        raise Unstorable(f"it can't be written as JSON: {error}") from error
+        message = f"it can't be written as JSON: {error}"
+        raise UnstorableError(message) from error
     if len(body) > MAX_BODY:
-        raise Unstorable(f"it has {len(body)} characters, {MAX_BODY} are allowed")
-    return document.id, document.time, sequence, document.kind, *texts, body
+        message = f"it has {len(body)} characters, {MAX_BODY} are allowed"
+        raise UnstorableError(message)
+    return document.id, document.time, sequence, document.kind, *texts, _searched(body), body
 
 
 def line(source: dict[str, Any]) -> str | None:
@@ -197,6 +206,17 @@ def line(source: dict[str, Any]) -> str | None:
         found += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
     # The tokenizer ends a text at a NUL, which would hide what follows.
     return "\n".join(found).replace("\0", "\n") or None
+
+
+def searchable(text: str) -> str:
+    """A text as `searched` has it, and therefore as it is looked for in a body."""
+    return text.replace("\0", "\1")
+
+
+def _searched(body: str) -> str | None:
+    if "\\u0000" not in body:
+        return None
+    return re.sub(r"\\\\|\\u0000", lambda escape: escape[0].replace("u0000", "u0001"), body)
 
 
 def _value(source: dict[str, Any], field: str) -> Any:

@@ -58,7 +58,7 @@ class _Builder:
             case "Range" | "From" | "To":
                 return self._range(node, field)
             case other:
-                self._fail(node, f"{other} is not supported: leave it out")
+                return self._fail(node, f"{other} is not supported: leave it out")
 
     def _fail(self, node: Any, what: str) -> NoReturn:
         syntax.fail(self._text, node.pos or 0, what)

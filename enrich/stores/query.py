@@ -112,7 +112,7 @@ def parse(text: str) -> Query:
     """The query that the text says; the empty text is every document. Raises QueryError and nothing else."""
     if not text.strip():
         return All()
-    from enrich.stores import lucene  # only now: importing luqum takes 20 ms, which most commands need not pay
+    from enrich.stores import lucene
 
     return lucene.parse(text)
 
@@ -133,7 +133,8 @@ def any_of(parts: Iterable[Query]) -> Query:
     for part in parts:
         flat.extend(part.parts if isinstance(part, Or) else (part,))
     if not flat:
-        raise ValueError("any_of needs a part: an empty Or matches nothing, which no query can say")
+        message = "any_of needs a part: an empty Or matches nothing, which no query can say"
+        raise ValueError(message)
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
 
 

@@ -1,4 +1,4 @@
-"""From a query's tree to SQL over a day file. Values are bound, never written into the text.
+"""From a query's tree to SQL over a day file. Values are bound, never written into the text: hence `noqa: S608`.
 
 Every condition is 0 or 1 and never NULL, so that NOT of a missing field is true. A field with a column is asked there;
 any other in the body, where json_each makes a value and a list of values alike. The trigram index narrows down what the
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from enrich.fields import FIELDS
 from enrich.stores import values
-from enrich.stores.dayfile import COLUMNS
+from enrich.stores.dayfile import COLUMNS, searchable
 from enrich.stores.query import (
     LINE_FIELDS,
     All,
@@ -28,6 +28,7 @@ from enrich.stores.query import (
     Range,
     Term,
     Text,
+    Value,
     Wildcard,
 )
 
@@ -55,7 +56,7 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
             sql, bound = condition(part, indexed=indexed)
             return f"NOT {sql}", bound
         case Text(fragment):
-            wanted = ("instr(lower(atom), ?)", (fragment.translate(_ASCII_LOWER),))
+            wanted = ("instr(lower(atom), ?)", (searchable(fragment).translate(_ASCII_LOWER),))
             exact = _joined(" OR ", (_in_body(field, _typed("text", wanted)) for field in LINE_FIELDS))
             return _narrowed(exact, [fragment] if indexed else [])
         case _ if query.field in COLUMNS:
@@ -83,7 +84,8 @@ def _on_column(column: str, leaf: _Leaf) -> Condition:
         case Exists():
             return f"{column} IS NOT NULL", ()
         case Wildcard(_, parts):
-            # GLOB ends at a NUL and so finds too much at most when it is asked for a prefix, which the index can answer.
+            # GLOB ends at a NUL, so it is asked for a prefix only, with which it finds too much at most; and the index
+            # can answer that.
             prefix = parts[0].split("\0")[0] if isinstance(parts[0], str) else ""
             glob = re.sub(r"[*?[]", r"[\g<0>]", prefix) + "*"
             return f"({column} IS NOT NULL AND {column} GLOB ? AND wildcard(?, {column}))", (glob, _pattern(parts))
@@ -96,30 +98,35 @@ def _in_body(field: str, wanted: Condition) -> Condition:
     within = values.flattened(field) if field not in FIELDS else None
     name, key = within or (field, None)
     path = "$" + "".join(f'."{part}"' for part in name.split("."))
-    sql, bound = wanted
-    if key is None:
-        return f"EXISTS (SELECT 1 FROM json_each(body, ?) WHERE {sql})", (path, *bound)
-    # The key is compared as a value: a JSON path has no way to write every key.
-    return f"EXISTS (SELECT 1 FROM json_each(body, ?) WHERE key = ? AND {sql})", (path, key, *bound)
+    if key is not None:
+        # As a value, not in the path: a JSON path has no way to write every key.
+        wanted = f"key = ? AND {wanted[0]}", (searchable(key), *wanted[1])
+    each = "SELECT 1 FROM json_each(coalesce(searched, body), ?)"
+    return f"EXISTS ({each} WHERE {wanted[0]})", (path, *wanted[1])
 
 
 def _on_atom(leaf: _Leaf) -> Condition:
     match leaf:
-        case Term(_, bool(value)):
-            return "type = ?", ("true" if value else "false",)
-        case Term(_, int(value)):
-            return _typed("integer", ("atom = ?", (value,)))
         case Term(_, value):
-            return _typed("text", ("atom = ?", (value,)))
+            return _equal(value)
         case Exists():
             return "type <> 'null'", ()
         case Wildcard(_, parts):
-            return _typed("text", ("wildcard(?, atom)", (_pattern(parts),)))
+            return _typed("text", ("wildcard(?, atom)", (searchable(_pattern(parts)),)))
         case Range(field):
             kind = values.field_type(field)
+            if kind == "long":
+                return _typed("integer", _between("atom", leaf, lambda number: number))
             dated = kind in ("date", "date_nanos")
-            shown: Callable[[Any], Any] = values.timestamp if dated else lambda value: value
-            return _typed("integer" if kind == "long" else "text", _between("atom", leaf, shown))
+            return _typed("text", _between("atom", leaf, values.timestamp if dated else searchable))
+
+
+def _equal(value: Value) -> Condition:
+    if isinstance(value, bool):
+        return "type = ?", ("true" if value else "false",)
+    if isinstance(value, int):
+        return _typed("integer", ("atom = ?", (value,)))
+    return _typed("text", ("atom = ?", (searchable(value),)))
 
 
 def _typed(kind: str, wanted: Condition) -> Condition:
@@ -145,8 +152,7 @@ def _narrowed(exact: Condition, literals: list[str]) -> Condition:
     if not trigrams:
         return exact
     wanted = " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in list(trigrams)[:_TRIGRAMS])
-    sql, bound = exact
-    return f"(seq IN (SELECT rowid FROM lines WHERE lines MATCH ?) AND {sql})", (wanted, *bound)
+    return f"(seq IN (SELECT rowid FROM lines WHERE lines MATCH ?) AND {exact[0]})", (wanted, *exact[1])
 
 
 def _literals(leaf: _Leaf) -> list[str]:

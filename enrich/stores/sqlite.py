@@ -104,10 +104,8 @@ class SqliteStore:
                 return
             # Numbers first and bodies later, one by one: no statement stays open while the caller takes its time, so
             # the writer's log can always be emptied.
-            numbers = db.execute(
-                f"SELECT seq FROM docs WHERE {where} ORDER BY {order} LIMIT ?", (*bound, limit)
-            ).fetchall()
-            for number in numbers:
+            found = f"SELECT seq FROM docs WHERE {where} ORDER BY {order} LIMIT ?"
+            for number in db.execute(found, (*bound, limit)).fetchall():
                 yield db.execute("SELECT body FROM docs WHERE seq = ?", number).fetchone()[0]
 
     @contextmanager
@@ -123,10 +121,11 @@ class SqliteStore:
                 sql.prepare(db)
                 yield db
         except sqlite3.Error as error:
-            raise dayfile.StoreError(
-                f"{path}: can't be read ({error}): if it is damaged, move it out of the store; `sqlite3 {path.name} .recover`"
-                " saves what is left"
-            ) from error
+            message = (
+                f"{path}: can't be read ({error}): if it is damaged, move it out of the store;"
+                f" `sqlite3 {path.name} .recover` saves what is left"
+            )
+            raise dayfile.StoreError(message) from error
 
 
 def _after(db: sqlite3.Connection, passed: int, where: sql.Condition, limit: int) -> tuple[list[bytes], int]:

@@ -28,11 +28,10 @@ _REFUSED = {
 
 
 def tree(text: str) -> Any:
-    """luqum's tree of a text that is not blank, with nothing in it that is refused. Raises QueryError."""
+    """The tree that luqum makes of a text that is not blank, with nothing in it that is refused. Raises QueryError."""
     if len(text) > MAX_LENGTH:
-        raise QueryError(
-            f"the query has {len(text)} characters, {MAX_LENGTH} are allowed: ask for fewer things at once"
-        )
+        message = f"the query has {len(text)} characters, {MAX_LENGTH} are allowed: ask for fewer things at once"
+        raise QueryError(message)
     surrogate = re.search("[\ud800-\udfff]", text)
     if surrogate:
         fail(text, surrogate.start(), "half of a surrogate pair is no text: leave it out")
@@ -52,7 +51,8 @@ def tree(text: str) -> Any:
 def fail(text: str, position: int, what: str) -> NoReturn:
     """Raise QueryError for what stands at a position of the text."""
     found = repr(text[position : position + 40]) if position < len(text) else "the end"
-    raise QueryError(f"query, character {position + 1}, at {found}: {what}")
+    message = f"query, character {position + 1}, at {found}: {what}"
+    raise QueryError(message)
 
 
 class _Tokens:

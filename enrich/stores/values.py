@@ -36,7 +36,8 @@ def field_type(name: str) -> FieldType:
     if flattened(name) is not None:
         return "flattened"
     nearest = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0)[0]
-    raise QueryError(f"no field {name[:100]!r}: did you mean {nearest}? A text with a colon in it wants quotes")
+    message = f"no field {name[:100]!r}: did you mean {nearest}? A text with a colon in it wants quotes"
+    raise QueryError(message)
 
 
 def flattened(name: str) -> tuple[str, str] | None:
@@ -51,13 +52,15 @@ def long(field: str, text: str) -> int:
     """The integer that the text says. Raises QueryError where it is none of 64 bits."""
     if _LONG.match(text) and -_INT64 <= int(text) < _INT64:
         return int(text)
-    raise QueryError(f"{field} is a number and {text[:60]!r} is none: write an integer of 64 bits, such as 42")
+    message = f"{field} is a number and {text[:60]!r} is none: write an integer of 64 bits, such as 42"
+    raise QueryError(message)
 
 
 def boolean(field: str, text: str) -> bool:
     """True or False. Raises QueryError where the text is neither."""
     if text not in ("true", "false"):
-        raise QueryError(f"{field} is a boolean and {text[:60]!r} is none: write true or false")
+        message = f"{field} is a boolean and {text[:60]!r} is none: write true or false"
+        raise QueryError(message)
     return text == "true"
 
 

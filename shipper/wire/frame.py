@@ -9,6 +9,7 @@ little-endian.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class FrameError(ValueError):
     """Bytes that are no frame, or a damaged one; the message says what is wrong."""
 
 
-class TornFrame(FrameError):
+class TornFrameError(FrameError):
     """The bytes end before the frame does: it is still being written, or its writer was killed."""
 
 
@@ -66,11 +67,14 @@ class Frame:
             yield index, offset, length
 
 
-def decode(data: bytes | memoryview, offset: int = 0) -> tuple[Frame, int]:
-    """The frame at `offset` and the offset behind it. Raises TornFrame at the end of the data, FrameError otherwise."""
+def decode(data: bytes | memoryview | mmap.mmap, offset: int = 0) -> tuple[Frame, int]:
+    """The frame at `offset` and the offset behind it.
+
+    Raises TornFrameError where the data ends too early, FrameError for anything else that is no frame.
+    """
     if len(data) - offset < HEADER_SIZE:
         message = f"{len(data) - offset} bytes left, a frame's header has {HEADER_SIZE}"
-        raise TornFrame(message)
+        raise TornFrameError(message)
     magic, version, header_size, length, crc = _GUARD.unpack_from(data, offset)
     if magic != MAGIC:
         message = f"at byte {offset}: {bytes(magic)!r} instead of {MAGIC!r}"
@@ -81,7 +85,7 @@ def decode(data: bytes | memoryview, offset: int = 0) -> tuple[Frame, int]:
     start, end = offset + _GUARD.size, offset + HEADER_SIZE + length
     if end > len(data):
         message = f"at byte {offset}: {len(data) - offset} of {HEADER_SIZE + length} bytes"
-        raise TornFrame(message)
+        raise TornFrameError(message)
     if zlib.crc32(data[start:end]) != crc:
         message = f"at byte {offset}: crc32 differs"
         raise FrameError(message)

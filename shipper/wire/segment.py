@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipper.wire.frame import Frame, FrameError, TornFrame, decode
+from shipper.wire.frame import Frame, FrameError, TornFrameError, decode
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 COMMITTED = "committed"
@@ -31,6 +31,11 @@ class Stream:
     def id(self) -> bytes:
         """The stream's 16-byte id."""
         return bytes.fromhex(self.path.name.partition("-")[2])
+
+    @property
+    def opened(self) -> int:
+        """When it was opened, in nanoseconds since 1970; always later than the stream before it."""
+        return int(self.path.name.partition("-")[0])
 
     @property
     def committed(self) -> int:
@@ -56,7 +61,7 @@ def streams(folder: Path) -> list[Stream]:
 
 
 def frames(file: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:
-    """(frame, offset behind it) of one segment, from `offset`, up to its end or a torn tail. FrameError when damaged."""
+    """(frame, offset behind it) of one segment from `offset`, to its end or a torn tail. FrameError when damaged."""
     with file.open("rb") as opened:
         size = opened.seek(0, 2)
         if size <= offset:
@@ -65,7 +70,7 @@ def frames(file: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:
             while offset < size:
                 try:
                     frame, offset = decode(data, offset)
-                except TornFrame:
+                except TornFrameError:
                     return
                 yield frame, offset
 
@@ -82,12 +87,10 @@ class Reader:
         """The committed frames that were not read yet. Raises FrameError for damage and for a hole."""
         committed = self.stream.committed
         while self.number < committed:
-            if self._file is None and not self._find():
-                return
-            assert self._file is not None  # noqa: S101  found just above
+            before, found = self.number, self._file is None
+            if self._file is None:
+                self._file, self._offset = self._find(), 0
             for frame, offset in frames(self._file, self._offset):
-                if frame.number >= committed:
-                    return
                 self._offset = offset
                 if frame.number < self.number:
                     continue
@@ -96,11 +99,16 @@ class Reader:
                     raise FrameError(message)
                 self.number += 1
                 yield frame
+                if self.number >= committed:  # what stands behind may be torn, and be cut off while we look at it
+                    return
+            if found and self.number == before:
+                message = f"{self._file}: frame {before} is missing; {committed} frames are committed"
+                raise FrameError(message)
             self._file = None
 
-    def _find(self) -> bool:
-        behind = [(first, file) for first, file in self.stream.segments() if first <= self.number]
+    def _find(self) -> Path:
+        behind = [file for first, file in self.stream.segments() if first <= self.number]
         if not behind:
-            return False
-        self._file, self._offset = behind[-1][1], 0
-        return True
+            message = f"{self.stream.path}: no segment holds frame {self.number}"
+            raise FrameError(message)
+        return behind[-1]

@@ -79,7 +79,9 @@ def test_one_answer_per_document_in_order(case: Case) -> None:
     torn = Document("torn", NOON, "process", {"process": {"args": ["\ud800"]}})
     answers = case.sink.write([document("a"), bad, document("b"), torn, document("c")])
     assert [answer.status for answer in answers] == [Status.OK, Status.REJECTED] * 2 + [Status.OK]
-    assert [name for name, answer in zip("a bad b torn c".split(), answers, strict=True) if name in answer.reason] == [
+    assert [
+        name for name, answer in zip(["a", "bad", "b", "torn", "c"], answers, strict=True) if name in answer.reason
+    ] == [
         "bad",
         "torn",
     ]

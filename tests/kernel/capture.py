@@ -15,7 +15,7 @@ from bpf.schema import decode
 from shipper.probes import RING_BYTES, Probes
 from shipper.wire.frame import MAX_PAYLOAD, walk
 
-from .dockerd import DEADLINE, Container
+from tests.kernel.dockerd import DEADLINE, Container
 
 Report = dict[str, Any]
 """What a process printed about itself; bytes are in hexadecimal."""

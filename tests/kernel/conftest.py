@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from .capture import Capture, capturing
-from .dockerd import Container, Dockerd, busybox_archive, dockerd, program
+from tests.kernel.capture import Capture, capturing
+from tests.kernel.dockerd import Container, Dockerd, busybox_archive, dockerd, program
 
 TRIGGERS = Path(__file__).parent / "triggers"
 GCC = ["-static", "-O1", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
@@ -27,29 +27,30 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trigger_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes, int]]:
-    """The files of the image "triggers": path → content, mode."""
+def trigger_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the programs "trigger" and "report"."""
     folder = tmp_path_factory.mktemp("triggers")
     sources = {"report": ["report.c"], "trigger": sorted(p.name for p in TRIGGERS.glob("*.c") if p.name != "report.c")}
     for name, files in sources.items():
         subprocess.run([program("gcc"), *GCC, "-o", folder / name, *files], cwd=TRIGGERS, check=True)
-    report = (folder / "report").read_bytes()
-    return {
+    return folder
+
+
+@pytest.fixture(scope="session")
+def docker_daemon(trigger_programs: Path) -> Iterator[Dockerd]:
+    """A Docker daemon with the images "busybox" and "triggers"."""
+    report, trigger = ((trigger_programs / name).read_bytes() for name in ("report", "trigger"))
+    files = {
         "triggers/report": (report, 0o755),
-        "triggers/trigger": ((folder / "trigger").read_bytes(), 0o755),
+        "triggers/trigger": (trigger, 0o755),
         "triggers/script": (b"#!/triggers/report -x\n", 0o755),
         "triggers/denied": (report, 0o644),
         "triggers/noexec": (b"not a program\n", 0o755),
         "jail/report": (report, 0o755),
     }
-
-
-@pytest.fixture(scope="session")
-def docker_daemon(trigger_files: dict[str, tuple[bytes, int]]) -> Iterator[Dockerd]:
-    """A Docker daemon with the images "busybox" and "triggers"."""
     with dockerd() as daemon:
         daemon.add_image("busybox", busybox_archive({}))
-        daemon.add_image("triggers", busybox_archive(trigger_files))
+        daemon.add_image("triggers", busybox_archive(files))
         yield daemon
 
 

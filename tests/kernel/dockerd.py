@@ -67,10 +67,10 @@ class Container:
     cgroup_id: int
     pid_ns: int
 
-    def run(self, *argv: str, user: str = "", workdir: str | None = None) -> bytes:
-        """What a program prints that is started in the container as `docker exec` does. It must end well."""
-        code, (out, err) = self.handle.exec_run(list(argv), user=user, workdir=workdir, demux=True)
-        if code:
+    def run(self, *argv: str, user: str = "", expect: int = 0) -> bytes:
+        """What a program prints that is started in the container as `docker exec` does, and ends as expected."""
+        code, (out, err) = self.handle.exec_run(list(argv), user=user, demux=True)
+        if code != expect:
             message = f"{argv[:3]} ended with {code}: {(out or b'') + (err or b'')!r}"
             raise BenchError(message)
         return out or b""
@@ -122,14 +122,18 @@ def _running(handle: Any) -> Container:
     return Container(handle, handle.id, pid, cgroup, cgroup.stat().st_ino, pid_ns)
 
 
+def _mounts(kind: str) -> list[Path]:
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [Path(fields[4]) for fields in lines if fields[fields.index("-") + 1] == kind]
+
+
 def cgroup2_mount() -> Path:
     """Where the cgroup2 hierarchy is mounted. Raises BenchError when it is not."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup2":
-            return Path(fields[4])
-    message = "cgroup2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup/unified"
-    raise BenchError(message)
+    mounts = _mounts("cgroup2")
+    if not mounts:
+        message = "cgroup2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup/unified"
+        raise BenchError(message)
+    return mounts[0]
 
 
 def cgroup2_folder(pid: int) -> Path:
@@ -168,17 +172,17 @@ def _add(archive: tarfile.TarFile, path: str, kind: bytes, mode: int, content: b
 def dockerd() -> Iterator[Dockerd]:
     """A daemon with a folder of its own under the system's temporary one, whose path is short as sockets need it."""
     binary = program("dockerd")
-    root = cgroup2_mount() / "docker"
-    shared = root.exists()
+    parents = [mount / "docker" for mount in _mounts("cgroup2") + _mounts("cgroup")]
+    made = [parent for parent in parents if not parent.exists()]
     folder = Path(tempfile.mkdtemp(prefix="cgt-"))
     try:
         yield from _daemon(binary, folder)
     finally:
         _unmount_below(folder)
         shutil.rmtree(folder)
-        if not shared:
-            with suppress(OSError):  # another daemon's containers may be in it by now
-                root.rmdir()
+        for parent in made:
+            with suppress(OSError):  # never made, or another daemon's containers are in it by now
+                parent.rmdir()
 
 
 def _daemon(binary: str, folder: Path) -> Iterator[Dockerd]:

@@ -6,7 +6,7 @@ import os
 
 from bpf.events import Image, Task
 
-from .capture import Report
+from tests.kernel.capture import Report
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 UNSET = 2**32 - 1

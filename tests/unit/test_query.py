@@ -204,8 +204,14 @@ PIECES = st.sampled_from(
         "process.name:",
         "process.pid:",
         "a",
+        "@timestamp:",
+        "2026-11-22",
+        "container.labels.a:",
+        "_exists_:",
+        "1",
+        "é",
+        "�",
     ]
-    + ["@timestamp:", "2026-11-22", "container.labels.a:", "_exists_:", "1", "é", "\ud800"]
 )
 
 

@@ -48,18 +48,46 @@ int exec_script(int argc, char **argv)
     return must(-1, "/triggers/script");
 }
 
-/* The target from memory: no file system ever holds it. */
-int exec_memfd(int argc, char **argv)
+/* Fills an open file with the target. */
+static void target__copy(int to)
 {
-    char *args[] = {"[kworker/0:1]", "hidden", NULL}, *none[] = {NULL};
     int from = must(open(TARGET, O_RDONLY | O_CLOEXEC), TARGET);
-    int memory = must(memfd_create("evil", MFD_CLOEXEC), "memfd_create");
     struct stat info;
 
     must(fstat(from, &info), "fstat");
-    must(sendfile(memory, from, NULL, info.st_size), "sendfile");
-    fexecve(memory, args, none);
+    must(sendfile(to, from, NULL, info.st_size), "sendfile");
+    close(from);
+}
+
+static int target__from(int file, char **args)
+{
+    char *none[] = {NULL};
+
+    fexecve(file, args, none);
     return must(-1, "fexecve");
+}
+
+/* The target from memory: no file system ever holds it. */
+int exec_memfd(int argc, char **argv)
+{
+    char *args[] = {"[kworker/0:1]", "hidden", NULL};
+    int memory = must(memfd_create("evil", MFD_CLOEXEC), "memfd_create");
+
+    target__copy(memory);
+    return target__from(memory, args);
+}
+
+/* A copy of the target that has no name any more. */
+int exec_unlinked(int argc, char **argv)
+{
+    char *args[] = {"unlinked", NULL};
+    int file = must(open("/tmp/unlinked", O_RDWR | O_CREAT | O_CLOEXEC, 0755), "/tmp/unlinked");
+
+    target__copy(file);
+    close(file); /* a file that is open for writing can't be started */
+    file = must(open("/tmp/unlinked", O_RDONLY | O_CLOEXEC), "/tmp/unlinked");
+    must(unlink("/tmp/unlinked"), "unlink");
+    return target__from(file, args);
 }
 
 static void *thread__exec(void *argv)
@@ -108,13 +136,24 @@ int exec_removed(int argc, char **argv)
     return target(args);
 }
 
-/* Below a root directory of its own, which the image holds. */
+/* exec-chroot FOLDER: below a root directory of its own, which the image holds, in a folder of that. */
 int exec_chroot(int argc, char **argv)
 {
     char *args[] = {"jailed", NULL};
 
     must(chroot("/jail"), "chroot");
-    must(chdir("/inner"), "chdir");
+    must(chdir(argv[1]), argv[1]);
+    execv("/report", args);
+    return must(-1, "/report");
+}
+
+/* exec-outside FOLDER: as before, but the working directory stays out of that root. */
+int exec_outside(int argc, char **argv)
+{
+    char *args[] = {"jailed", NULL};
+
+    must(chdir(argv[1]), argv[1]);
+    must(chroot("/jail"), "chroot");
     execv("/report", args);
     return must(-1, "/report");
 }

@@ -138,6 +138,25 @@ int fork_threads_end(int argc, char **argv)
     return children__make(1, act__threads_end, atoi(argv[1]));
 }
 
+static void *thread__stay(void *unused)
+{
+    leader__gone();
+    json__begin();
+    json__end();
+    pause();
+    return NULL;
+}
+
+/* A process whose first thread has ended stays until it is killed. */
+int fork_leader_gone(int argc, char **argv)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, thread__stay, NULL);
+    syscall(SYS_exit, 0);
+    return 1;
+}
+
 /* fork-into CGROUP: a child that is born in another cgroup (clone3(2), CLONE_INTO_CGROUP). */
 int fork_into(int argc, char **argv)
 {

@@ -7,14 +7,36 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-/* identity-uids REAL EFFECTIVE SAVED */
+static void identity__child(char *name, int (*change)(void))
+{
+    char *args[] = {name, NULL};
+    pid_t child = must(fork(), "fork");
+
+    if (child == 0) {
+        must(change(), name);
+        target(args);
+    }
+    must(waitpid(child, NULL, 0), "waitpid");
+}
+
+static int unchanged(void)
+{
+    return 0;
+}
+
+/* identity-uids REAL EFFECTIVE SAVED: the parent keeps all three, the child loses the saved one as it starts the target. */
 int identity_uids(int argc, char **argv)
 {
-    char *args[] = {"uids", NULL};
+    uid_t r, e, s;
 
     must(setresgid(2001, 2002, 2003), "setresgid");
     must(setresuid(atoi(argv[1]), atoi(argv[2]), atoi(argv[3])), "setresuid");
-    return target(args);
+    identity__child("uids", unchanged);
+    must(getresuid(&r, &e, &s), "getresuid");
+    json__begin();
+    json__add("\"uids\":[%u,%u,%u],", r, e, s);
+    json__end();
+    return 0;
 }
 
 static void map__write(pid_t child, const char *name, const char *text)
@@ -40,6 +62,8 @@ int identity_userns(int argc, char **argv)
         map__write(child, "uid_map", argv[1]);
         must(kill(child, SIGCONT), "kill");
         must(waitpid(child, NULL, 0), "waitpid");
+        json__begin();
+        json__end();
         return 0;
     }
     must(unshare(CLONE_NEWUSER), "unshare");
@@ -72,18 +96,6 @@ int identity_tty(int argc, char **argv)
     return 0;
 }
 
-static void identity__child(char *name, int (*change)(void))
-{
-    char *args[] = {name, NULL};
-    pid_t child = must(fork(), "fork");
-
-    if (child == 0) {
-        must(change(), name);
-        target(args);
-    }
-    must(waitpid(child, NULL, 0), "waitpid");
-}
-
 static int own_group(void)
 {
     return setpgid(0, 0);
@@ -92,11 +104,6 @@ static int own_group(void)
 static int own_session(void)
 {
     return setsid() < 0 ? -1 : 0;
-}
-
-static int unchanged(void)
-{
-    return 0;
 }
 
 /* Three children: as the parent, in a process group of its own, in a session of its own. */

@@ -1,1 +1,0 @@
-"""Tests on the running kernel, in containers that do one known thing and report it themselves."""

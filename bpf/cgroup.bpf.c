@@ -50,23 +50,25 @@ static __always_inline __u32 cgroup__classify(struct cgroup *cgroup)
 /* Puts a new cgroup into the map, as its watched parent's child or on its own name. */
 static __always_inline struct watched cgroup__watch(struct cgroup *cgroup, __u64 id)
 {
-    struct watched *above = watch__find(cgroup), entry = {};
+    struct watched *above = watch__find(cgroup->self.parent->cgroup), *top = 0, entry = {};
     __u64 *crowded = overflow__count();
 
     if (above) {
         entry.owner = above->owner;
         entry.watch = above->watch;
-        if (__sync_fetch_and_add(&above->children, 1) >= MAX_CHILDREN) {
-            if (crowded)
-                __sync_fetch_and_add(crowded, 1);
-            return entry;
-        }
+        top = bpf_map_lookup_elem(&watched, &entry.owner);
     } else {
         entry.owner = id;
         entry.watch = cgroup__classify(cgroup);
     }
-    if (entry.watch && bpf_map_update_elem(&watched, &id, &entry, BPF_NOEXIST) && crowded)
-        __sync_fetch_and_add(crowded, 1);
+    if (!entry.watch)
+        return entry;
+    if ((top && top->children >= MAX_CHILDREN) || bpf_map_update_elem(&watched, &id, &entry, BPF_NOEXIST)) {
+        if (crowded)
+            __sync_fetch_and_add(crowded, 1);
+    } else if (top) {
+        __sync_fetch_and_add(&top->children, 1);
+    }
     return entry;
 }
 
@@ -100,6 +102,16 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
     return 0;
 }
 
+/* Takes a cgroup out of the map. */
+static __always_inline void cgroup__forget(__u64 id, __u64 owner)
+{
+    struct watched *top = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
+
+    if (top && top->children) /* user space may have put the child in, uncounted */
+        __sync_fetch_and_sub(&top->children, 1);
+    bpf_map_delete_elem(&watched, &id);
+}
+
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
@@ -110,17 +122,13 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 
     if (cgroup->root->hierarchy_id != 0)
         return 0;
-    entry = bpf_map_lookup_elem(&watched, &id);
+    entry = watch__find(cgroup);
     if (!entry && !capture_host)
         return 0;
-    if (entry) {
-        struct watched *above;
+    if (entry)
         owner = entry->owner;
-        above = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
-        if (above)
-            __sync_fetch_and_sub(&above->children, 1);
-        bpf_map_delete_elem(&watched, &id);
-    }
+    if (bpf_map_lookup_elem(&watched, &id))
+        cgroup__forget(id, owner);
     scratch = record__scratch();
     if (!scratch)
         return 0;

@@ -35,10 +35,12 @@ int running(struct bpf_iter__task *ctx)
     __u32 zero = 0;
     __u64 owner;
 
-    if (!task || task->pid != task->tgid || task->signal->live.counter == 0)
+    if (!task || task->signal->live.counter == 0)
         return 0;
+    if (task->pid != task->tgid && task->group_leader->mm)
+        return 0; /* its first thread tells of it; once that has ended, each of the others does */
     mm = task->mm;
-    if (!mm || !watch__task(task, &owner)) /* a kernel thread has no memory map */
+    if (!mm || !watch__task(task, &owner)) /* a kernel thread has no memory map, nor has a thread that ended */
         return 0;
     scratch = bpf_map_lookup_elem(&snapshot_scratch, &zero);
     if (!scratch)

@@ -170,7 +170,7 @@ def search(query: tuple[str, ...], container: str | None, kind: str | None, as_j
     """Search the local store.
 
     QUERY is a subset of Lucene's syntax: field:value, field:val*, field:"two words", field:[1 TO 9], field:>5, AND, OR,
-    NOT and parentheses. A bare word is looked for in command lines. docs/search.md lists the fields.
+    NOT and parentheses. A bare word is looked for in command lines. docs/fields.md lists the fields.
 
     \b
         cgtrail search 'process.name:curl AND NOT user.id:0' --since 1h
@@ -178,8 +178,8 @@ def search(query: tuple[str, ...], container: str | None, kind: str | None, as_j
     """
     from cgtrail import search as command
 
-    chosen = {"container": container, "kind": kind, "since": since, "until": until, "limit": limit}
-    command.search(_config(), " ".join(query), **chosen, ascending=sort == "asc", as_json=as_json)
+    chosen = command.Chosen(container, kind, since, until, limit, ascending=sort == "asc")
+    command.search(_config(), " ".join(query), chosen, as_json=as_json)
 
 
 @_command
@@ -188,7 +188,7 @@ def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_jso
     """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
     from cgtrail import search as command
 
-    command.tail(_config(), " ".join(query), container=container, kind=kind, as_json=as_json)
+    command.tail(_config(), " ".join(query), command.Chosen(container, kind), as_json=as_json)
 
 
 @_command

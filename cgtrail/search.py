@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -17,40 +18,40 @@ from enrich.stores.sqlite import SqliteStore
 POLL_SECONDS = 0.1
 
 
-def search(
-    config: Config,
-    query: str,
-    *,
-    container: str | None,
-    kind: str | None,
-    as_json: bool,
-    since: int | None,
-    until: int | None,
-    limit: int,
-    ascending: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which documents, besides the query: times are nanoseconds since 1970, `until` is not included."""
+
+    container: str | None = None
+    kind: str | None = None
+    since: int | None = None
+    until: int | None = None
+    limit: int = 100
+    ascending: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises QueryError for a kind that there is not."""
+        if self.kind is not None and self.kind not in KINDS:
+            message = f"--kind {self.kind}: there are only {', '.join(KINDS)}"
+            raise QueryError(message)
+
+
+def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches. Raises QueryError and StoreError."""
-    _check_kind(kind)
-    wanted = parse(query)
-    store = _store(config)
-    found = store.search(
-        wanted, since=since, until=until, container=container, kind=kind, limit=limit, ascending=ascending
-    )
-    shown = show(found, as_json=as_json)
-    if shown == limit:
-        click.echo(f"cgtrail: {limit} documents shown; there may be more: use --limit", err=True)
+    found = _store(config).search(parse(query), **asdict(chosen))
+    if show(found, as_json=as_json) == chosen.limit:
+        click.echo(f"cgtrail: {chosen.limit} documents shown; there may be more: use --limit", err=True)
 
 
-def tail(config: Config, query: str, *, container: str | None, kind: str | None, as_json: bool) -> None:
-    """Print what matches as it is stored, until interrupted."""
-    _check_kind(kind)
+def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
+    """Print what matches as it is stored, until interrupted. Raises QueryError and StoreError."""
     wanted = parse(query)
     store = _store(config)
     cursor = store.end()
     if not as_json:
         click.echo(table.header())
     while True:
-        found, cursor = store.after(cursor, wanted, container=container, kind=kind)
+        found, cursor = store.after(cursor, wanted, container=chosen.container, kind=chosen.kind)
         show(found, as_json=as_json, header=False)
         if not found:
             time.sleep(POLL_SECONDS)
@@ -65,12 +66,6 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> int:
             click.echo(table.header())
         click.echo(render(body))
     return count
-
-
-def _check_kind(kind: str | None) -> None:
-    if kind is not None and kind not in KINDS:
-        message = f"--kind {kind}: there are only {', '.join(KINDS)}"
-        raise QueryError(message)
 
 
 def _store(config: Config) -> SqliteStore:

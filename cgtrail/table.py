@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import unicodedata
 from datetime import datetime
 from typing import Any
@@ -22,6 +24,8 @@ _COLUMNS = (
     ("RET", 4),
 )
 _ID_DIGITS = 12
+_MIN_ARGS, _MAX_ARGS = 20, 1000
+"""Columns for arguments, on a narrow terminal and in a file."""
 
 
 def header() -> str:
@@ -46,7 +50,7 @@ def row(body: bytes) -> str:
         str(process.get("exit_code", document.get("cgtrail", {}).get("return_code", ""))),
     ]
     line = "  ".join(_fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
-    line = f"{line}  {text(process.get('command_line', ''))}"
+    line = f"{line}  {_cut(text(process.get('command_line', '')), used=sum(w + 2 for _, w in _COLUMNS))}"
     if document["event"]["action"] == "end":
         return click.style(line, dim=True)
     return click.style(line, fg="yellow") if document["event"].get("outcome") == "failure" else line
@@ -69,15 +73,26 @@ def _loss(document: dict[str, Any]) -> str:
     return f"{_time(document)}  {_fit(_container(document), 16)}  {what}"
 
 
+def _cut(arguments: str, used: int) -> str:
+    """As much as fits the terminal's line; elsewhere at most so much that a line stays a line."""
+    room = max(shutil.get_terminal_size().columns - used, _MIN_ARGS) if sys.stdout.isatty() else _MAX_ARGS
+    return _fit(arguments, room).rstrip() if len(arguments) * 2 > room else arguments
+
+
 def _fit(cell: str, width: int) -> str:
     """Padded or cut to so many columns of a terminal; wide characters take two."""
-    used = 0
-    kept: list[str] = []
-    for char in cell:
-        size = 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        if used + size > width:
-            kept[-1:] = ["…"]
-            break
-        kept.append(char)
-        used += size
-    return "".join(kept) + " " * (width - used)
+    if sum(map(_columns, cell)) > width:
+        kept, left = "", width - 1
+        for char in cell:
+            left -= _columns(char)
+            if left < 0:
+                break
+            kept += char
+        cell = f"{kept}…"
+    return cell + " " * (width - sum(map(_columns, cell)))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -16,7 +16,7 @@ from shipper.wire.records import KeyframeBegin, KeyframeEnd
 _LIFE = struct.Struct("<16sIQ")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Process:
     """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown.
 

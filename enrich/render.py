@@ -83,8 +83,8 @@ def arguments(raw: bytes) -> tuple[list[str], str | None]:
     """NUL-terminated arguments as a list; what is cut may lack its last NUL."""
     if not raw:
         return [], None
-    shown, encoded = text(raw.removesuffix(b"\0"))
-    return shown.split("\0"), encoded
+    shown, encoded = text(raw)
+    return shown.removesuffix("\0").split("\0"), encoded
 
 
 def command_line(args: list[str]) -> str:

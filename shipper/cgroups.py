@@ -16,11 +16,13 @@ _PATTERNS = [
     (DEMO, re.compile(rf"/{DEMO}/({_ID})(?=/|$)")),
     ("docker", re.compile(rf"/(?:docker/|docker-)({_ID})(?:\.scope)?(?=/|$)")),
     ("containerd", re.compile(rf"/(?:cri-containerd|nerdctl)-({_ID})\.scope(?=/|$)")),
+    # A systemd path given to a runtime that takes it for a plain name.
+    ("containerd", re.compile(rf"/[^/:]+\.slice:cri-containerd:({_ID})(?=/|$)")),
     ("cri-o", re.compile(rf"/crio-({_ID})(?:\.scope)?(?=/|$)")),
     # With cgroupfs a pod of Podman's is /libpod_parent/<id>, which is no container's.
     ("podman", re.compile(rf"(?:/libpod_parent/{_ID})?/libpod-({_ID})(?:\.scope)?(?=/|$)")),
     ("lxc", re.compile(r"/lxc\.payload\.([^/]+)(?=/|$)")),
-    ("", re.compile(rf"(?<!^/libpod_parent)/({_ID})(?=/|$)")),
+    ("", re.compile(rf"(?<!/libpod_parent)/({_ID})(?=/|$)")),
 ]
 
 

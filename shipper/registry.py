@@ -13,6 +13,10 @@ from shipper.runtimes import Metadata
 from shipper.wire.records import CgroupInfo, Kind, State
 
 
+LABELS_BYTES = 64 * 1024
+"""So many bytes of labels are recorded of a container: a record has to fit a frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Cgroup:
     path: str
@@ -68,13 +72,25 @@ class Registry:
             kind=Kind.CONTAINER if placed else Kind.HOST,
             state=State.PENDING if expected and known is None else State.COMPLETE,
             path=_bytes(cgroup.path),
-            labels=_bytes(json.dumps(dict(known.labels)) if known and known.labels else ""),
+            labels=_labels(known.labels if known else {}),
             **_texts(found | told),
         )
 
 
 def _texts(shown: Mapping[str, str]) -> dict[str, Any]:
     return {name: _bytes(text) for name, text in shown.items()}
+
+
+def _labels(labels: Mapping[str, str]) -> bytes:
+    """As JSON; of too many, the longest are left out."""
+    sizes = {key: len(json.dumps({key: value})) for key, value in labels.items()}
+    left, kept = LABELS_BYTES, set()
+    for key in sorted(sizes, key=sizes.__getitem__):
+        left -= sizes[key]
+        if left >= 0:
+            kept.add(key)
+    shown = {key: value for key, value in labels.items() if key in kept}
+    return _bytes(json.dumps(shown)) if shown else b""
 
 
 def _belongs(cgroup: _Cgroup, metadata: Metadata) -> bool:

@@ -74,12 +74,16 @@ class Docker:
             try:
                 self._listen()
                 failures = 0
-            except (DockerException, OSError, ValueError) as error:
-                if self.error is None or failures == 0:
+            # docker, requests, http.client and urllib3 raise their own, and an answer that makes no sense raises
+            # whatever it trips: nothing of that may end this thread.
+            except Exception as error:  # noqa: BLE001
+                if self.error is None:  # it was connected until now
+                    failures = 0
+                if failures == 0:
                     _log.info(
                         "docker is not reachable", url=self._url, error=str(error), next="names and images wait for it"
                     )
-                self.error = str(error)
+                self.error = str(error) or repr(error)
                 self._listed.set()
             self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
@@ -119,7 +123,7 @@ class Docker:
         if event["Action"] != "create":  # those carry more than labels among the attributes
             for container in client.containers(all=True, filters={"id": container_id}):
                 return _from_list(container)
-        return Metadata(container_id, self.RUNTIME, name, image, attributes)
+        return _metadata(container_id, name, image, attributes)
 
 
 def docker_version(base_url: str) -> str:
@@ -136,4 +140,14 @@ def docker_version(base_url: str) -> str:
 
 def _from_list(container: Mapping[str, Any]) -> Metadata:
     name = (container.get("Names") or [""])[0].removeprefix("/")
-    return Metadata(container["Id"], Docker.RUNTIME, name, container["Image"], container.get("Labels") or {})
+    return _metadata(container["Id"], name, container["Image"], container.get("Labels") or {})
+
+
+def _metadata(container_id: str, name: str, image: str, labels: Mapping[str, str]) -> Metadata:
+    shown = {_text(key): _text(value) for key, value in labels.items()}
+    return Metadata(_text(container_id), Docker.RUNTIME, _text(name), _text(image), shown)
+
+
+def _text(value: object) -> str:
+    """JSON can hold what UTF-8 can't: lone surrogates become question marks."""
+    return str(value).encode(errors="replace").decode()

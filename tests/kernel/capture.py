@@ -14,7 +14,6 @@ from bpf.events import Exit, Header, Task
 from bpf.schema import decode
 from shipper.probes import RING_BYTES, Probes
 from shipper.wire.frame import MAX_PAYLOAD, walk
-
 from tests.kernel.dockerd import DEADLINE, Container
 
 Report = dict[str, Any]

@@ -28,7 +28,7 @@ API_VERSION = "1.41"
 """Of Debian 12's docker.io."""
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "busybox": "busybox-static", "gcc": "gcc libc6-dev"}
 """Programs that the bench needs, and the Debian packages that have them."""
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000:Alice:/tmp:/bin/sh\n"
+USERS = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000:Alice:/tmp:/bin/sh\n"
 
 
 class BenchError(RuntimeError):
@@ -146,10 +146,10 @@ def cgroup2_folder(pid: int) -> Path:
 
 
 def busybox_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """A root file system with busybox's commands, two users and these files (path → content, mode), as a tar archive."""
+    """A root file system with busybox's commands, two users and files (path → content, mode), as a tar archive."""
     busybox = program("busybox")
     names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    whole = {"bin/busybox": (Path(busybox).read_bytes(), 0o755), "etc/passwd": (PASSWD.encode(), 0o644), **files}
+    whole = {"bin/busybox": (Path(busybox).read_bytes(), 0o755), "etc/passwd": (USERS.encode(), 0o644), **files}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("jail/inner", 0o755)):
@@ -157,7 +157,7 @@ def busybox_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
         for path, (content, mode) in whole.items():
             _add(archive, path, tarfile.REGTYPE, mode, content)
         for name in names:
-            if name != "busybox":
+            if f"bin/{name}" not in whole:
                 _add(archive, f"bin/{name}", tarfile.SYMTYPE, 0o777, link="/bin/busybox")
     return buffer.getvalue()
 
@@ -187,8 +187,9 @@ def dockerd() -> Iterator[Dockerd]:
 
 def _daemon(binary: str, folder: Path) -> Iterator[Dockerd]:
     host, log = f"unix://{folder}/s", folder / "log"
-    options = ["--data-root", folder / "d", "--exec-root", folder / "x", "--pidfile", folder / "p", "-H", host]
-    offline = ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+    paths = {"--data-root": "d", "--exec-root": "x", "--pidfile": "p"}
+    options = [f"{option}={folder / name}" for option, name in paths.items()]
+    offline = [f"--host={host}", "--iptables=false", "--ip6tables=false", "--bridge=none"]
     with log.open("wb") as output:
         process = subprocess.Popen([binary, *options, *offline], stdout=output, stderr=output, start_new_session=True)
     try:

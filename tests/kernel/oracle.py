@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from bpf.events import Image, Task
-
 from tests.kernel.capture import Report
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")

@@ -144,10 +144,10 @@ def test_chroot(capture: Capture, container: Container) -> None:
 
 def test_outside_chroot(capture: Capture, container: Container) -> None:
     """A working directory outside the process's root directory is marked, and has its path below its mount."""
-    seen = capture.trigger(container, "exec-outside", "/tmp")
+    seen = capture.trigger(container, "exec-outside", "/triggers")
     record = target(seen)
     assert seen.report["cwd"] is None
-    assert (record.cwd, record.exe, record.flags) == (b"/tmp", b"/report", ImageFlag.CWD_OUTSIDE)
+    assert (record.cwd, record.exe, record.flags) == (b"/triggers", b"/report", ImageFlag.CWD_OUTSIDE)
 
 
 def test_chain(capture: Capture, container: Container) -> None:

@@ -1,0 +1,164 @@
+"""What does not fit into the ring is counted: stored and lost records together are exactly what was done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Task
+from tests.kernel.capture import TRIGGER, Capture, Report, capturing, cgroup, of
+from tests.kernel.conftest import FOREVER
+from tests.kernel.dockerd import Container, Dockerd, program, wait_until
+
+pytestmark = pytest.mark.kernel
+
+SMALL = 64 * 1024
+CHILDREN = 500
+ENOUGH = 60.0
+"""Seconds that a flood never takes."""
+
+
+@dataclass
+class Flood:
+    """A trigger that has been stopped before it does anything; Docker's part is over."""
+
+    process: subprocess.Popen[bytes]
+    pid: int
+    """As the host sees it."""
+
+    def release(self) -> Report:
+        """Let it go, draining nothing meanwhile; what it reports."""
+        os.kill(self.pid, signal.SIGCONT)
+        output, _ = self.process.communicate(timeout=ENOUGH)
+        report: Report = json.loads(output)
+        return report
+
+
+@contextmanager
+def flood(docker_daemon: Dockerd, capture: Capture, container: Container, *argv: str) -> Iterator[Flood]:
+    """A stopped trigger in a container; everything up to there has been drained."""
+    argv = (TRIGGER, "when-continued", *argv)
+    wanted = b"".join(argument.encode() + b"\0" for argument in argv)
+    command = [program("docker"), "exec", container.id, *argv]
+    with subprocess.Popen(command, env=docker_daemon.environment, stdout=subprocess.PIPE) as process:
+        capture.until(lambda: wanted in {r.args for r in starts(capture, container)}, "the trigger's start")
+        (pid,) = (r.tgid for r in starts(capture, container) if r.args == wanted)
+        wait_until(lambda: state(pid) == "T", "the trigger has stopped")
+        capture.drain()
+        yield Flood(process, pid)
+
+
+def starts(capture: Capture, container: Container) -> list[Exec]:
+    return [record for record in of(capture.records, Exec) if record.cgroup_id == container.cgroup_id]
+
+
+def state(pid: int) -> str:
+    """The state of a process in /proc (proc(5), stat)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def stored(capture: Capture, begin: int, cgroup_id: int) -> Counter[int]:
+    """Record type → how many of a cgroup were drained."""
+    tasks = (r for r in capture.records[begin:] if isinstance(r, Task) and r.cgroup_id == cgroup_id)
+    return Counter(record.type for record in tasks)
+
+
+def kinds(**counts: int) -> Counter[int]:
+    """Record type → how many, given by name."""
+    types = {"fork": Fork, "execs": Exec, "ends": Exit}
+    return Counter({types[name].layout.number or 0: count for name, count in counts.items()})
+
+
+@contextmanager
+def two_containers(docker_daemon: Dockerd, capture: Capture) -> Iterator[tuple[Container, Container]]:
+    """Two containers, made one after the other while the ring has room."""
+    with docker_daemon.container("triggers", *FOREVER) as first:
+        capture.drain()
+        with docker_daemon.container("triggers", *FOREVER) as second:
+            capture.drain()
+            yield first, second
+
+
+def test_no_loss(docker_daemon: Dockerd, capture: Capture, container: Container) -> None:
+    """With room in the ring nothing is lost and nothing is counted."""
+    with flood(docker_daemon, capture, container, "fork-spawn", str(4 * CHILDREN)) as ready:
+        begin = len(capture.records)
+        report = ready.release()
+    capture.drain()
+    done = len(report["children"])
+    assert done == 4 * CHILDREN
+    assert stored(capture, begin, container.cgroup_id) == kinds(fork=done, execs=done, ends=done + 1)
+    assert not any(capture.losses(container.cgroup_id).values())
+
+
+@pytest.mark.parametrize("trigger", [("fork-exit", str(CHILDREN), "0"), ("fork-spawn", str(CHILDREN))])
+def test_exact(docker_daemon: Dockerd, trigger: tuple[str, ...]) -> None:
+    """In a ring that is too small each record is either stored or counted, by type, on its container's account."""
+    with capturing(SMALL) as capture, docker_daemon.container("triggers", *FOREVER) as made:
+        with flood(docker_daemon, capture, made, *trigger) as ready:
+            begin, before = len(capture.records), Counter(capture.losses(made.cgroup_id))
+            done = len(ready.release()["children"])
+        capture.drain()
+        lost = Counter(capture.losses(made.cgroup_id)) - before
+        kept = stored(capture, begin, made.cgroup_id)
+        execs = {"execs": done} if trigger[0] == "fork-spawn" else {}
+        assert kept + lost == kinds(fork=done, ends=done + 1, **execs)
+        assert min(kept.total(), lost.total()) > 100
+        assert_exact_again(docker_daemon, capture, made)
+
+
+def assert_exact_again(docker_daemon: Dockerd, capture: Capture, container: Container) -> None:
+    """A ring that was full and has been drained serves as before."""
+    with flood(docker_daemon, capture, container, "fork-exit", "20", "0") as ready:
+        begin, before = len(capture.records), capture.losses(container.cgroup_id)
+        ready.release()
+    capture.drain()
+    assert stored(capture, begin, container.cgroup_id) == kinds(fork=20, ends=21)
+    assert capture.losses(container.cgroup_id) == before
+
+
+def test_two_containers(docker_daemon: Dockerd) -> None:
+    """What two containers lose is counted on the account of each."""
+    with (
+        capturing(SMALL) as capture,
+        two_containers(docker_daemon, capture) as (first, second),
+        flood(docker_daemon, capture, first, "fork-exit", str(CHILDREN), "0") as one,
+        flood(docker_daemon, capture, second, "fork-exit", str(2 * CHILDREN), "0") as other,
+    ):
+        begin = len(capture.records)
+        before = {made: Counter(capture.losses(made.cgroup_id)) for made in (first, second)}
+        one.release()
+        other.release()
+        capture.drain()
+        for made, done in ((first, CHILDREN), (second, 2 * CHILDREN)):
+            lost = Counter(capture.losses(made.cgroup_id)) - before[made]
+            assert stored(capture, begin, made.cgroup_id) + lost == kinds(fork=done, ends=done + 1)
+            assert lost.total() > 100
+
+
+def test_child_cgroup(docker_daemon: Dockerd) -> None:
+    """What is lost in a cgroup below a container's is counted on the container's account."""
+    with (
+        capturing(SMALL) as capture,
+        docker_daemon.container("triggers", *FOREVER) as made,
+        cgroup(made.cgroup / "below") as below,
+    ):
+        with flood(docker_daemon, capture, made, "fork-exit", str(CHILDREN), "0") as ready:
+            (made.cgroup / "below" / "cgroup.procs").write_text(str(ready.pid))
+            capture.until(lambda: below in {r.cgroup_id for r in of(capture.records, CgroupAttach)}, "the move")
+            begin, before = len(capture.records), Counter(capture.losses(made.cgroup_id))
+            ready.release()
+        capture.drain()
+        lost = Counter(capture.losses(made.cgroup_id)) - before
+        assert stored(capture, begin, below) + lost == kinds(fork=CHILDREN, ends=CHILDREN + 1)
+        assert lost.total() > 100
+        assert capture.losses(below) == {}

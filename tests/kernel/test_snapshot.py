@@ -1,0 +1,96 @@
+"""A snapshot tells of every watched process that runs, also of those that nobody saw start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bpf.events import Exec, Running
+from tests.kernel.capture import Capture, capturing, of
+from tests.kernel.dockerd import Container, Dockerd, wait_until
+from tests.kernel.oracle import image_of, image_told
+
+pytestmark = pytest.mark.kernel
+
+KTHREADD = 2
+"""Whose children the kernel's threads are."""
+
+
+def running(capture: Capture, container: Container) -> list[Running]:
+    """What a new snapshot has of a container."""
+    before = len(capture.records)
+    capture.probes.snapshot()
+    capture.drain()
+    return [r for r in of(capture.records[before:], Running) if r.cgroup_id == container.cgroup_id]
+
+
+def test_older_process(docker_daemon: Dockerd) -> None:
+    """A process that is older than the programs is told as it reports itself, once its container is watched."""
+    argv = ("/triggers/report", "stay", "two words", "")
+    with (
+        docker_daemon.container("triggers", *argv, working_dir="/triggers", user="alice") as older,
+        capturing() as capture,
+    ):
+        wait_until(lambda: bool(older.handle.logs()), "the process has reported")
+        report = json.loads(older.handle.logs())
+        assert running(capture, older) == []
+        capture.watch(older)
+        (record,) = running(capture, older)
+    assert image_of(record) == image_told(report)
+    assert (record.cwd, record.tgid, record.filename) == (b"/triggers", older.pid, b"")
+
+
+def children(pid: int) -> dict[int, str]:
+    """Process id → state of a process's children (proc(5), stat)."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent, *_ = (folder / "stat").read_text().rpartition(") ")[2].split()
+            if int(parent) == pid:
+                found[int(folder.name)] = state
+    return found
+
+
+def test_every_process(capture: Capture, docker_daemon: Dockerd) -> None:
+    """All processes that Docker lists are told, each once and with its parent; one that has ended is not."""
+    script = "sleep 0.1 & sleep 1000 & sleep 2000 & exec tail -f /dev/null"
+    with docker_daemon.container("busybox", "sh", "-c", script) as made:
+        wait_until(lambda: "Z" in children(made.pid).values(), "one process has ended")
+        listed = {int(pid): (int(parent), command) for _, pid, parent, *_, command in made.handle.top()["Processes"]}
+        ended = {pid for pid, state in children(made.pid).items() if state == "Z"}
+        records = running(capture, made)
+    told = {r.tgid: (r.ppid, r.args[:-1].replace(b"\0", b" ").decode()) for r in records}
+    assert len(ended) == 1
+    assert len(records) == len(told) == 3
+    assert told == {pid: process for pid, process in listed.items() if pid not in ended}
+
+
+def test_leader_gone(capture: Capture, container: Container) -> None:
+    """A process whose first thread has ended runs as long as another does."""
+    command = b"/triggers/trigger\0fork-leader-gone\0"
+    container.handle.exec_run(command.decode().split("\0")[:-1], detach=True)
+    capture.until(lambda: command in {r.args for r in of(capture.records, Exec)}, "the program's start")
+    (start,) = (r for r in of(capture.records, Exec) if r.args == command)
+    wait_until(lambda: ") Z " in Path(f"/proc/{start.tgid}/stat").read_text(), "its first thread has ended")
+    (record,) = (r for r in running(capture, container) if r.tgid == start.tgid)
+    os.kill(start.tgid, signal.SIGKILL)
+    assert (record.vpid, record.start, record.comm, record.flags) == (start.vpid, start.start, b"trigger", 0)
+    assert (record.args, record.exe, record.cwd) == (command, b"/triggers/trigger", b"/")
+
+
+def test_host() -> None:
+    """With the host asked for, its processes are told; kernel threads are not."""
+    with capturing(capture_host=True) as capture:
+        capture.probes.snapshot()
+        capture.drain()
+    found = {record.tgid: record for record in of(capture.records, Running)}
+    own = found[os.getpid()]
+    assert own.args == Path("/proc/self/cmdline").read_bytes()
+    assert (own.cwd, own.ppid) == (os.fsencode(Path.cwd()), os.getppid())
+    assert os.getppid() in found
+    assert KTHREADD not in found

@@ -1,0 +1,113 @@
+"""A host's stream made by hand: records in, documents out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from bpf.events import CgroupRmdir, Exec, Exit, Fork, Running, Task
+from bpf.schema import Record, decode
+from enrich.item import Item, Step
+from enrich.pipeline import steps
+from shipper.wire.records import AgentStart, CgroupInfo, Clock, Kind, State, Tick
+
+BOOT = b"f2dd6bbf-8c30-46ce-a8dc-b398c7317e6e"
+STREAM = "0123456789abcdef0123456789abcdef"
+SECOND = 1_000_000_000
+UNIX = 1_700_000_000 * SECOND
+"""Unix time at boot."""
+BOX = 77
+"""The cgroup id of the container that most tests are about."""
+
+
+def process(kind: type[Task], pid: int, parent: int = 0, **fields: Any) -> Task:
+    """A record of a process: made at `pid` milliseconds after boot, alone in its group and session."""
+    known = {"tgid": pid, "start": pid * 1_000_000, "ppid": parent, "parent_start": parent * 1_000_000}
+    return kind(**{"cgroup_id": BOX, "pgid": pid, "sid": pid, "vpid": pid, "comm": b"comm"} | known | fields)
+
+
+def exec_(pid: int, parent: int, *args: bytes, **fields: Any) -> Task:
+    """An exec of args[0]."""
+    raw = b"".join(arg + b"\0" for arg in args)
+    told = {"exe": args[0], "filename": args[0], "args": raw, "args_bytes": len(raw), "cwd": b"/"}
+    return process(Exec, pid, parent, **told | fields)
+
+
+def running(pid: int, parent: int, *args: bytes, **fields: Any) -> Task:
+    """A process that was found running."""
+    raw = b"".join(arg + b"\0" for arg in args)
+    return process(Running, pid, parent, **{"exe": args[0], "args": raw, "args_bytes": len(raw)} | fields)
+
+
+def fork(pid: int, parent: int, **fields: Any) -> Task:
+    """A fork; the child is `pid`."""
+    return process(Fork, pid, parent, **fields)
+
+
+def end(pid: int, parent: int = 0, status: int = 0, **fields: Any) -> Task:
+    """A process's end with a wait status."""
+    return process(Exit, pid, parent, status=status, **fields)
+
+
+def container(cgroup_id: int = BOX, *, state: State = State.COMPLETE, **fields: Any) -> CgroupInfo:
+    """What the registry tells of a container."""
+    told = {"container_id": b"c" * 64, "name": b"lab", "image": b"debian:12", "runtime": b"docker"}
+    if state is State.PENDING:
+        told |= {"name": b"", "image": b""}
+    return CgroupInfo(cgroup_id=cgroup_id, kind=Kind.CONTAINER, state=state, **told | fields)
+
+
+def host_cgroup(cgroup_id: int = BOX) -> CgroupInfo:
+    """The registry says that a cgroup is no container's."""
+    return CgroupInfo(cgroup_id=cgroup_id, kind=Kind.HOST, state=State.COMPLETE, path=b"/system.slice/x")
+
+
+def removed(cgroup_id: int = BOX) -> CgroupRmdir:
+    """A cgroup was removed."""
+    return CgroupRmdir(cgroup_id=cgroup_id)
+
+
+@dataclass
+class Stream:
+    """Feeds records to the steps of a worker; each is one millisecond later than the one before."""
+
+    capture_host: bool = False
+    forks: bool = False
+    now: int = 10 * SECOND
+    index: int = 0
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Step] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begins as every stream does."""
+        self.steps = steps(forks=self.forks)
+        start = AgentStart(capture_host=int(self.capture_host), host_name=b"node", host_id=b"ab", boot_id=BOOT)
+        self.feed(start, Clock(realtime=0))
+
+    def feed(self, *records: Record) -> list[dict[str, Any]]:
+        """The documents that these records release, each through JSON as a store would have it."""
+        released: list[dict[str, Any]] = []
+        for record in records:
+            record.time = self.now  # type: ignore[attr-defined]  every record of ours has a header
+            if isinstance(record, Clock):
+                record.realtime = UNIX + self.now
+            raw = record.encode()
+            item = Item(decode(raw, 0, len(raw)), STREAM, 0, self.index)
+            for step in self.steps:
+                step(item)
+            released += [json.loads(document.encode()) for document in item.documents]
+            self.now += 1_000_000
+            self.index += 1
+        self.documents += released
+        return released
+
+    def one(self, *records: Record) -> dict[str, Any]:
+        """The one document that these records release."""
+        (document,) = self.feed(*records)
+        return document
+
+    def wait(self, nanoseconds: int) -> list[dict[str, Any]]:
+        """The documents that are released by time alone."""
+        self.now += nanoseconds
+        return self.feed(Tick())

@@ -1,0 +1,124 @@
+"""Documents name the container that an event's cgroup was at that moment, and say how sure that is."""
+
+from __future__ import annotations
+
+from shipper.wire.records import KeyframeBegin, KeyframeEnd, State
+from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
+
+
+def test_exact() -> None:
+    """An event behind its registry record in the stream is attributed exactly."""
+    document = Stream().feed(container(labels=b'{"a.b": "c"}'), exec_(2, 1, b"/bin/ls"))[0]
+    assert document["cgtrail"]["attribution"] == "exact"
+    assert document["container"] == {
+        "id": "c" * 64,
+        "name": "lab",
+        "runtime": "docker",
+        "image": {"name": "debian", "tag": ["12"]},
+        "labels": {"a.b": "c"},
+    }
+
+
+def test_late() -> None:
+    """A document waits for the metadata that is on its way, and says that it came late."""
+    stream = Stream()
+    assert stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
+    document = stream.one(container())
+    assert (document["cgtrail"]["attribution"], document["container"]["name"]) == ("late", "lab")
+    assert document["event"]["id"].endswith("-3")
+
+
+def test_unknown() -> None:
+    """After one second of stream time a document leaves with what is known, and nothing is guessed."""
+    stream = Stream()
+    assert stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
+    assert stream.wait(SECOND // 2) == []
+    (document,) = stream.wait(SECOND)
+    assert document["cgtrail"]["attribution"] == "unknown"
+    assert document["container"] == {"id": "c" * 64, "runtime": "docker"}
+
+
+def test_patience_is_once() -> None:
+    """Once a container's second has passed, its later documents do not wait again."""
+    stream = Stream()
+    stream.feed(container(state=State.PENDING))
+    stream.wait(2 * SECOND)
+    document = stream.one(exec_(2, 1, b"/bin/ls"))
+    assert document["cgtrail"]["attribution"] == "unknown"
+
+
+def test_never_told() -> None:
+    """An event of a cgroup that nobody told of is stored without a container."""
+    stream = Stream()
+    assert stream.feed(exec_(2, 1, b"/bin/ls")) == []
+    (document,) = stream.wait(2 * SECOND)
+    assert document["cgtrail"]["attribution"] == "unknown"
+    assert "container" not in document
+
+
+def test_others_do_not_wait() -> None:
+    """One container's missing metadata holds nobody else's documents."""
+    stream = Stream()
+    held = stream.feed(container(5, state=State.PENDING), exec_(2, 1, b"/bin/a", cgroup_id=5))
+    free = stream.feed(container(6, name=b"six"), exec_(3, 1, b"/bin/b", cgroup_id=6))
+    assert (held, [d["container"]["name"] for d in free]) == ([], ["six"])
+
+
+def test_stale() -> None:
+    """An event behind its cgroup's removal still names the container, as stale."""
+    stream = Stream()
+    stream.feed(container(), exec_(2, 1, b"/bin/ls"), removed())
+    document = stream.one(end(2, 1))
+    assert (document["cgtrail"]["attribution"], document["container"]["name"]) == ("stale", "lab")
+
+
+def test_another_life() -> None:
+    """A cgroup id that comes again is another epoch: nothing of the old container sticks to it."""
+    stream = Stream()
+    old = stream.feed(container(), exec_(2, 1, b"/bin/ls"))[0]
+    new = stream.feed(removed(), container(container_id=b"d" * 64, name=b"new", image=b""), exec_(3, 1, b"/bin/ls"))[0]
+    assert (old["container"]["name"], new["container"]) == (
+        "lab",
+        {"id": "d" * 64, "name": "new", "runtime": "docker"},
+    )
+
+
+def test_held_across_removal() -> None:
+    """A document that waited when its cgroup went and the id came again is not given the newcomer's name."""
+    stream = Stream()
+    stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls"), removed())
+    assert stream.feed(container(container_id=b"d" * 64, name=b"new")) == []
+    (document,) = stream.wait(2 * SECOND)
+    assert document["container"] == {"id": "c" * 64, "runtime": "docker"}
+
+
+def test_host_is_dropped() -> None:
+    """What was recorded of a cgroup before its name was looked at is dropped when it turns out to be the host's."""
+    stream = Stream()
+    assert stream.feed(exec_(2, 1, b"/bin/ls"), host_cgroup()) == []
+    assert stream.wait(2 * SECOND) == []
+    assert stream.feed(exec_(3, 1, b"/bin/ls")) == []
+
+
+def test_host_is_kept() -> None:
+    """With the host recorded too, its documents are exact and name no container."""
+    document = Stream(capture_host=True).one(host_cgroup(), exec_(2, 1, b"/bin/ls"))
+    assert document["cgtrail"]["attribution"] == "exact"
+    assert "container" not in document
+
+
+def test_keyframe_ends_absent() -> None:
+    """A cgroup that a keyframe does not name has ended."""
+    stream = Stream()
+    stream.feed(container(), container(78, name=b"other"), KeyframeBegin(), container(78, name=b"other"), KeyframeEnd())
+    assert stream.one(exec_(2, 1, b"/bin/a", cgroup_id=78))["container"]["name"] == "other"
+    assert stream.feed(exec_(3, 1, b"/bin/b", cgroup_id=BOX)) == []
+    assert "container" not in stream.wait(2 * SECOND)[0]
+
+
+def test_renamed() -> None:
+    """A new name counts from its place in the stream on."""
+    stream = Stream()
+    first = stream.feed(container(), exec_(2, 1, b"/bin/ls"))[0]
+    second = stream.feed(container(name=b"renamed"), exec_(3, 1, b"/bin/ls"))[0]
+    assert (first["container"]["name"], second["container"]["name"]) == ("lab", "renamed")

@@ -47,19 +47,21 @@ static __always_inline __u32 cgroup__classify(struct cgroup *cgroup)
     return name__has_id(name, length) ? CGTRAIL_WATCH_CONTAINER : CGTRAIL_WATCH_PROVISIONAL;
 }
 
-/* Puts a new cgroup into the map, as its watched parent's child or on its own name. */
+/* Puts a new cgroup into the map: whatever lies in a container is part of it. Below a provisional cgroup, such as the
+ * one that Docker makes before its first container, a name that is a container's counts. */
 static __always_inline struct watched cgroup__watch(struct cgroup *cgroup, __u64 id)
 {
     struct watched *above = watch__find(cgroup->self.parent->cgroup), *top = 0, entry = {};
+    __u32 named = cgroup__classify(cgroup);
     __u64 *crowded = overflow__count();
 
-    if (above) {
+    if (above && (above->watch == CGTRAIL_WATCH_CONTAINER || named != CGTRAIL_WATCH_CONTAINER)) {
         entry.owner = above->owner;
         entry.watch = above->watch;
         top = bpf_map_lookup_elem(&watched, &entry.owner);
     } else {
         entry.owner = id;
-        entry.watch = cgroup__classify(cgroup);
+        entry.watch = named;
     }
     if (!entry.watch)
         return entry;
@@ -102,33 +104,23 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
     return 0;
 }
 
-/* Takes a cgroup out of the map. */
-static __always_inline void cgroup__forget(__u64 id, __u64 owner)
-{
-    struct watched *top = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
-
-    if (top && top->children) /* user space may have put the child in, uncounted */
-        __sync_fetch_and_sub(&top->children, 1);
-    bpf_map_delete_elem(&watched, &id);
-}
-
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
-    __u64 id = cgroup->kn->id, owner = 0;
+    __u64 id = cgroup->kn->id, owner;
     struct cgtrail_cgroup_rmdir *e;
     struct scratch *scratch;
-    struct watched *entry;
+    struct watched *entry, *top;
 
     if (cgroup->root->hierarchy_id != 0)
         return 0;
     entry = watch__find(cgroup);
     if (!entry && !capture_host)
         return 0;
-    if (entry)
-        owner = entry->owner;
-    if (bpf_map_lookup_elem(&watched, &id))
-        cgroup__forget(id, owner);
+    owner = entry ? entry->owner : 0;
+    top = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
+    if (bpf_map_delete_elem(&watched, &id) == 0 && top && top->children) /* user space puts children in uncounted */
+        __sync_fetch_and_sub(&top->children, 1);
     scratch = record__scratch();
     if (!scratch)
         return 0;

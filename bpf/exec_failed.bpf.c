@@ -18,6 +18,7 @@ static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char
         return;
     for (int i = 0; i < MAX_PIECES; i++) {
         long length;
+        __u8 *to;
 
         if (!arg && bpf_probe_read_user(&arg, sizeof(arg), argv++)) {
             e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
@@ -29,11 +30,16 @@ static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char
         }
         if (used > ARGS_BYTES - PIECE_BYTES)
             break;
-        length = bpf_probe_read_user_str((void *)e + (start & (FIXED_BYTES - 1)) + (used & (ARGS_BYTES - 1)), PIECE_BYTES, arg);
-        if (length <= 0) {
+        to = (void *)e + (start & (FIXED_BYTES - 1)) + (used & (ARGS_BYTES - 1));
+        *to = 0;
+        length = bpf_probe_read_user_str(to, PIECE_BYTES, arg);
+        if (length < 0) {
             e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
             break;
         }
+        /* 6.1 and 6.12 say 0 of an empty string, 6.18 counts its NUL; a branch would double the verifier's work */
+        asm volatile("" : "+r"(length));
+        length += (__u64)(length - 1) >> 63;
         if (length == PIECE_BYTES) { /* the next piece overwrites its NUL */
             length--;
             arg += length;

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,16 @@ def cli() -> None:
 
 
 def _command(function: Command) -> click.Command:
-    """Make a function a command with the options that all share."""
-    return cli.command()(_shared(function))
+    """Make a function a command with the options that all share. A reader that goes away, as `| head` does, ends it."""
+
+    @wraps(function)
+    def run(**options: Any) -> None:
+        try:
+            function(**options)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return cli.command()(_shared(run))
 
 
 def _config(**flags: Any) -> configuration.Config:
@@ -233,15 +242,12 @@ def main() -> None:
     from cgtrail.errors import expected
 
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="cgtrail", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         code = expected(error)
         if code is None:

@@ -22,10 +22,10 @@ class Instant(click.ParamType[int]):
         """Fails with what was expected."""
         if isinstance(value, int):
             return value
-        age = _AGE.fullmatch(value)
-        if age:
-            return time.time_ns() - int(age[1]) * _UNITS[age[2]] * 1_000_000_000
         try:
+            age = _AGE.fullmatch(value)
+            if age:
+                return time.time_ns() - int(age[1]) * _UNITS[age[2]] * 1_000_000_000
             return _ns(datetime.fromisoformat(value))
         except (ValueError, OverflowError):
             self.fail(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from enrich.stores.sqlite import SqliteStore
 from enrich.worker import position_file
 
 POLL_SECONDS = 0.1
-READY_SECONDS = 60
+PATIENCE_SECONDS = 10
 CATCH_UP_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
 
@@ -54,15 +55,16 @@ class Halves:
 
     def wait_ready(self) -> dict[str, Any]:
         """The agent's status once it has recorded its first keyframe. Raises HalfEndedError."""
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while True:
             self.check()
             status = read_status(self.config.folder / "agent.json")
             if status.get("pid") == self.agent.pid:
                 return status
+            if time.monotonic() > patience:
+                patience = math.inf
+                click.echo("cgtrail: the kernel is still verifying the programs; this machine is busy", err=True)
             time.sleep(POLL_SECONDS / 2)
-        message = f"the agent was not ready within {READY_SECONDS} s"
-        raise HalfEndedError(message)
 
     def caught_up(self) -> bool:
         """Whether everything that is in the spool has been stored."""

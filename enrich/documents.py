@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from bpf.events import Cause, Exec, ExecFailed, Exit, Fork, Header, Image, ImageFlag
+from bpf.events import Cause, CgroupAttach, Exec, ExecFailed, Exit, Fork, Header, Image, ImageFlag
 from bpf.schema import RECORDS, Field, Record
 from enrich import render
 from enrich.host import Host
@@ -27,23 +27,25 @@ _FLAGS = {
     ImageFlag.CWD_OUTSIDE: ("cwd", "outside"),
     ImageFlag.CWD_DELETED: ("cwd", "deleted"),
 }
+_TYPES = {"exec": "start", "fork": "start", "end": "end"}
+"""event.action → event.type; info for the rest."""
+_STATE = {Fork, CgroupAttach}
+"""Records that only tell later documents who is whose child; forks are documents on request."""
 # A device is written under its own field as {major, minor}; the executable's is of no use to a reader.
 _NOT_SHOWN = {"cgtrail.exec.device"}
 
 
 class Documents:
-    """The fourth step: turns execs, failed execs, process ends, losses and, if asked, forks into documents' sources."""
+    """Makes the source of a document of each record that has an event.action and is not only state; and of losses."""
 
     def __init__(self, host: Host, *, forks: bool = False) -> None:
         self._host = host
         self._forks = forks
         self._plans = {cls: tuple(map(_plan, _shown(cls))) for cls in RECORDS.values()}
         self._makers: dict[type[Record], Callable[[Item], dict[str, Any]]] = {
-            Exec: self._exec,
-            ExecFailed: self._exec,
-            Exit: self._exit,
-            Loss: self._loss,
+            cls: self._process for cls in RECORDS.values() if cls.layout.action and cls not in _STATE
         }
+        self._makers |= {Exec: self._exec, ExecFailed: self._exec, Exit: self._exit, Loss: self._loss}
         if forks:
             self._makers[Fork] = self._process
 
@@ -104,7 +106,7 @@ class Documents:
     def _process(self, item: Item) -> dict[str, Any]:
         record, process = item.record, item.process
         action = record.layout.action
-        source = self._base(item, "process", action, ["end"] if action == "end" else ["start"])
+        source = self._base(item, "process", action, [_TYPES.get(action, "info")])
         shown = source["process"]
         shown["user"] = {"id": source["user"]["id"]}
         shown["interactive"] = "tty" in shown

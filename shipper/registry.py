@@ -12,7 +12,6 @@ from shipper.cgroups import Owner, owner
 from shipper.runtimes import Metadata
 from shipper.wire.records import CgroupInfo, Kind, State
 
-
 LABELS_BYTES = 64 * 1024
 """So many bytes of labels are recorded of a container: a record has to fit a frame."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import docker
 import structlog
 from docker.errors import DockerException
+from docker.types import CancellableStream
 
 _log = structlog.get_logger()
 _CONNECT_SECONDS = 5
@@ -79,20 +81,20 @@ class Docker:
             except Exception as error:  # noqa: BLE001
                 if self.error is None:  # it was connected until now
                     failures = 0
+                self.error = _reason(error)
                 if failures == 0:
-                    _log.info(
-                        "docker is not reachable", url=self._url, error=str(error), next="names and images wait for it"
-                    )
-                self.error = str(error) or repr(error)
+                    _log.info("docker is not reachable", url=self._url, error=self.error, next="names wait for it")
                 self._listed.set()
             self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
 
     def _listen(self) -> None:
-        client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
-        try:
+        with ExitStack() as stack:
+            client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
+            stack.callback(client.close)
             # Open the stream of events before listing, so that nothing falls between the two.
             events = client.events(decode=True, filters={"type": "container", "event": list(_EVENTS)})
+            stack.callback(_hang_up, events)
             self._list(client)
             self.error = None
             self._listed.set()
@@ -101,8 +103,6 @@ class Docker:
                 self.updates.put(self._from_event(client, event))
                 if self._stop.is_set():
                     return
-        finally:
-            client.close()
 
     def _list(self, client: docker.APIClient) -> None:
         listed = {container["Id"]: _from_list(container) for container in client.containers(all=True)}
@@ -117,8 +117,8 @@ class Docker:
         if event["Action"] == "destroy":
             self._known.discard(container_id)
             return Removed(container_id)
-        self._known.add(container_id)
         attributes = dict(event["Actor"]["Attributes"])
+        self._known.add(container_id)
         name, image = attributes.pop("name", ""), attributes.pop("image", "")
         if event["Action"] != "create":  # those carry more than labels among the attributes
             for container in client.containers(all=True, filters={"id": container_id}):
@@ -135,7 +135,23 @@ def docker_version(base_url: str) -> str:
         finally:
             client.close()
     except DockerException as error:
-        raise OSError(str(error)) from error
+        raise OSError(_reason(error)) from error
+
+
+def _hang_up(events: CancellableStream[Any]) -> None:
+    """Closing the client leaves the connection of its events open; the stream may be in any state."""
+    with suppress(Exception):
+        events.close()
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's own words, where they are: the client wraps them several times."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__context__
+    return str(error) or repr(error)
 
 
 def _from_list(container: Mapping[str, Any]) -> Metadata:

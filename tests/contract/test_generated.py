@@ -24,7 +24,9 @@ def test_generated_files_are_fresh(path: Path) -> None:
     assert path.read_text() == generate.GENERATED[path]()
 
 
-def test_a_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stale_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`--check` fails and names what is out of date, and changes nothing; without it the file is written."""
     stale = tmp_path / "events.h"
     stale.write_text("old")

@@ -94,7 +94,9 @@ def test_luqum_is_used_in_one_place() -> None:
 
 def test_sqlite_stays_in_the_local_store() -> None:
     """Only the local store's reader and writer know SQLite."""
-    assert all(name.startswith("enrich/stores/") or name == "enrich/sinks/sqlite.py" for name in importers("sqlite3", "."))
+    assert all(
+        name.startswith("enrich/stores/") or name == "enrich/sinks/sqlite.py" for name in importers("sqlite3", ".")
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())

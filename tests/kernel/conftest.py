@@ -62,7 +62,7 @@ def capture() -> Iterator[Capture]:
 
 
 @pytest.fixture(scope="module")
-def container(docker_daemon: Dockerd, capture: Capture) -> Iterator[Container]:  # noqa: ARG001  it is loaded first
+def container(docker_daemon: Dockerd, capture: Capture) -> Iterator[Container]:
     """A container that the programs saw being made; it may make user namespaces."""
     with docker_daemon.container("triggers", *FOREVER, security_opt=["seccomp=unconfined"]) as made:
         yield made

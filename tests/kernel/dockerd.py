@@ -172,17 +172,15 @@ def _add(archive: tarfile.TarFile, path: str, kind: bytes, mode: int, content: b
 def dockerd() -> Iterator[Dockerd]:
     """A daemon with a folder of its own under the system's temporary one, whose path is short as sockets need it."""
     binary = program("dockerd")
-    parents = [mount / "docker" for mount in _mounts("cgroup2") + _mounts("cgroup")]
-    made = [parent for parent in parents if not parent.exists()]
     folder = Path(tempfile.mkdtemp(prefix="cgt-"))
     try:
         yield from _daemon(binary, folder)
     finally:
         _unmount_below(folder)
         shutil.rmtree(folder)
-        for parent in made:
-            with suppress(OSError):  # never made, or another daemon's containers are in it by now
-                parent.rmdir()
+        for mount in _mounts("cgroup2") + _mounts("cgroup"):
+            with suppress(OSError):  # not there, or another daemon's containers are in it
+                (mount / "docker").rmdir()
 
 
 def _daemon(binary: str, folder: Path) -> Iterator[Dockerd]:

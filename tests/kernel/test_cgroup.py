@@ -144,6 +144,16 @@ def test_child(capture: Capture, container: Container) -> None:
     assert (end.tgid, end.status) == (process.pid, 9)
 
 
+def test_below_provisional(capture: Capture) -> None:
+    """Below a cgroup that nobody can tell yet, a container is one of its own and the rest is as its parent."""
+    path = cgroup2_mount() / "pods"
+    with cgroup(path) as pods, cgroup(path / "x.service") as service, cgroup(path / ID) as container:
+        assert entry(capture, service) == (pods, Watch.PROVISIONAL)
+        assert entry(capture, container) == (container, Watch.CONTAINER)
+        with cgroup(path / ID / "x.service") as inside:
+            assert entry(capture, inside) == (container, Watch.CONTAINER)
+
+
 def test_grandchildren(capture: Capture, container: Container) -> None:
     """Cgroups far below a container's are watched as part of it, and counted on it as long as they are there."""
     children = capture.probes.maps["watched"]

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from bpf.events import CgroupRmdir, Exec, Exit, Fork, Running, Task
+from bpf.events import CgroupRmdir, Exec, Exit, Fork, Header, Running, Task
 from bpf.schema import Record, decode
 from enrich.item import Item, Step
 from enrich.pipeline import steps
@@ -89,7 +89,8 @@ class Stream:
         """The documents that these records release, each through JSON as a store would have it."""
         released: list[dict[str, Any]] = []
         for record in records:
-            record.time = self.now  # type: ignore[attr-defined]  every record of ours has a header
+            assert isinstance(record, Header)
+            record.time = self.now
             if isinstance(record, Clock):
                 record.realtime = UNIX + self.now
             raw = record.encode()

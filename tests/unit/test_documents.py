@@ -84,7 +84,14 @@ def test_capabilities() -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "signal"),
-    [(0, 0, None), (0x0500, 5, None), (0xFF00, 255, None), (9, 137, "SIGKILL"), (0x8B, 139, "SIGSEGV"), (64, 192, "SIGRTMAX")],
+    [
+        (0, 0, None),
+        (0x0500, 5, None),
+        (0xFF00, 255, None),
+        (9, 137, "SIGKILL"),
+        (0x8B, 139, "SIGSEGV"),
+        (64, 192, "SIGRTMAX"),
+    ],
 )
 def test_end(status: int, code: int, signal: str | None) -> None:
     """An end tells the exit code as a shell does, the signal, and how long the process lived."""
@@ -130,7 +137,9 @@ def test_only_declared_fields() -> None:
     full = {f.name: 1 for f in RECORDS[1].layout.fields() if f.wire.kind in {"long", "id", "boot_ns", "capabilities"}}
     hostile = {"flags": 63, "error": -13, "tty": 136 << 20, "args": b"\xff\0", "cwd": b"\xff", "filename": b"x\xff"}
     del full["type"], full["fixed"], full["length"], full["cgroup_id"]
-    stream.feed(container(labels=b'{"a.b": "c"}'), exec_(2, 1, b"/bin/x", **full | hostile), end(1, 1, start=1, status=9))
+    stream.feed(
+        container(labels=b'{"a.b": "c"}'), exec_(2, 1, b"/bin/x", **full | hostile), end(1, 1, start=1, status=9)
+    )
     stream.feed(Loss(cgroup_id=77, count=1, cause=9, record_type=1, since=1))
     assert len(stream.documents) == 3
     for made in stream.documents:

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.wire import frame as wire
-from shipper.wire.frame import DISCARDED, HEADER_SIZE, MAX_PAYLOAD, PREFIX, Frame, FrameError, TornFrameError, walk, wrap
+from shipper.wire.frame import (
+    DISCARDED,
+    HEADER_SIZE,
+    MAX_PAYLOAD,
+    PREFIX,
+    Frame,
+    FrameError,
+    TornFrameError,
+    walk,
+    wrap,
+)
 
 STREAM, HOST, BOOT = bytes(range(16)), b"h" * 16, b"b" * 16
 ids = st.binary(min_size=16, max_size=16)

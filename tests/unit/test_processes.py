@@ -10,9 +10,9 @@ from shipper.wire.records import KeyframeBegin, KeyframeEnd
 from tests.unit.stream import BOOT, Stream, container, end, exec_, fork, process, running
 
 
-def begun(**options: bool) -> Stream:
+def begun(*, forks: bool = False) -> Stream:
     """A stream that knows the container."""
-    stream = Stream(**options)
+    stream = Stream(forks=forks)
     stream.feed(container())
     return stream
 
@@ -96,7 +96,9 @@ def test_leaders() -> None:
     """Group and session leaders are named, also when they have ended before."""
     stream = begun()
     stream.feed(exec_(2, 1, b"/bin/bash"), fork(3, 2, sid=2))
-    pipeline = stream.feed(exec_(3, 2, b"/bin/cat", sid=2), fork(4, 3, pgid=3, sid=2), end(3, 2, pgid=3, sid=2), end(2, 1))
+    pipeline = stream.feed(
+        exec_(3, 2, b"/bin/cat", sid=2), fork(4, 3, pgid=3, sid=2), end(3, 2, pgid=3, sid=2), end(2, 1)
+    )
     assert pipeline[0]["process"]["session_leader"]["name"] == "bash"
     last = stream.one(exec_(4, 1, b"/bin/wc", pgid=3, sid=2))
     assert last["process"]["group_leader"]["pid"] == 3
@@ -119,7 +121,9 @@ def test_failed_exec_changes_nothing() -> None:
 def test_snapshot_raises_no_dead() -> None:
     """A process that ended while a keyframe was written is not brought back by it."""
     stream = begun()
-    stream.feed(exec_(2, 1, b"/bin/sh"), KeyframeBegin(), container(), end(2, 1), running(2, 1, b"/bin/sh"), KeyframeEnd())
+    stream.feed(
+        exec_(2, 1, b"/bin/sh"), KeyframeBegin(), container(), end(2, 1), running(2, 1, b"/bin/sh"), KeyframeEnd()
+    )
     document = stream.one(exec_(3, 2, b"/bin/ls", parent_comm=b"?"))
     assert document["process"]["parent"]["name"] == "?"
 

@@ -171,6 +171,6 @@ def test_too_many_labels_still_fit_a_frame(registry: Registry, labels: dict[str,
     assert isinstance(info, CgroupInfo)
     kept = json.loads(info.labels)
     assert kept.items() <= labels.items()
-    assert min(labels, key=lambda key: len(labels[key])) in kept or "k1" in kept
+    assert "k1" in kept
     assert len(info.labels) <= LABELS_BYTES
     assert len(data) < MAX_PAYLOAD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -160,7 +159,7 @@ def test_a_field_needs_a_meaning() -> None:
 
 
 @pytest.fixture
-def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Record]]:
+def grown(monkeypatch: pytest.MonkeyPatch) -> type[Record]:
     """A record of Fork's number as a later version may have it: fields and a text appended."""
     monkeypatch.delitem(schema.RECORDS, 3)
 
@@ -170,7 +169,7 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Record]]:
         even: S32 = field(None, "even")
         note: Text = field(None, "note", default=b"")
 
-    yield Grown
+    return Grown
 
 
 def test_a_newer_writer_is_understood(grown: type[Record], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def found_values(source: dict[str, Any], field: str) -> list[Any]:
     return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
 
 
-def matches(query: Query, source: dict[str, Any]) -> bool:  # noqa: PLR0911  one a kind of node
+def matches(query: Query, source: dict[str, Any]) -> bool:
     """What the tree means."""
     match query:
         case All():

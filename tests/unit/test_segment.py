@@ -109,7 +109,7 @@ def test_a_reader_that_stops_in_between_goes_on_there(stream: Stream) -> None:
     reading = reader.read()
     assert next(reading).number == 0
     assert next(reading).number == 1
-    reading.close()
+    del reading
     assert numbers(reader) == [2, 3]
 
 

@@ -119,10 +119,7 @@ def _output(command: list[str], folder: Path) -> str:
     )
     if done.returncode != 0:
         hint = "; run apt-get update if the package is not found"
-        raise GuestError(
-            f"{' '.join(command)} failed: {done.stderr.strip()}"
-            + (hint if "apt" in command[0] else "")
-        )
+        raise GuestError(f"{' '.join(command)} failed: {done.stderr.strip()}" + (hint if "apt" in command[0] else ""))
     return done.stdout
 
 
@@ -142,10 +139,7 @@ def _load_order(tree: Path) -> dict[str, bytes]:
 
     Modules that the kernel has built in have no file, and are left out.
     """
-    files = {
-        path.name.partition(".")[0].replace("-", "_"): path
-        for path in tree.glob("**/*.ko*")
-    }
+    files = {path.name.partition(".")[0].replace("-", "_"): path for path in tree.glob("**/*.ko*")}
     ordered: dict[str, bytes] = {}
 
     def add(name: str) -> None:

@@ -73,9 +73,7 @@ def run(
         scratch = Path(folder)
         box = scratch / "box"
         box.mkdir()
-        (box / "job").write_bytes(
-            _job(command, ENVIRONMENT | (env or {}), cwd or Path.cwd())
-        )
+        (box / "job").write_bytes(_job(command, ENVIRONMENT | (env or {}), cwd or Path.cwd()))
         initramfs = _initramfs(image, scratch)
         ended = _boot(_qemu(image, initramfs, box), scratch / "console", timeout)
         return _finished(box, scratch / "console", ended)
@@ -137,9 +135,7 @@ def _qemu(image: Image, initramfs: Path, box: Path) -> list[str]:
 def _boot(qemu: list[str], console: Path, timeout: float) -> bool:
     """Run QEMU with its console in a file; return whether it ended in time."""
     with console.open("wb") as log:
-        process = subprocess.Popen(
-            qemu, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -153,8 +149,7 @@ def _boot(qemu: list[str], console: Path, timeout: float) -> bool:
 def _finished(box: Path, console: Path, ended: bool) -> Finished:
     """Read what the guest left in the box, or raise with all that is known."""
     stdout, stderr, status = (
-        path.read_bytes() if path.exists() else b""
-        for path in (box / "stdout", box / "stderr", box / "status")
+        path.read_bytes() if path.exists() else b"" for path in (box / "stdout", box / "stderr", box / "status")
     )
     log = console.read_text(errors="replace")
     if ended and status.strip().isdigit():

@@ -10,9 +10,7 @@ TIMEOUT = 120.0
 """Seconds that only a guest that hangs takes."""
 
 pytestmark = pytest.mark.guest
-each_kernel = pytest.mark.parametrize(
-    "kernel", KERNELS, ids=lambda kernel: kernel.version
-)
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
 
 
 def shell(kernel: Kernel, script: str) -> list[str]:
@@ -39,9 +37,7 @@ def test_guest_runs_the_kernel_with_what_tracing_needs(kernel: Kernel) -> None:
 def test_what_the_command_leaves_comes_back(kernel: Kernel, tmp_path: Path) -> None:
     """The exit code and both outputs come back, whatever bytes they hold."""
     script = tmp_path / "script.sh"
-    script.write_text(
-        """printf 'a\\000\\377\\r\\n'; printf "$WORD" >&2; pwd >&2; exit 77"""
-    )
+    script.write_text("""printf 'a\\000\\377\\r\\n'; printf "$WORD" >&2; pwd >&2; exit 77""")
     done = run(
         kernel,
         ["sh", "./script.sh"],
@@ -60,8 +56,7 @@ def test_the_host_is_read_only(kernel: Kernel, tmp_path: Path) -> None:
     (tmp_path / "seen").touch()
     lines = shell(
         kernel,
-        f"mount -o remount,rw /; touch /root/written 2>&1 || true; cd {tmp_path};"
-        "rm seen; touch written; ls",
+        f"mount -o remount,rw /; touch /root/written 2>&1 || true; cd {tmp_path};rm seen; touch written; ls",
     )
     assert "Read-only file system" in lines[0]
     assert lines[1:] == ["written"]

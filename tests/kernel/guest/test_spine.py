@@ -1,0 +1,53 @@
+"""One build of the kernel programs serves every kernel: the whole of cgtrail on each, in a container of its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import pytest
+
+from .machine import KERNELS, run
+
+pytestmark = pytest.mark.guest
+CGTRAIL = shlex.join([sys.executable, "-m", "cgtrail", "--data", "/tmp/cgtrail"])
+ONLY = ["exec", "fork", "exit", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach", "running"]
+HOOKS = {event: [event] for event in ONLY} | {"exec_failed": ["exec_failed__1_execve", "exec_failed__1_execveat"]}
+"""Event → the programs that record it on a stock kernel."""
+
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=KERNELS, ids=lambda kernel: kernel.version)
+def told(request: pytest.FixtureRequest) -> tuple[Lines, Lines]:
+    """What `cgtrail check` and `cgtrail demo` print on another kernel."""
+    script = f"{CGTRAIL} check --json; echo; {CGTRAIL} demo --json"
+    done = run(request.param, ["/bin/sh", "-c", script], timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check, _, demo = done.stdout.partition(b"\n\n")
+    return [json.loads(line) for line in check.splitlines()], [json.loads(line) for line in demo.splitlines()]
+
+
+def test_every_program_loads(told: tuple[Lines, Lines]) -> None:
+    """Every event is recorded on this kernel, and failed execs by the hooks that cost nobody else."""
+    found = {(finding["what"], finding["level"], finding["found"]) for finding in told[0] if finding["what"] in HOOKS}
+    assert found == {(event, "ok", f"recorded by {hook}") for event, hooks in HOOKS.items() for hook in hooks}
+
+
+def test_demo(told: tuple[Lines, Lines]) -> None:
+    """What is done in a container is found with its arguments, working directory, parent, user and exit code."""
+    found = told[1]
+    assert {d["container"]["name"] for d in found} == {"cgtrail-demo"}
+    assert {d["cgtrail"]["attribution"] for d in found} == {"exact"}
+    (listing,) = [d for d in found if d["process"]["args"] == ["ls", "-la"] and d["event"]["action"] == "exec"]
+    assert listing["process"]["working_directory"] == "/etc"
+    assert listing["process"]["executable"] == "/usr/bin/ls"
+    assert listing["process"]["parent"]["args"] == ["/bin/sh", "-c", "cd /etc && ls -la"]
+    (denied,) = [
+        d for d in found if d["process"]["args"] == ["cat", "/root/deploy.key"] and "exit_code" in d["process"]
+    ]
+    assert (denied["user"]["id"], denied["process"]["exit_code"]) == ("1000", 1)
+    (failed,) = [d for d in found if d["event"].get("outcome") == "failure"]
+    assert (failed["process"]["executable"], failed["error"]["code"]) == ("/opt/miner", "ENOENT")

@@ -1,0 +1,220 @@
+"""The configuration: a file, the environment and flags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cgtrail import config
+from cgtrail.config import Config, ConfigError, environment, keys, load, variable
+
+
+@pytest.fixture(autouse=True)
+def _no_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "default.toml")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test writes its file."""
+    return tmp_path / "cgtrail.toml"
+
+
+def value_of(given_config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    value: Any = given_config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def test_everything_has_a_default() -> None:
+    """Without file, environment and flags there is a configuration."""
+    assert load(None, {}, {}) == Config()
+
+
+# key: what the file says (TOML), the environment, a flag, and the values that each means
+OF_EACH_KEY = {
+    "data": ('"/file"', "/environment", "/flag", "/file", "/environment", "/flag"),
+    "capture.host": ("true", "false", True, True, False, True),
+    "capture.ring_bytes": ("65536", "131072", 262144, 65536, 131072, 262144),
+    "docker.url": ('"tcp://file"', "tcp://environment", "tcp://flag", "tcp://file", "tcp://environment", "tcp://flag"),
+    "store.retention_days": ("1", "2", 3, 1, 2, 3),
+    "documents.forks": ("true", "0", True, True, False, True),
+}
+
+
+def test_every_key_is_tried_below() -> None:
+    """A new key is added to the tests of precedence."""
+    assert OF_EACH_KEY.keys() == set(keys())
+
+
+@pytest.mark.parametrize("key", OF_EACH_KEY)
+def test_the_later_wins(file: Path, key: str) -> None:
+    """The environment overrules the file, and a flag overrules both, for every key."""
+    in_file, in_environment, flag, from_file, from_environment, from_flag = OF_EACH_KEY[key]
+    section, _, name = key.rpartition(".")
+    file.write_text(f"[{section}]\n{name} = {in_file}\n" if section else f"{name} = {in_file}\n")
+    variables = {variable(key): in_environment}
+    assert value_of(load(file, {}, {}), key) == from_file
+    assert value_of(load(file, variables, {}), key) == from_environment
+    assert value_of(load(file, variables, {key: flag}), key) == from_flag
+    assert value_of(load(None, variables, {key: None}), key) == from_environment
+    assert value_of(load(None, {}, {key: flag}), key) == from_flag
+
+
+def test_one_key_leaves_the_others_alone(file: Path) -> None:
+    """What file, environment and flags say of different keys is all kept."""
+    file.write_text("data = '/file'\n[capture]\nhost = true\n")
+    loaded = load(file, {"CGTRAIL_CAPTURE_RING_BYTES": "65536"}, {"store.retention_days": 7})
+    assert (loaded.data, loaded.capture.host) == ("/file", True)
+    assert (loaded.capture.ring_bytes, loaded.store.retention_days) == (65536, 7)
+
+
+def test_the_default_file_is_read_if_it_is_there() -> None:
+    """Without a named file the default one counts, and may be missing."""
+    config.DEFAULT_FILE.write_text("data = '/default'\n")
+    assert load(None, {}, {}).data == "/default"
+
+
+def test_docker_host_is_the_last_resort(file: Path) -> None:
+    """DOCKER_HOST counts only where nothing else names the daemon."""
+    variables = {"DOCKER_HOST": "tcp://host"}
+    assert load(None, variables, {}).docker.url == "tcp://host"
+    assert load(None, variables | {"CGTRAIL_DOCKER_URL": "tcp://ours"}, {}).docker.url == "tcp://ours"
+    file.write_text("[docker]\nurl = 'tcp://file'\n")
+    assert load(file, variables, {}).docker.url == "tcp://file"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "nearest"),
+    [
+        ("dat = '/x'", "dat", "data"),
+        ("[capture]\nhosts = true", "capture.hosts", "capture.host"),
+        ("[capture]\nring_byte = 1", "capture.ring_byte", "capture.ring_bytes"),
+        ("[captur]\nhost = true", "captur", "capture"),
+        ("[store]\nretention = 1", "store.retention", "store.retention_days"),
+        ("host = true", "host", "capture.host"),
+        ("[docker]\nurl = 'x'\nuri = 'y'", "docker.uri", "docker.url"),
+        ("zzzz = 1", "zzzz", ""),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(file: Path, text: str, key: str, nearest: str) -> None:
+    """A misspelt key is an error that names the file, the key and the one that may be meant."""
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {}, {})
+    message = str(caught.value)
+    assert message.startswith(f"{file}: unknown key {key!r}; did you mean '{nearest}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("data = 5", "data"),
+        ("[data]\nx = 1", "data"),
+        ("[capture]\nhost = 'perhaps'", "capture.host"),
+        ("[capture]\nring_bytes = '16M'", "capture.ring_bytes"),
+        ("[capture]\nring_bytes = 1.5", "capture.ring_bytes"),
+        ("[store]\nretention_days = []", "store.retention_days"),
+        ("[docker]\nurl = 5", "docker.url"),
+    ],
+)
+def test_a_wrong_type_names_its_key(file: Path, text: str, key: str) -> None:
+    """A value of another type is an error that names file and key."""
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"^{file}: Expected .* - at `\$\.{key}`$"):
+        load(file, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("capture.host", "perhaps"), ("store.retention_days", ""), ("capture.ring_bytes", "16M")]
+)
+def test_a_wrong_variable_names_itself(key: str, value: str) -> None:
+    """A value in the environment that doesn't fit names variable and key."""
+    with pytest.raises(ConfigError, match=rf"{variable(key)}: Expected .* - at `\$\.{key}`$"):
+        load(None, {variable(key): value}, {})
+
+
+@pytest.mark.parametrize("size", [0, -65536, 65535, 65537, 100_000, 1 << 32])
+def test_a_ring_has_a_power_of_two(size: int) -> None:
+    """Sizes that the kernel would refuse are refused with what it takes."""
+    with pytest.raises(ConfigError, match=rf"capture\.ring_bytes is {size}; it must be a power of two"):
+        load(None, {}, {"capture.ring_bytes": size})
+
+
+@pytest.mark.parametrize("days", [0, -1])
+def test_documents_are_kept_a_day_at_least(days: int) -> None:
+    """A retention that would keep nothing is refused."""
+    with pytest.raises(ConfigError, match=rf"store\.retention_days is {days}; it must be at least 1"):
+        load(None, {}, {"store.retention_days": days})
+
+
+def test_a_section_is_no_value(file: Path) -> None:
+    """A section that was written as a value is explained."""
+    file.write_text("capture = true\n")
+    with pytest.raises(ConfigError, match=r"'capture' is a section, not a value: write \[capture\]"):
+        load(file, {}, {})
+
+
+def test_a_named_file_must_exist(file: Path) -> None:
+    """A file that was asked for and is missing is an error that names it."""
+    with pytest.raises(ConfigError, match=f"{file}: .*No such file"):
+        load(file, {}, {})
+
+
+@pytest.mark.parametrize("content", [b"data = ", b"data = '\xff'", b"[capture\n", b"data = 'a'\ndata = 'b'\n"])
+def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
+    """A file that is no TOML is an error that names it."""
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^{file}: "):
+        load(file, {}, {})
+
+
+@given(
+    st.builds(
+        Config,
+        data=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
+        capture=st.builds(
+            config.Capture, host=st.booleans(), ring_bytes=st.sampled_from([1 << n for n in range(16, 32)])
+        ),
+        store=st.builds(config.Store, retention_days=st.integers(1, 10_000)),
+        documents=st.builds(config.Documents, forks=st.booleans()),
+    )
+)
+def test_a_child_gets_the_same_configuration(wanted: Config) -> None:
+    """The environment made for a child process gives it exactly this configuration, whatever ours is."""
+    assert load(None, environment(wanted), {}) == wanted
+
+
+def test_a_child_keeps_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the environment goes on to a child."""
+    monkeypatch.setenv("SOMETHING", "else")
+    assert environment(Config())["SOMETHING"] == "else"
+    assert environment(Config()).keys() - os.environ.keys() <= {variable(key) for key in keys()}
+
+
+def test_a_failed_load_changes_no_default(file: Path) -> None:
+    """Sections of one configuration are not another's."""
+    file.write_text("[capture]\nhost = true\n")
+    assert load(file, {}, {}).capture.host
+    assert not load(None, {}, {}).capture.host
+
+
+def test_the_folders_are_below_data() -> None:
+    """Spool and store have their places in the data folder."""
+    loaded = load(None, {}, {"data": "/x"})
+    assert (loaded.folder, loaded.spool_folder, loaded.store_folder) == (Path("/x"), Path("/x/spool"), Path("/x/store"))
+
+
+def test_every_key_is_documented() -> None:
+    """docs/configuration.md lists every key with its variable and its default."""
+    page = (Path(config.__file__).parent.parent / "docs" / "configuration.md").read_text()
+    defaults = environment(Config())
+    for key in keys():
+        assert f"| `{key}` | `{variable(key)}` | `{defaults[variable(key)]}` |" in page

@@ -1,0 +1,175 @@
+"""Documents as lines for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cgtrail import table
+
+HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\t\x00\x7f\x9b31m\u202e\u200b\u2028\ufeff\U000e0041"
+ID = "0123456789ab" + "c" * 52
+STYLE = re.compile("\x1b\\[[0-9;]*m")
+ANY = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+def document(action: str = "exec", **fields: Any) -> dict[str, Any]:
+    """A process document as the store gives it."""
+    made = {
+        "@timestamp": "2026-11-22T10:00:00.123456789Z",
+        "event": {"dataset": "cgtrail.process", "action": action, "outcome": "success"},
+        "container": {"id": ID, "name": "web"},
+        "user": {"id": "1000"},
+        "process": {
+            "name": "cat",
+            "pid": 4242,
+            "parent": {"pid": 4241},
+            "command_line": "cat /etc/passwd",
+        },
+        "cgtrail": {"return_code": 0},
+    }
+    return made | fields
+
+
+def row(shown: dict[str, Any]) -> str:
+    """Its line."""
+    return table.row(json.dumps(shown).encode())
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes, as far as characters are always shown as wide as they say."""
+    return sum(
+        0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+ARGS_AT = columns(STYLE.sub("", table.header()).partition("ARGS")[0])
+"""The column in which arguments begin."""
+
+
+def test_a_line_has_everything() -> None:
+    """Time, container, user, event, name, pids, result and arguments stand in this order."""
+    cells = row(document()).split()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", cells[0])
+    assert cells[1:] == ["web", "1000", "exec", "cat", "4242", "4241", "0", "cat", "/etc/passwd"]
+
+
+def test_values_stand_below_their_names() -> None:
+    """Every cell begins where the header's word begins."""
+    header, line = STYLE.sub("", table.header()), row(document())
+    for name, value in [("CONTAINER", "web"), ("UID", "1000"), ("EVENT", "exec"), ("PPID", "4241"), ("RET", "0")]:
+        assert line[header.index(name) :].startswith(value)
+    assert line[ARGS_AT:] == "cat /etc/passwd"
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"container": {"id": ID, "name": "web"}}, "web"),
+        ({"container": {"id": ID}}, ID[:12]),
+        ({"container": {}}, "?"),
+    ],
+)
+def test_a_container_has_a_name_or_an_id(fields: dict[str, Any], shown: str) -> None:
+    """Without a name the beginning of the id is shown, as Docker does."""
+    assert row(document(**fields)).split()[1] == shown
+
+
+@pytest.mark.parametrize(("attribution", "shown"), [("exact", "-"), ("unknown", "?")])
+def test_a_host_process_is_told_from_an_unknown_one(attribution: str, shown: str) -> None:
+    """The host's own process has no container; of an unknown one it is not said."""
+    made = document(cgtrail={"attribution": attribution})
+    del made["container"]
+    assert row(made).split()[1] == shown
+
+
+def test_an_end_shows_its_exit_code() -> None:
+    """The end of a process shows how it ended."""
+    made = document("end")
+    made["process"] |= {"exit_code": 137}
+    assert STYLE.sub("", row(made)).split()[7] == "137"
+
+
+def test_a_loss_is_a_line_of_its_own() -> None:
+    """A loss says how many records of which kind are missing, why, and whose."""
+    made = document(event={"dataset": "cgtrail.loss", "action": "loss"})
+    made["cgtrail"] = {"loss": {"count": 17, "record": "exec", "cause": "ring_full"}}
+    line = STYLE.sub("", row(made))
+    assert "web" in line
+    assert line.endswith("LOST 17 exec records: ring_full")
+
+
+def test_a_document_may_lack_almost_everything() -> None:
+    """What is missing is left empty."""
+    bare = {"@timestamp": "2026-11-22T10:00:00Z", "event": {"dataset": "cgtrail.process", "action": "exec"}}
+    assert row(bare).split()[1:] == ["-", "-", "exec", "?"]
+
+
+@pytest.mark.parametrize("action", ["exec", "end"])
+def test_hostile_names_are_never_sent_raw(action: str) -> None:
+    """Escape sequences, line breaks, bidi and invisible characters of a container are shown, not sent."""
+    made = document(action, container={"id": ID, "name": HOSTILE})
+    made["process"] |= {"name": HOSTILE, "command_line": HOSTILE}
+    line = STYLE.sub("", row(made))
+    assert not set(HOSTILE) & set(line) - set("[2J]0;x31m")
+    assert r"\x1b[2J\x1b]0;x\x07\r\n".replace(r"\r\n", r"\x0d\x0a") in line
+
+
+@given(ANY, ANY, ANY)
+def test_any_names_give_one_printable_line(container: str, name: str, command_line: str) -> None:
+    """Whatever a container chooses is one line without control characters, and the columns stay aligned."""
+    made = document(container={"name": container or "x"})
+    made["process"] |= {"name": name, "command_line": f"\u00a7{command_line}"}
+    line = row(made)
+    assert not [char for char in line if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
+    assert ARGS_AT in [columns(line[:at]) for at, char in enumerate(line) if char == "\u00a7"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "漢字漢字漢字漢字漢字",
+        "a漢字漢字漢字漢字漢字",
+        "e\u0301" * 40,
+        "\u0e01\u0e34" * 40,
+        "\u0301" * 99,
+        "\uff57\uff49\uff44\uff45" * 9,
+    ],
+)
+def test_wide_and_combining_characters_align(name: str) -> None:
+    """A cell that is cut is as wide as any other, whatever its characters are as wide as."""
+    made = document(container={"name": name})
+    made["process"] |= {"name": name, "command_line": "\u00a7"}
+    line = row(made)
+    assert columns(line[: line.index("\u00a7")]) == ARGS_AT
+
+
+def test_a_cell_that_is_cut_says_so() -> None:
+    """A name that is too long ends in an ellipsis; one that just fits does not."""
+    for length, shown in [(16, "n" * 16), (17, "n" * 15 + "…")]:
+        assert row(document(container={"name": "n" * length})).split()[1] == shown
+
+
+def test_a_line_fits_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal arguments are cut so that a document is one line; elsewhere they are kept."""
+    made = document()
+    made["process"] |= {"command_line": "漢x" * 100}
+    assert row(made).endswith("漢x" * 100)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for wide in (120, 121, 200):
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda wide=wide: os.terminal_size((wide, 50)))
+        line = row(made)
+        assert wide - 1 <= columns(line) <= wide
+        assert line.endswith("…")
+    made["process"] |= {"command_line": "short"}
+    assert row(made).endswith("  short")

@@ -91,7 +91,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
     scratch = record__scratch();
     if (!scratch)
         return 0;
-    e = (void *)scratch->record;
+    e = &scratch->record.cgroup_mkdir;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_CGROUP_MKDIR, sizeof(*e), id);
     e->cgroup_mkdir.parent_id = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
     e->cgroup_mkdir.level = cgroup->level;
@@ -124,7 +124,7 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
     scratch = record__scratch();
     if (!scratch)
         return 0;
-    e = (void *)scratch->record;
+    e = &scratch->record.cgroup_rmdir;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_CGROUP_RMDIR, sizeof(*e), id);
     record__submit(&e->header, owner);
     return 0;
@@ -145,7 +145,7 @@ int BPF_PROG(cgroup_attach, struct cgroup *cgroup, const char *path, struct task
     scratch = record__scratch();
     if (!scratch)
         return 0;
-    e = (void *)scratch->record;
+    e = &scratch->record.cgroup_attach;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_CGROUP_ATTACH, sizeof(*e), cgroup->kn->id);
     task__fill(&e->header, &e->task, task);
     record__submit(&e->header, entry ? entry->owner : 0);

@@ -74,7 +74,7 @@ struct cgtrail_image_block {
     __u64 exe_inode; /* inode of the executable, the interpreter's for a #! script */
     __u32 exe_device; /* file system of the executable */
     __u32 flags; /* ImageFlag */
-    __u32 args_bytes; /* length of the arguments in memory, NULs included */
+    __u32 args_bytes; /* length of the arguments in memory, NULs included; of a failed exec whose arguments were cut, at least */
     __s32 error; /* 0, or the negative errno of a failed exec */
     __u32 cwd_size; /* working directory, seen from the process's root */
     __u32 exe_size; /* path of the executable, seen from the process's root */
@@ -160,5 +160,17 @@ struct cgtrail_running {
     __u8 tail[];
 };
 _Static_assert(sizeof(struct cgtrail_running) == 192, "struct cgtrail_running");
+
+/* Any of them. */
+union cgtrail_record {
+    struct cgtrail_exec exec;
+    struct cgtrail_exec_failed exec_failed;
+    struct cgtrail_fork fork;
+    struct cgtrail_exit exit;
+    struct cgtrail_cgroup_mkdir cgroup_mkdir;
+    struct cgtrail_cgroup_rmdir cgroup_rmdir;
+    struct cgtrail_cgroup_attach cgroup_attach;
+    struct cgtrail_running running;
+};
 
 #endif

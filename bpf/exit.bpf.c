@@ -18,7 +18,7 @@ int BPF_PROG(exit, struct task_struct *task)
     scratch = record__scratch();
     if (!scratch)
         return 0;
-    e = (void *)scratch->record;
+    e = &scratch->record.exit;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_EXIT, sizeof(*e), task->cgroups->dfl_cgrp->kn->id);
     task__fill(&e->header, &e->task, task);
     /* as wait_task_zombie of kernel/exit.c */

@@ -15,7 +15,7 @@ int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
     scratch = record__scratch();
     if (!scratch)
         return 0;
-    e = (void *)scratch->record;
+    e = &scratch->record.fork;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_FORK, sizeof(*e), child->cgroups->dfl_cgrp->kn->id);
     task__fill(&e->header, &e->task, child);
     record__submit(&e->header, owner);

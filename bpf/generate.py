@@ -40,7 +40,7 @@ def header() -> str:
     ]
     parts += [_block(name, fields) for name, fields in blocks.items()]
     parts += [_structure(cls) for cls in kernel_records()]
-    return "\n".join([*parts, "#endif\n"])
+    return "\n".join([*parts, _union(), "#endif\n"])
 
 
 def _enums() -> list[type[Enum]]:
@@ -77,6 +77,11 @@ def _structure(cls: type[Record]) -> str:
     return (
         f'/* {cls.__doc__} */\n{struct} {{\n{rows}{tail}}};\n_Static_assert(sizeof({struct}) == {size}, "{struct}");\n'
     )
+
+
+def _union() -> str:
+    rows = "".join(f"    struct cgtrail_{c_name(cls.__name__)} {c_name(cls.__name__)};\n" for cls in kernel_records())
+    return f"/* Any of them. */\nunion cgtrail_record {{\n{rows}}};\n"
 
 
 def reference() -> str:

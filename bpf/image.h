@@ -9,7 +9,7 @@
 /* Begins a record with header, task and image; tgid, cgroup and uid are the task's. */
 static __always_inline struct cgtrail_exec *image__begin(struct scratch *scratch, __u16 type, struct task_struct *task)
 {
-    struct cgtrail_exec *e = (void *)scratch->record;
+    struct cgtrail_exec *e = &scratch->record.exec;
 
     header__fill(&e->header, type, sizeof(*e), task->cgroups->dfl_cgrp->kn->id);
     task__fill(&e->header, &e->task, task);
@@ -96,7 +96,8 @@ static __always_inline __u32 image__path(struct cgtrail_exec *e, struct scratch 
         scratch->path[at] = '/';
     }
     length &= PATH_BYTES - 1;
-    bpf_probe_read_kernel((void *)e + (e->header.length & (FIXED_BYTES - 1)), length, &scratch->path[at & (PATH_BYTES - 1)]);
+    bpf_probe_read_kernel((void *)e + (e->header.length & (FIXED_BYTES - 1)), length,
+                          &scratch->path[at & (PATH_BYTES - 1)]);
     e->header.length += length;
     return length;
 }
@@ -138,7 +139,8 @@ static __always_inline void image__exe(struct cgtrail_exec *e, struct scratch *s
 static __always_inline void image__filename(struct cgtrail_exec *e, const char *text, bool user)
 {
     void *to = (void *)e + (e->header.length & (FIXED_BYTES - 1));
-    long length = user ? bpf_probe_read_user_str(to, PATH_BYTES, text) : bpf_probe_read_kernel_str(to, PATH_BYTES, text);
+    long length =
+        user ? bpf_probe_read_user_str(to, PATH_BYTES, text) : bpf_probe_read_kernel_str(to, PATH_BYTES, text);
 
     if (length <= 0)
         return;

@@ -5,28 +5,31 @@
 #include "events.h"
 #include "kernel.h"
 
-#define PATH_BYTES 4096                /* of a path, its NUL not counted */
-#define ARGS_BYTES 65536               /* one more than is ever read */
-#define FIXED_BYTES 16384              /* room for a record without its arguments: under 192 + 3 * PATH_BYTES */
+#define PATH_BYTES 4096   /* of a path, its NUL not counted */
+#define ARGS_BYTES 65536  /* one more than is ever read */
+#define FIXED_BYTES 16384 /* room for a record without its arguments: under 192 + 3 * PATH_BYTES */
 #define RECORD_BYTES (FIXED_BYTES + ARGS_BYTES)
-#define MAX_LEVELS 16                  /* of cgroups that the slow path climbs */
-#define MAX_CHILDREN 1024              /* cgroups a container may have in the map; the rest take the slow path */
+#define MAX_LEVELS 16     /* of cgroups that the slow path climbs */
+#define MAX_CHILDREN 1024 /* cgroups a container may have in the map; the rest take the slow path */
 
 char LICENSE[] SEC("license") = "GPL"; /* tracing helpers ask for it */
 
 /* Set before the program is loaded. */
-const volatile __u32 capture_host;     /* 1: record every process, 0: those of watched cgroups */
+const volatile __u32 capture_host; /* 1: record every process, 0: those of watched cgroups */
 
 struct scratch {
-    __u8 record[RECORD_BYTES];
-    __u8 path[2 * PATH_BYTES];         /* a path is written from its middle towards its start */
-    __u32 at;                          /* where it begins */
+    __u8 path[2 * PATH_BYTES]; /* a path is written from its middle towards its start */
+    __u32 at;                  /* where it begins */
+    union {
+        union cgtrail_record record;
+        __u8 room[RECORD_BYTES]; /* for the record's tail */
+    };
 };
 
 /* Who is watched: one entry for each cgroup of a container. */
 struct watched {
-    __u64 owner;                       /* the container's topmost cgroup: its children share its counters */
-    __u32 watch;                       /* enum cgtrail_watch */
+    __u64 owner; /* the container's topmost cgroup: its children share its counters */
+    __u32 watch; /* enum cgtrail_watch */
     __u32 children;
 };
 
@@ -45,7 +48,7 @@ struct {
  * never finds another's half-written record here; programs that may sleep have a scratch of their own. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);            /* set to the number of possible CPUs before loading */
+    __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
     __type(key, __u32);
     __type(value, struct scratch);
 } scratch SEC(".maps");

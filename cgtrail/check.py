@@ -73,7 +73,7 @@ def _hierarchy(_: Config) -> Iterator[Finding]:
     except cgroups.Cgroup2MissingError as error:
         yield Finding("cgroups", "bad", "no cgroup2", str(error))
         return
-    mixed = " - cgroup " in Path("/proc/self/mountinfo").read_text()
+    mixed = " - cgroup " in Path("/proc/self/mountinfo").read_text(errors="replace")
     yield Finding("cgroups", "ok", f"cgroup2 at {root}{', beside version 1' if mixed else ''}")
 
 

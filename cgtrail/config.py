@@ -80,9 +80,10 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     `file` must exist when it is given; the default file may be missing. `flags` are dotted keys; None is unset.
     Raises ConfigError.
     """
-    place = str(file or DEFAULT_FILE)
+    file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    place = str(file or "configuration")
     try:
-        tree = tomllib.loads((file or DEFAULT_FILE).read_text()) if file or DEFAULT_FILE.exists() else {}
+        tree = tomllib.loads(file.read_text()) if file else {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"{place}: {error}"
         raise ConfigError(message) from error

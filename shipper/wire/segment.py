@@ -11,6 +11,7 @@ a segment were torn by a kill and mean nothing.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from shipper.wire.frame import Frame, FrameError, TornFrameError, decode
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 COMMITTED = "committed"
+_NAME = re.compile(r"\d{20}-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Stream:
 
 def streams(folder: Path) -> list[Stream]:
     """The spool's streams, oldest first; none when there is no spool yet."""
-    return [Stream(path) for path in sorted(folder.glob("*-*")) if path.is_dir()]
+    return [Stream(path) for path in sorted(folder.glob("*-*")) if _NAME.fullmatch(path.name)]
 
 
 def frames(file: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:

@@ -131,8 +131,8 @@ int fork_leader_first(int argc, char **argv)
     return children__make(1, act__leader_first, atoi(argv[1]));
 }
 
-/* fork-threads-end CODE: a child's threads end one by one, the first with this code, the last with 99; kernels differ in
- * whose counts. */
+/* fork-threads-end CODE: a child's threads end one by one, the first with this code, the last with 99; kernels differ
+ * in whose counts. */
 int fork_threads_end(int argc, char **argv)
 {
     return children__make(1, act__threads_end, atoi(argv[1]));

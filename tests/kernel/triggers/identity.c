@@ -24,7 +24,8 @@ static int unchanged(void)
     return 0;
 }
 
-/* identity-uids REAL EFFECTIVE SAVED: the parent keeps all three, the child loses the saved one as it starts the target. */
+/* identity-uids REAL EFFECTIVE SAVED: the parent keeps all three, the child loses the saved one as it starts the
+ * target. */
 int identity_uids(int argc, char **argv)
 {
     uid_t r, e, s;

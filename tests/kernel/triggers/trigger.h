@@ -95,8 +95,10 @@ typedef int trigger(int argc, char **argv);
 
 trigger exec_args, exec_bytes, exec_script, exec_memfd, exec_unlinked, exec_thread, exec_deep, exec_removed;
 trigger exec_chroot, exec_outside, exec_chain;
-trigger fail_enoent, fail_eacces, fail_enoexec, fail_badfd, fail_memory, fail_long, fail_many, fail_untouched, fail_null;
-trigger fork_exit, fork_signal, fork_spawn, fork_threads, fork_leader_first, fork_threads_end, fork_leader_gone, fork_into;
+trigger fail_enoent, fail_eacces, fail_enoexec, fail_badfd, fail_memory, fail_long, fail_many, fail_untouched,
+    fail_null;
+trigger fork_exit, fork_signal, fork_spawn, fork_threads, fork_leader_first, fork_threads_end, fork_leader_gone,
+    fork_into;
 trigger identity_uids, identity_userns, identity_tty, identity_groups;
 
 /* Starts the target; does not return. */

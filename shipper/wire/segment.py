@@ -59,7 +59,7 @@ class Stream:
 
 def streams(folder: Path) -> list[Stream]:
     """The spool's streams, oldest first; none when there is no spool yet."""
-    return [Stream(path) for path in sorted(folder.glob("*-*")) if _NAME.fullmatch(path.name)]
+    return [Stream(path) for path in sorted(folder.glob("*-*")) if _NAME.fullmatch(path.name) and path.is_dir()]
 
 
 def frames(file: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:

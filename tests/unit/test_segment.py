@@ -52,6 +52,7 @@ def test_streams_come_in_the_order_they_were_opened(tmp_path: Path) -> None:
     for opened in (300, 20, 1000):
         (tmp_path / f"{opened:020d}-{ID.hex()}").mkdir()
     (tmp_path / f"{1:020d}-{ID.hex()}").touch()
+    (tmp_path / "lost-and-found").mkdir()
     assert [found.opened for found in streams(tmp_path)] == [20, 300, 1000]
     assert streams(tmp_path / "none") == []
 

@@ -7,6 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 PROBES := $(patsubst %.c,%.o,$(wildcard bpf/*.bpf.c))
+# says nothing when all is well (setuptools warns of every editable install), everything when not
+QUIETLY = log=$$(mktemp); trap 'rm -f '$$log EXIT; quietly() { "$$@" >$$log 2>&1 || { cat $$log; exit 1; }; }; quietly
+PIP := $(VENV)/bin/pip --disable-pip-version-check install
 BPF_FLAGS := -O2 -g -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -fno-builtin -Wall -Wextra -Wno-unused-parameter -Werror
 
 # what → the Debian package that brings it; a package is installed only when the file or program is missing
@@ -56,16 +59,16 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory install-python3-venv
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(QUIETLY) $(PIP) --upgrade 'pip>=25.1'
 
 $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "installing Python packages into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+	@$(QUIETLY) $(PIP) -e .
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "installing Python packages for development into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e . --group dev
+	@$(QUIETLY) $(PIP) -e . --group dev
 	@touch $@ $(VENV)/run.stamp
 
 packages-run:
@@ -90,6 +93,5 @@ install-%:
 apt:
 	@[ "$$(id -u)" = 0 ] || { echo "missing:$(PACKAGES); run this as root, or: apt-get install$(PACKAGES)"; exit 1; }
 	@echo "installing distribution packages: $(PACKAGES)"
-	@log=$$(mktemp); trap 'rm -f '$$log EXIT; \
-	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); } >$$log 2>&1 \
-		|| { cat $$log; exit 1; }
+	@$(QUIETLY) apt-get update
+	@$(QUIETLY) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PACKAGES)

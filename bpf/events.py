@@ -94,7 +94,10 @@ class Image(Task):
     exe_inode: U64 = field("cgtrail.exec.inode", "inode of the executable, the interpreter's for a #! script")
     exe_device: Device = field("cgtrail.exec.device", "file system of the executable")
     flags: U32 = field(None, "ImageFlag")
-    args_bytes: U32 = field("cgtrail.args.bytes", "length of the arguments in memory, NULs included; of a failed exec whose arguments were cut, at least")
+    args_bytes: U32 = field(
+        "cgtrail.args.bytes",
+        "length of the arguments in memory, NULs included; of a failed exec whose arguments were cut, at least",
+    )
     error: S32 = field(None, "0, or the negative errno of a failed exec")
     cwd: Text = field("process.working_directory", "working directory, seen from the process's root", default=b"")
     exe: Text = field("process.executable", "path of the executable, seen from the process's root", default=b"")

@@ -7,7 +7,6 @@ import platform
 import queue
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,11 +54,10 @@ def boot_ns() -> int:
 
 @dataclass
 class Agent:
-    """Records this host until `stop` is set. `ready` is called once the first keyframe is committed."""
+    """Records this host until `stop` is set. Its status file appears once the first keyframe is committed."""
 
     settings: Settings
     stop: threading.Event
-    ready: Callable[[], None] = lambda: None
     _stack: ExitStack = field(default_factory=ExitStack)
     _losses: dict[tuple[int, int, int], int] = field(default_factory=dict)
     _offset: int = 0
@@ -82,7 +80,6 @@ class Agent:
             for event in self._probes.missing():
                 _log.warning("not recorded on this kernel", kernel_event=event, next="see `cgtrail check`")
             self._begin()
-            self.ready()
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
             self._round()

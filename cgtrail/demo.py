@@ -12,6 +12,8 @@ import msgspec
 
 from cgtrail.config import Config
 from cgtrail.demo_container import DemoContainer, DemoError, demo_container
+from cgtrail.search import show
+from cgtrail.supervise import running
 from enrich.printable import text
 from enrich.stores.query import Term, all_of
 from enrich.stores.sqlite import SqliteStore
@@ -59,8 +61,6 @@ def run(config: Config, *, as_json: bool) -> None:
         click.echo(f"cgtrail: the agent that runs on {config.data} records this demonstration", err=True)
         _show(config, as_json=as_json)
         return
-    from cgtrail.up import running
-
     with tempfile.TemporaryDirectory(prefix="cgtrail-demo-") as folder:
         own = msgspec.structs.replace(config, data=folder)
         with running(own) as halves:
@@ -69,8 +69,6 @@ def run(config: Config, *, as_json: bool) -> None:
 
 
 def _show(config: Config, *, as_json: bool) -> None:
-    from cgtrail.search import show
-
     container = play(lambda said: click.echo(said, err=True))
     store = SqliteStore(config.store_folder)
     of_container = Term("container.id", container)

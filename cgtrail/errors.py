@@ -17,7 +17,7 @@ _EXIT_CODES = {
     "shipper.libbpf.LibbpfMissingError": 1,
     "shipper.probes.CaptureError": 1,
     "shipper.wire.frame.FrameError": 1,
-    "cgtrail.up.HalfEndedError": 1,
+    "cgtrail.supervise.HalfEndedError": 1,
     "builtins.PermissionError": 1,
     "builtins.OSError": 1,
 }

@@ -12,7 +12,8 @@ from cgtrail import table
 from cgtrail.config import Config
 from enrich.documents import KINDS
 from enrich.printable import json_line
-from enrich.stores.query import QueryError, parse
+from enrich.stores.lucene import parse
+from enrich.stores.query import QueryError
 from enrich.stores.sqlite import SqliteStore
 
 POLL_SECONDS = 0.1

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from cgtrail.config import Config
-from cgtrail.up import read_status
+from cgtrail.supervise import read_status
 from enrich.source import SpoolSource
 from enrich.stores.sqlite import SqliteStore
 from enrich.worker import position_file

@@ -12,8 +12,7 @@ from bpf.events import Cause, CgroupAttach, Exec, ExecFailed, Exit, Fork, Header
 from bpf.schema import RECORDS, Field, Record
 from enrich import render
 from enrich.host import Host
-from enrich.item import Item
-from enrich.processes import Process
+from enrich.item import Item, Process
 from shipper.wire.records import Loss
 
 KINDS = ("process", "loss")

@@ -4,14 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bpf.schema import Record
+from enrich.document import Document
+from shipper.wire.records import CgroupInfo, Kind, State
 
-if TYPE_CHECKING:
-    from enrich.document import Document
-    from enrich.processes import Process
-    from enrich.registry import Epoch
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown.
+
+    It holds no parent: a chain of parents that have ended would never be freed.
+    """
+
+    entity_id: str
+    pid: int
+    start: int
+    name: str = ""
+    executable: str = ""
+    args: tuple[str, ...] = ()
+    command_line: str = ""
+    working_directory: str = ""
+    group_leader: Process | None = None
+    session_leader: Process | None = None
+    keyframe: int = 0
+    only_forked: bool = False
+    """It was made while we watched, and has not started a program since."""
+
+
+@dataclass(slots=True, eq=False)
+class Epoch:
+    """One life of one cgroup. `info` is the latest the registry told, None while nothing was."""
+
+    cgroup_id: int
+    boot: str
+    info: CgroupInfo | None = None
+    ended: bool = False
+    keyframe: int = 0
+    container: dict[str, Any] | None = None
+    """The ECS container object, made once for all documents."""
+
+    @property
+    def id(self) -> str:
+        """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
+        return f"{self.boot}:{self.cgroup_id}"
+
+    @property
+    def pending(self) -> bool:
+        """More is expected to be told."""
+        return self.info is None or self.info.state == State.PENDING
+
+    @property
+    def is_host(self) -> bool:
+        """It is known to be no container's."""
+        return self.info is not None and self.info.kind == Kind.HOST
 
 
 @dataclass(slots=True)

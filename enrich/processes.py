@@ -5,37 +5,14 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import struct
-from dataclasses import dataclass
 
 from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
 from enrich import render
 from enrich.host import Host
-from enrich.item import Item
+from enrich.item import Item, Process
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 
 _LIFE = struct.Struct("<16sIQ")
-
-
-@dataclass(slots=True, eq=False)
-class Process:
-    """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown.
-
-    It holds no parent: a chain of parents that have ended would never be freed.
-    """
-
-    entity_id: str
-    pid: int
-    start: int
-    name: str = ""
-    executable: str = ""
-    args: tuple[str, ...] = ()
-    command_line: str = ""
-    working_directory: str = ""
-    group_leader: Process | None = None
-    session_leader: Process | None = None
-    keyframe: int = 0
-    only_forked: bool = False
-    """It was made while we watched, and has not started a program since."""
 
 
 class ProcessTree:

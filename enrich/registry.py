@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from bpf.events import CgroupRmdir, Header
 from enrich import render
 from enrich.host import Host
-from enrich.item import Item
-from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, State, Tick
+from enrich.item import Epoch, Item
+from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, Tick
 
 MEMORY_NS = 10_000_000_000
 """How long an epoch is remembered after its cgroup was removed."""
@@ -29,34 +28,6 @@ class Attribution(StrEnum):
     """The cgroup had been removed, or its metadata is the last that is known."""
     UNKNOWN = "unknown"
     """Nothing was told of it; nothing is guessed."""
-
-
-@dataclass(slots=True)
-class Epoch:
-    """One life of one cgroup. `info` is the latest the registry told, None while nothing was."""
-
-    cgroup_id: int
-    boot: str
-    info: CgroupInfo | None = None
-    ended: bool = False
-    keyframe: int = 0
-    container: dict[str, Any] | None = None
-    """The ECS container object, made once for all documents."""
-
-    @property
-    def id(self) -> str:
-        """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
-        return f"{self.boot}:{self.cgroup_id}"
-
-    @property
-    def pending(self) -> bool:
-        """More is expected to be told."""
-        return self.info is None or self.info.state == State.PENDING
-
-    @property
-    def is_host(self) -> bool:
-        """It is known to be no container's."""
-        return self.info is not None and self.info.kind == Kind.HOST
 
 
 class RegistryView:

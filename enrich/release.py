@@ -9,8 +9,8 @@ from typing import Any
 from enrich.document import Document
 from enrich.documents import Documents
 from enrich.host import Host
-from enrich.item import Item
-from enrich.registry import Attribution, Epoch
+from enrich.item import Epoch, Item
+from enrich.registry import Attribution
 from shipper.wire.records import CgroupInfo, Tick
 
 PATIENCE_NS = 1_000_000_000

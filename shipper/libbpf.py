@@ -13,6 +13,7 @@ from typing import Self
 _PRINT = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 _libc = ctypes.CDLL(None, use_errno=True)
 _log: list[str] = []
+_LOG_MESSAGES = 12
 
 
 class BpfError(OSError):
@@ -20,7 +21,7 @@ class BpfError(OSError):
 
     def __init__(self, what: str, errno: int) -> None:
         super().__init__(errno, f"{what}: {os.strerror(errno)}")
-        self.log = "".join(_log)
+        self.log = "".join(_log[-_LOG_MESSAGES:])  # the end has the reason; relocations fill the rest
 
 
 class LibbpfMissingError(RuntimeError):

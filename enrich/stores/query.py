@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 LINE_FIELDS = ("process.command_line",)
 """The fields that a bare word or phrase searches."""
@@ -108,15 +108,6 @@ class Text:
 Query: TypeAlias = "All | And | Or | Not | Term | Wildcard | Range | Exists | Text"
 
 
-def parse(text: str) -> Query:
-    """The query that the text says; the empty text is every document. Raises QueryError and nothing else."""
-    if not text.strip():
-        return All()
-    from enrich.stores import lucene
-
-    return lucene.parse(text)
-
-
 def all_of(parts: Iterable[Query]) -> Query:
     """Every part must match; as flat as it can be."""
     flat: list[Query] = []
@@ -141,3 +132,10 @@ def any_of(parts: Iterable[Query]) -> Query:
 def negation(part: Query) -> Query:
     """The part must not match."""
     return part.part if isinstance(part, Not) else Not(part)
+
+
+def fail(text: str, position: int, what: str) -> NoReturn:
+    """Raise QueryError for what stands at a position of the text."""
+    found = repr(text[position : position + 40]) if position < len(text) else "the end"
+    message = f"query, character {position + 1}, at {found}: {what}"
+    raise QueryError(message)

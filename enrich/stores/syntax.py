@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 import luqum.parser
 from luqum.head_tail import TokenValue
 
-from enrich.stores.query import QueryError
+from enrich.stores.query import QueryError, fail
 
 MAX_LENGTH = 32_768
 MAX_CLAUSES = 512
@@ -46,13 +46,6 @@ def tree(text: str) -> Any:
         fail(text, tokens.position(), "a number after ~ or ^, which are not supported: leave both out")
     _refuse(text, root)
     return root
-
-
-def fail(text: str, position: int, what: str) -> NoReturn:
-    """Raise QueryError for what stands at a position of the text."""
-    found = repr(text[position : position + 40]) if position < len(text) else "the end"
-    message = f"query, character {position + 1}, at {found}: {what}"
-    raise QueryError(message)
 
 
 class _Tokens:

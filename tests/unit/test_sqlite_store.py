@@ -15,6 +15,7 @@ import pytest
 from enrich.document import Document
 from enrich.sinks.sqlite import SqliteSink
 from enrich.stores import dayfile, sql
+from enrich.stores.lucene import parse
 from enrich.stores.query import (
     All,
     Gap,
@@ -23,7 +24,6 @@ from enrich.stores.query import (
     QueryError,
     Term,
     Wildcard,
-    parse,
 )
 from enrich.stores.sqlite import Cursor, SqliteStore
 from enrich.stores.values import timestamp

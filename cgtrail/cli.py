@@ -122,11 +122,16 @@ def ship(host: bool | None) -> None:
 
 @_command
 @click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been stored.")
-def enrich(once: bool) -> None:
-    """Run the worker only: turn the spool into documents in the local store."""
+@click.option("--sink", type=click.Choice(configuration.SINKS), default="sqlite", show_default=True,
+              help="Where documents go: the local store, or standard output as JSON lines.")  # fmt: skip
+def enrich(once: bool, sink: str) -> None:
+    """Run the worker only: turn the spool into documents.
+
+    Each sink has its own position in the spool, so several workers may read it side by side.
+    """
     from cgtrail import halves
 
-    halves.enrich(_config(), once=once)
+    halves.enrich(_config(), sink, once=once)
 
 
 @_command

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+SINKS = ("sqlite", "stdout")
+"""Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
 
 

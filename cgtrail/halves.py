@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cgtrail.config import Config
+from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
+from enrich.sinks.stdout import StdoutSink
 from enrich.source import SpoolSource
-from enrich.worker import Worker, position_file
+from enrich.worker import Worker, own_file
 from shipper.agent import Agent, Settings, write_status
 from shipper.lock import only
 
@@ -33,18 +36,23 @@ def ship(config: Config) -> None:
     Agent(settings, _stop_on_signal()).run()
 
 
-def enrich(config: Config, *, once: bool) -> None:
+def enrich(config: Config, sink: str, *, once: bool) -> None:
     """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
     stop = _stop_on_signal()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (
-        only(config.folder / "enrich.lock", "worker"),
-        closing(SqliteSink(config.store_folder, config.store.retention_days)) as sink,
-    ):
-        source = SpoolSource(config.spool_folder, position_file(config.folder))
-        worker = Worker(source, sink, stop, forks=config.documents.forks)
-        with _reporting(config.folder / "enrich.json", worker):
+    with only(own_file(config.folder, "lock", sink), "worker"), closing(_sink(config, sink)) as opened:
+        source = SpoolSource(config.spool_folder, own_file(config.folder, "position.json", sink))
+        worker = Worker(source, opened, stop, forks=config.documents.forks)
+        with _reporting(own_file(config.folder, "status.json", sink), worker):
             worker.run(follow=not once)
+
+
+def _sink(config: Config, name: str) -> Sink:
+    match name:
+        case "stdout":
+            return StdoutSink(sys.stdout.buffer)
+        case _:
+            return SqliteSink(config.store_folder, config.store.retention_days)
 
 
 def _stop_on_signal() -> threading.Event:

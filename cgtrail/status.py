@@ -12,7 +12,7 @@ from cgtrail.config import Config
 from cgtrail.supervise import read_status
 from enrich.source import SpoolSource
 from enrich.stores.sqlite import SqliteStore
-from enrich.worker import position_file
+from enrich.worker import own_file
 from shipper.agent import LOCK, STATUS
 from shipper.lock import holder
 from shipper.wire.segment import streams
@@ -34,11 +34,11 @@ def collect(config: Config) -> dict[str, Any]:
     folder = config.folder
     spool = streams(config.spool_folder)
     store = SqliteStore(config.store_folder)
-    source = SpoolSource(config.spool_folder, position_file(folder))
+    source = SpoolSource(config.spool_folder, own_file(folder, "position.json"))
     return {
         "data": str(folder),
         "agent": read_status(folder / STATUS) | _process(folder / LOCK),
-        "worker": read_status(folder / "enrich.json") | _process(folder / "enrich.lock"),
+        "worker": read_status(own_file(folder, "status.json")) | _process(own_file(folder, "lock")),
         "spool": {
             "streams": len(spool),
             "frames": sum(stream.committed for stream in spool),

@@ -20,7 +20,7 @@ import orjson
 from cgtrail import config as configuration
 from cgtrail.config import Config
 from enrich.source import SpoolSource
-from enrich.worker import position_file
+from enrich.worker import own_file
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10
@@ -62,7 +62,7 @@ class Halves:
 
     def caught_up(self) -> bool:
         """Whether everything that is in the spool has been stored."""
-        return SpoolSource(self.config.spool_folder, position_file(self.config.folder)).backlog() == 0
+        return SpoolSource(self.config.spool_folder, own_file(self.config.folder, "position.json")).backlog() == 0
 
 
 @contextmanager

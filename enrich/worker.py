@@ -108,6 +108,9 @@ class Worker:
         self.source.commit(self._stream, number)
 
 
-def position_file(data: Path) -> Path:
-    """Where the worker of a data folder keeps its position."""
-    return data / "enrich.position.json"
+def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:
+    """A file of a worker's own in a data folder: its position.json, lock or status.json.
+
+    Each sink has its own, so that several workers can read one spool.
+    """
+    return data / f"enrich.{sink}.{what}"

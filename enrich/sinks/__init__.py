@@ -1,4 +1,4 @@
-"""Where documents go. A new sink is one file here and one line in `cgtrail/config.py`'s list."""
+"""Where documents go. A new sink is one file here and one case in `cgtrail/halves.py`."""
 
 from __future__ import annotations
 

@@ -189,7 +189,9 @@ def test_from_the_spool_again(docker_daemon: Dockerd, tmp_path: Path) -> None:
         running.settle()
     before = running.search("*")
     shutil.rmtree(running.data / "store")
-    (running.data / "enrich.position.json").unlink()
+    (running.data / "enrich.sqlite.position.json").unlink()
     running.command("enrich", "--once")
     assert running.search("*") == before
+    printed = running.command("enrich", "--once", "--sink", "stdout").stdout
+    assert {json.loads(line)["event"]["id"] for line in printed.splitlines()} == {d["event"]["id"] for d in before}
     assert len(before) >= 6

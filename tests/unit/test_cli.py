@@ -275,7 +275,7 @@ def test_a_bug_is_not_an_expected_error() -> None:
 
 def test_a_second_worker_is_refused(tmp_path: Path) -> None:
     """Two workers on one folder: the second ends with 1 and names the first."""
-    with only(tmp_path / "enrich.lock", "worker"):
+    with only(tmp_path / "enrich.sqlite.lock", "worker"):
         result = finish(start("enrich", "--once", "--data", tmp_path))
     assert result.code == 1
     assert result.err == (
@@ -425,7 +425,7 @@ def test_status_says_that_nothing_runs(run: Run, tmp_path: Path) -> None:
 
 def test_status_says_what_runs(run: Run, data: Path) -> None:
     """With agent and worker the exit code is 0, their processes are named, and documents are counted."""
-    with only(data / LOCK, "agent"), only(data / "enrich.lock", "worker"):
+    with only(data / LOCK, "agent"), only(data / "enrich.sqlite.lock", "worker"):
         result = run("status", "--data", data, "--json")
     shown = json.loads(result.out)
     assert result.code == 0

@@ -21,6 +21,7 @@ from cgtrail import config as configuration
 from cgtrail.config import Config
 from enrich.source import SpoolSource
 from enrich.worker import own_file
+from shipper.agent import STATUS
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10
@@ -52,7 +53,7 @@ class Halves:
         patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             self.check()
-            status = read_status(self.config.folder / "agent.json")
+            status = read_status(self.config.folder / STATUS)
             if status.get("pid") == self.agent.pid:
                 return status
             if time.monotonic() > patience:

@@ -158,8 +158,9 @@ def demo(as_json: bool) -> None:
 
 @_command
 @_host
+@_json
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
-def trace(host: bool | None, count: int | None) -> None:
+def trace(host: bool | None, as_json: bool, count: int | None) -> None:  # noqa: ARG001  it always is
     """Print raw kernel records as they come, one JSON object a line: for debugging.
 
     It loads its own kernel programs and stores nothing; an agent that runs is not disturbed.
@@ -175,7 +176,9 @@ def trace(host: bool | None, count: int | None) -> None:
     "--since", type=Instant(), help="From this time: 2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d."
 )
 @click.option("--until", type=Instant(), help="Up to this time, in the same forms.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many documents.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000_000), default=100, show_default=True, help="At most so many documents."
+)
 @click.option(
     "--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="Newest or oldest first."
 )
@@ -257,5 +260,8 @@ def main() -> None:
         code = expected(error)
         if code is None:
             raise
-        click.echo(f"cgtrail: {error}", err=True)
+        # Our own errors say what to do; the operating system's are mostly about the data folder.
+        ours = type(error).__module__ != "builtins"
+        advice = "" if ours else "; can the data folder be written, and has it space? `cgtrail check` tells"
+        click.echo(f"cgtrail: {error}{advice}", err=True)
         sys.exit(code)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+MAX_DAYS = 36500
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -86,26 +87,32 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     place = str(file or "configuration")
     try:
         tree = tomllib.loads(file.read_text()) if file else {}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"{place}: {error}"
         raise ConfigError(message) from error
     _refuse_unknown(tree, place)
+    _refuse_variables(environment)
+    places = dict.fromkeys(keys(), place)
     if "DOCKER_HOST" in environment:
         tree.setdefault("docker", {}).setdefault("url", environment["DOCKER_HOST"])
     for key in keys():
         value = environment.get(variable(key))
         if value is not None:
             _set(tree, key, value)
-            place += f" and {variable(key)}"
+            places[key] = variable(key)
     for key, value in flags.items():
         if value is not None:
             _set(tree, key, value)
+            places[key] = f"--{key.rpartition('.')[2]}"
     try:
         config = msgspec.convert(tree, Config, strict=False)
     except msgspec.ValidationError as error:
-        message = f"{place}: {error}"
+        what, _, key = str(error).partition(" - at `$.")
+        key = key.rstrip("`")
+        wanted = what.replace("`bool`", "true or false").replace("`int`", "a whole number").replace("`str`", "text")
+        message = f"{places.get(key, place)}: {key}: {wanted}, and found {_get(tree, key)!r}"
         raise ConfigError(message) from error
-    _check(config, place)
+    _check(config, places)
     return config
 
 
@@ -144,13 +151,27 @@ def _refuse_unknown(tree: Mapping[str, Any], place: str) -> None:
                 raise ConfigError(message)
 
 
-def _check(config: Config, place: str) -> None:
-    size = config.capture.ring_bytes
+def _refuse_variables(environment: Mapping[str, str]) -> None:
+    known = {"CGTRAIL_CONFIG", *map(variable, keys())}
+    for name in environment:
+        if name.startswith("CGTRAIL_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+            message = f"unknown environment variable {name!r}; did you mean {near[0]!r}?"
+            raise ConfigError(message)
+
+
+def _check(config: Config, places: Mapping[str, str]) -> None:
+    size, days = config.capture.ring_bytes, config.store.retention_days
     if size < 65536 or size & (size - 1) or size > 1 << 31:
+        place = places["capture.ring_bytes"]
         message = f"{place}: capture.ring_bytes is {size}; it must be a power of two from 65536 to 2147483648"
         raise ConfigError(message)
-    if config.store.retention_days < 1:
-        message = f"{place}: store.retention_days is {config.store.retention_days}; it must be at least 1"
+    if not 1 <= days <= MAX_DAYS:
+        place = places["store.retention_days"]
+        message = f"{place}: store.retention_days is {days}; it must be from 1 to {MAX_DAYS}"
+        raise ConfigError(message)
+    if not config.data or "\0" in config.data or (config.folder.exists() and not config.folder.is_dir()):
+        message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
         raise ConfigError(message)
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,10 +68,12 @@ def _reporting(file: Path, worker: Worker) -> Iterator[None]:
     done = threading.Event()
 
     def report() -> None:
-        while True:
-            write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})
-            if done.wait(STATUS_SECONDS):
-                return
+        ended = False
+        while not ended:
+            ended = done.is_set()
+            with suppress(OSError):  # a full disk: the worker itself says so
+                write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})
+            done.wait(STATUS_SECONDS)
 
     thread = threading.Thread(target=report, name="status", daemon=True)
     thread.start()
@@ -80,4 +82,3 @@ def _reporting(file: Path, worker: Worker) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})

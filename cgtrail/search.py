@@ -31,7 +31,10 @@ class Chosen:
     ascending: bool = False
 
     def __post_init__(self) -> None:
-        """Raises QueryError for a kind that there is not."""
+        """Raises QueryError for a kind that there is not, and for a container's name that is no text."""
+        if self.container is not None and not self.container.isprintable():
+            message = f"--container {self.container!r}: a name or an id has only characters that can be shown"
+            raise QueryError(message)
         if self.kind is not None and self.kind not in KINDS:
             message = f"--kind {self.kind}: there are only {', '.join(KINDS)}"
             raise QueryError(message)

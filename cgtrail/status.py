@@ -63,7 +63,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {spool['backlog_frames']} not stored yet",
         f"store     {store['documents']:,} documents on {store['days']} day(s)",
     ]
-    if "records" in agent:
+    if agent.keys() >= {"records", "containers", "lost", "docker", "not_recorded"}:
         lines.append(
             f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
         )

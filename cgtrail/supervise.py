@@ -83,10 +83,10 @@ def running(config: Config) -> Iterator[Halves]:
 def read_status(file: Path) -> dict[str, Any]:
     """A status file of agent or worker; empty when there is none."""
     try:
-        status: dict[str, Any] = orjson.loads(file.read_bytes())
+        status = orjson.loads(file.read_bytes())
     except (FileNotFoundError, orjson.JSONDecodeError):
         return {}
-    return status
+    return status if isinstance(status, dict) else {}
 
 
 def _start(config: Config, half: str) -> subprocess.Popen[bytes]:

@@ -19,6 +19,8 @@ from enrich.stores.query import Range
 from enrich.stores.sqlite import SqliteStore
 
 POLL_SECONDS = 0.1
+LAST_SECONDS = 2
+"""How long to go on showing what was stored before the end."""
 
 
 def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
@@ -33,26 +35,30 @@ def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
         follow = _follower(config, began, as_json=as_json, quiet=quiet)
         if demo == "always" or (demo == "auto" and not status["containers"]):
             _play_beside(status)
-        while not interrupted.wait(POLL_SECONDS):
+        while not interrupted.is_set():
             halves.check()
-            follow()
-    follow()
+            if not follow():
+                interrupted.wait(POLL_SECONDS)
+    deadline = time.monotonic() + LAST_SECONDS
+    while follow() and time.monotonic() < deadline:
+        pass
 
 
-def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Callable[[], None]:
+def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Callable[[], bool]:
+    """What shows the next few new documents, and says whether there were any."""
     store = SqliteStore(config.store_folder)
     wanted = Range("@timestamp", began, None, include_low=True, include_high=True)
     cursor = store.end()
     if not as_json and not quiet:
         click.echo(table.header())
 
-    def follow() -> None:
+    def follow() -> bool:
         nonlocal cursor
-        while not quiet:
-            found, cursor = store.after(cursor, wanted)
-            show(found, as_json=as_json, header=False)
-            if not found:
-                return
+        if quiet:
+            return False
+        found, cursor = store.after(cursor, wanted)
+        show(found, as_json=as_json, header=False)
+        return bool(found)
 
     return follow
 

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import structlog
 
 from shipper.wire.frame import Frame
 from shipper.wire.segment import Reader, Stream, streams
+
+_log = structlog.get_logger()
 
 
 class SpoolSource:
@@ -21,7 +24,7 @@ class SpoolSource:
 
     def __init__(self, folder: Path, position_file: Path) -> None:
         self._folder, self._file = folder, position_file
-        self._positions: dict[str, int] = orjson.loads(position_file.read_bytes()) if position_file.exists() else {}
+        self._positions = _positions(position_file)
         self._reader: Reader | None = None
 
     def committed(self, stream: bytes) -> int:
@@ -57,3 +60,17 @@ class SpoolSource:
     def backlog(self) -> int:
         """Frames that are written and not committed, over all streams."""
         return sum(max(stream.committed - self.committed(stream.id), 0) for stream in streams(self._folder))
+
+
+def _positions(file: Path) -> dict[str, int]:
+    """Stream → position. A file that can't be understood counts as none: repeats are dropped by the store."""
+    try:
+        known = orjson.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except orjson.JSONDecodeError:
+        known = None
+    if isinstance(known, dict) and all(isinstance(number, int) for number in known.values()):
+        return known
+    _log.warning("position not understood; reading the spool from its beginning", file=str(file))
+    return {}

@@ -101,7 +101,9 @@ class Worker:
                 elif outcome.status is Status.REJECTED:
                     _log.error("document rejected", id=document.id, reason=outcome.reason)
             if again:
-                _log.warning("the store is busy; trying again", documents=len(again), reason=outcomes[-1].reason)
+                _log.warning(
+                    "the store can't take documents now; trying again", documents=len(again), reason=outcomes[-1].reason
+                )
                 if self.stop.wait(RETRY_SECONDS):
                     return
             documents = again

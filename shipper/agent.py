@@ -219,5 +219,6 @@ def _id(file: str) -> bytes:
 def write_status(file: Path, status: dict[str, object]) -> None:
     """Replace a status file whole, so that a reader never sees half of one."""
     temporary = file.with_suffix(".new")
-    temporary.write_bytes(orjson.dumps(status))
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+        opened.write(orjson.dumps(status))
     temporary.replace(file)

@@ -12,6 +12,8 @@ from shipper.cgroups import Owner, owner
 from shipper.runtimes import Metadata
 from shipper.wire.records import CgroupInfo, Kind, State
 
+NAME_BYTES = 4096
+"""At most so much of a name or an image: a record must fit a frame."""
 LABELS_BYTES = 64 * 1024
 """So many bytes of labels are recorded of a container: a record has to fit a frame."""
 
@@ -77,7 +79,7 @@ class Registry:
 
 
 def _texts(shown: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _bytes(text) for name, text in shown.items()}
+    return {name: _bytes(text)[:NAME_BYTES] for name, text in shown.items()}
 
 
 def _labels(labels: Mapping[str, str]) -> bytes:

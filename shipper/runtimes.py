@@ -100,7 +100,7 @@ class Docker:
             self._listed.set()
             _log.info("docker connected", url=self._url)
             for event in events:
-                self.updates.put(self._from_event(client, event))
+                self._told(client, event)
                 if self._stop.is_set():
                     return
 
@@ -112,18 +112,24 @@ class Docker:
             self.updates.put(metadata)
         self._known = set(listed)
 
-    def _from_event(self, client: docker.APIClient, event: Mapping[str, Any]) -> Metadata | Removed:
+    def _told(self, client: docker.APIClient, event: Mapping[str, Any]) -> None:
         container_id = event["Actor"]["ID"]
         if event["Action"] == "destroy":
             self._known.discard(container_id)
-            return Removed(container_id)
+            self.updates.put(Removed(container_id))
+            return
         attributes = dict(event["Actor"]["Attributes"])
         self._known.add(container_id)
-        name, image = attributes.pop("name", ""), attributes.pop("image", "")
-        if event["Action"] != "create":  # those carry more than labels among the attributes
-            for container in client.containers(all=True, filters={"id": container_id}):
-                return _from_list(container)
-        return _metadata(container_id, name, image, attributes)
+        first = None
+        if event["Action"] == "create":  # at once: it may start and end before it could be asked for
+            name, image = attributes.pop("name", ""), attributes.pop("image", "")
+            first = _metadata(container_id, name, image, attributes)
+            self.updates.put(first)
+        # The attributes of an event hide labels called name and image, and hold more than labels for other actions.
+        for container in client.containers(all=True, filters={"id": container_id}):
+            listed = _from_list(container)
+            if listed != first:
+                self.updates.put(listed)
 
 
 def docker_version(base_url: str) -> str:

@@ -32,7 +32,7 @@ COLUMNS = {"@timestamp": "time", "event.id": "id", "event.sequence": "sequence"}
 """Field → column. A field that is here has one value: times are nanoseconds since 1970, TEXT_COLUMNS hold text."""
 
 APPLICATION_ID = 0x63677472
-FORMAT = 1
+FORMAT = 2
 BUSY_MS = 5_000
 """How long to wait for another writer."""
 MAX_BODY = 64 << 20
@@ -142,13 +142,22 @@ def open_reader(path: Path) -> sqlite3.Connection | None:
 
 def is_ready(db: sqlite3.Connection, path: Path) -> bool:
     """True of a day file of this format, False of an empty file. Raises StoreError for any other, and sqlite3.Error."""
-    application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    db.execute("BEGIN")  # all at one moment: the file may be in the making
+    try:
+        application, version = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        empty = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+    finally:
+        db.execute("COMMIT")
     if (application, version) == (APPLICATION_ID, FORMAT):
         return True
     if application == APPLICATION_ID:
-        message = f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the newer one, or move it away"
+        message = (
+            f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the cgtrail that made it, or move it away"
+        )
         raise StoreError(message)
-    if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+    if application or version or not empty:
         message = f"{path}: a database that cgtrail did not make: move it out of the store"
         raise StoreError(message)
     return False

@@ -248,7 +248,10 @@ def test_a_file_that_is_not_ours(tmp_path: Path, newer: bool) -> None:
     (answer,) = case.sink.write([document("a")])
     case.sink.close()
     assert answer.status is Status.RETRY
-    assert f"{path}: " + ("format 2" if newer else "a database that cgtrail did not make") in answer.reason
+    assert (
+        f"{path}: " + (f"format {dayfile.FORMAT + 1}" if newer else "a database that cgtrail did not make")
+        in answer.reason
+    )
     assert "move it" in answer.reason
     assert path.read_bytes() == before
     with pytest.raises(dayfile.StoreError, match="move it"):

@@ -66,13 +66,13 @@ class Spine:
 
 
 @contextmanager
-def spine(daemon: Dockerd, data: Path, *options: str) -> Iterator[Spine]:
-    """`cgtrail up` on a data folder until the end of the block, stopped as Ctrl-C stops it."""
+def spine(daemon: Dockerd, data: Path, *options: str, code: int = 0) -> Iterator[Spine]:
+    """`cgtrail up` on a data folder until the end of the block, stopped as Ctrl-C stops it; `code` is how it ends."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CGTRAIL_")}
     environment["DOCKER_HOST"] = daemon.host
     with tempfile.NamedTemporaryFile(suffix=".log", dir=data.parent, delete=False) as opened:
         log = Path(opened.name)
-        argv = [sys.executable, "-m", "cgtrail", "up", "--quiet", "--data", str(data), *options]
+        argv = [sys.executable, "-m", "cgtrail", "up", "--data", str(data), *options]
         process = subprocess.Popen(argv, env=environment, stdout=opened, stderr=opened)
     running = Spine(data, process, log, environment)
     try:
@@ -80,11 +80,12 @@ def spine(daemon: Dockerd, data: Path, *options: str) -> Iterator[Spine]:
         assert process.poll() is None, log.read_text()
         yield running
     finally:
-        process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         if process.poll() is None:
             process.kill()
         process.wait()
-    assert process.returncode == 0, log.read_text()
+    assert process.returncode == code, log.read_text()[-2000:]

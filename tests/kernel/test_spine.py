@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, busybox_archive
+from tests.kernel.dockerd import Container, Dockerd, busybox_archive, wait_until
 from tests.kernel.images import of_host
 from tests.kernel.oracle import plain
 from tests.kernel.spine import Document, Spine, spine
@@ -197,3 +199,26 @@ def test_from_the_spool_again(docker_daemon: Dockerd, tmp_path: Path) -> None:
     printed = running.command("enrich", "--once", "--sink", "stdout").stdout
     assert {json.loads(line)["event"]["id"] for line in printed.splitlines()} == {d["event"]["id"] for d in before}
     assert len(before) >= 6
+
+
+def test_agent_dies(docker_daemon: Dockerd, tmp_path: Path) -> None:
+    """When the agent is killed, `cgtrail up` says so and ends, however much there is to show."""
+    storm = "for i in $(/bin/busybox seq 3000); do /bin/busybox true $i; done"
+    with spine(docker_daemon, tmp_path / "data", code=1) as running:
+        with docker_daemon.container("busybox", *FOREVER) as made:
+            made.run("sh", "-c", storm)
+            os.kill(running.status()["agent"]["pid"], signal.SIGKILL)
+            wait_until(lambda: running.process.poll() is not None, "cgtrail up to end")
+        assert "cgtrail: the agent ended with exit code -9" in running.log.read_text()
+        assert running.status()["worker"]["running"] is False
+
+
+def test_labels_of_any_name(running: Spine, docker_daemon: Dockerd) -> None:
+    """Labels that Docker's events hide, and hostile ones, are in the document as the container has them."""
+    labels = {"name": "N", "image": "I", "x": "\x1b[2J\u202e"}
+    with docker_daemon.container("busybox", *FOREVER, labels=labels) as made:
+        made.run("/bin/busybox", "true", "labelled")
+        (document,) = running.until('process.args:"labelled" AND event.action:exec', 1)
+        shown = running.command("search", "--json", 'process.args:"labelled"').stdout
+    assert document["container"]["labels"] == labels
+    assert not {"\x1b", "\u202e"} & set(shown)

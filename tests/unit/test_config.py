@@ -128,7 +128,7 @@ def test_an_unknown_key_names_the_nearest(file: Path, text: str, key: str, neare
 def test_a_wrong_type_names_its_key(file: Path, text: str, key: str) -> None:
     """A value of another type is an error that names file and key."""
     file.write_text(text)
-    with pytest.raises(ConfigError, match=rf"^{file}: Expected .* - at `\$\.{key}`$"):
+    with pytest.raises(ConfigError, match=rf"^{file}: {key}: Expected .*, and found .+$"):
         load(file, {}, {})
 
 
@@ -137,7 +137,7 @@ def test_a_wrong_type_names_its_key(file: Path, text: str, key: str) -> None:
 )
 def test_a_wrong_variable_names_itself(key: str, value: str) -> None:
     """A value in the environment that doesn't fit names variable and key."""
-    with pytest.raises(ConfigError, match=rf"{variable(key)}: Expected .* - at `\$\.{key}`$"):
+    with pytest.raises(ConfigError, match=rf"^{variable(key)}: {key}: Expected .*, and found '{value}'$"):
         load(None, {variable(key): value}, {})
 
 
@@ -148,10 +148,10 @@ def test_a_ring_has_a_power_of_two(size: int) -> None:
         load(None, {}, {"capture.ring_bytes": size})
 
 
-@pytest.mark.parametrize("days", [0, -1])
+@pytest.mark.parametrize("days", [0, -1, 36501])
 def test_documents_are_kept_a_day_at_least(days: int) -> None:
-    """A retention that would keep nothing is refused."""
-    with pytest.raises(ConfigError, match=rf"store\.retention_days is {days}; it must be at least 1"):
+    """A retention that would keep nothing, or end beyond the calendar, is refused."""
+    with pytest.raises(ConfigError, match=rf"store\.retention_days is {days}; it must be from 1 to 36500"):
         load(None, {}, {"store.retention_days": days})
 
 
@@ -218,3 +218,24 @@ def test_every_key_is_documented() -> None:
     defaults = environment(Config())
     for key in keys():
         assert f"| `{key}` | `{variable(key)}` | `{defaults[variable(key)]}` |" in page
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    """A misspelt variable is not passed over."""
+    with pytest.raises(ConfigError, match=r"'CGTRAIL_CAPTUR_HOST'; did you mean 'CGTRAIL_CAPTURE_HOST'\?"):
+        load(None, {"CGTRAIL_CAPTUR_HOST": "1"}, {})
+
+
+@pytest.mark.parametrize("data", ["", "a\0b", "/etc/passwd"])
+def test_data_is_a_folder(data: str) -> None:
+    """What can be no folder is refused at once, with what to do."""
+    with pytest.raises(ConfigError, match=r"is no folder; name one with --data$") as refused:
+        load(None, {"CGTRAIL_DATA": data}, {})
+    assert str(refused.value).startswith("CGTRAIL_DATA: ")
+
+
+def test_a_deep_file_is_refused(file: Path) -> None:
+    """A file nested beyond reason is an error like any other."""
+    file.write_text("a = " + "[" * 5000)
+    with pytest.raises(ConfigError, match=str(file)):
+        load(file, {}, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
@@ -241,3 +242,26 @@ def test_a_hostile_value_does_not_stall_a_wildcard(sink: SqliteSink, folder: Pat
     sink.write([document("a", process={"command_line": "a" * 50_000})])
     pattern = Wildcard("process.command_line", (*("a", Gap.MANY) * 30, "b", Gap.MANY, "c"))
     assert list(SqliteStore(folder).search(Or((pattern, Not(All()))), limit=9)) == []
+
+
+def test_reading_while_it_is_made(tmp_path: Path) -> None:
+    """A reader that looks at every moment of a day file's birth finds it empty or ready, never foreign."""
+    looking, failures = threading.Event(), list[Exception]()
+
+    def look(folder: Path) -> None:
+        while not looking.is_set():
+            try:
+                SqliteStore(folder).count()
+            except dayfile.StoreError as error:
+                failures.append(error)
+                return
+
+    for turn in range(30):
+        folder = tmp_path / str(turn)
+        looking.clear()
+        reader = threading.Thread(target=look, args=(folder,))
+        reader.start()
+        dayfile.open_writer(folder, date(2026, 11, 22)).close()
+        looking.set()
+        reader.join()
+    assert failures == []

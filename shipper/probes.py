@@ -102,7 +102,7 @@ class Probes:
     def missing(self) -> list[str]:
         """Events that no program records on this kernel."""
         tried = {attempt.event for attempt in self.attempts}
-        return sorted(tried - {attempt.event for attempt in self.attempts if attempt.refused is None})
+        return sorted(tried - {program.partition("__")[0] for program in self._links})
 
     def snapshot(self) -> None:
         """Send every running watched process through the ring (`bpf.events.Running`)."""
@@ -110,11 +110,14 @@ class Probes:
             self._links["running"].run_iterator()
 
     def watch(self, cgroup_id: int, owner: int) -> None:
-        """Record a cgroup's processes from now on. A full map is counted; its ancestors' entries serve then."""
+        """Record a cgroup's processes from now on. When the map is full, an ancestor's entry serves, if one has any."""
         try:
             self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0))
         except BpfError as error:
-            _log.error("cgroup not watched", cgroup=cgroup_id, error=str(error), next="raise the map's size")
+            _log.error(
+                "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its ancestors' entries serve"
+            )
+            self.maps["overflow"].set(bytes(4), (1).to_bytes(8, "little"))
 
     def unwatch(self, cgroup_id: int) -> None:
         """Stop recording a cgroup's processes."""

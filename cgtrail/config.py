@@ -170,7 +170,7 @@ def _check(config: Config, places: Mapping[str, str]) -> None:
         place = places["store.retention_days"]
         message = f"{place}: store.retention_days is {days}; it must be from 1 to {MAX_DAYS}"
         raise ConfigError(message)
-    if not config.data or "\0" in config.data or (config.folder.exists() and not config.folder.is_dir()):
+    if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
         message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
         raise ConfigError(message)
 

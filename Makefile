@@ -77,6 +77,7 @@ packages-run:
 
 packages-test:
 	@$(MAKE) --no-print-directory install-missing NEEDS='$(TEST_NEEDS)'
+	@apt-cache show linux-image-6.12-amd64 >/dev/null 2>&1 || { $(QUIETLY) apt-get update; } # the guests' kernels
 
 .PHONY: install-missing install-%
 install-missing:

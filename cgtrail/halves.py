@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cgtrail.config import Config
+from cgtrail.signals import stop_on_signal
 from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
@@ -33,12 +33,12 @@ def ship(config: Config) -> None:
         capture_host=config.capture.host,
         ring_bytes=config.capture.ring_bytes,
     )
-    Agent(settings, _stop_on_signal()).run()
+    Agent(settings, stop_on_signal()).run()
 
 
 def enrich(config: Config, sink: str, *, once: bool) -> None:
     """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
-    stop = _stop_on_signal()
+    stop = stop_on_signal()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only(own_file(config.folder, "lock", sink), "worker"), closing(_sink(config, sink)) as opened:
         source = SpoolSource(config.spool_folder, own_file(config.folder, "position.json", sink))
@@ -53,13 +53,6 @@ def _sink(config: Config, name: str) -> Sink:
             return StdoutSink(sys.stdout.buffer)
         case _:
             return SqliteSink(config.store_folder, config.store.retention_days)
-
-
-def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @contextmanager

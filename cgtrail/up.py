@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from cgtrail import demo as demonstration
 from cgtrail import table
 from cgtrail.config import Config
 from cgtrail.search import show
+from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
 from enrich.stores.query import Range
 from enrich.stores.sqlite import SqliteStore
@@ -25,9 +25,7 @@ LAST_SECONDS = 2
 
 def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
     """Record until interrupted. Raises HalfEndedError."""
-    interrupted = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: interrupted.set())
+    interrupted = stop_on_signal()
     began = time.time_ns()
     with running(config) as halves:
         status = halves.wait_ready()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ def run(config: Config, *, count: int | None) -> None:
     """Print records until interrupted, or `count` of them. Raises CaptureError and Cgroup2MissingError."""
     root = cgroups.mount_point()
     with Probes(config.capture.ring_bytes, config.capture.host) as probes:
-        _watch_running(probes, str(root))
+        _watch_running(probes, root)
         probes.snapshot()
         left = -1 if count is None else count
         while True:
@@ -55,8 +56,9 @@ def shown(record: Record) -> dict[str, Any]:
     return fields
 
 
-def _watch_running(probes: Probes, root: str) -> None:
-    for number, path in cgroups.walk(cgroups.mount_point()):
-        owner = cgroups.owner(path)
-        if owner:
-            probes.watch(number, os.stat(f"{root}{owner.path}").st_ino)
+def _watch_running(probes: Probes, root: Path) -> None:
+    for number, path in cgroups.walk(root):
+        placed = cgroups.owner(path)
+        if placed:
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                probes.watch(number, cgroups.topmost(root, placed))

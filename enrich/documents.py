@@ -121,8 +121,11 @@ class Documents:
         assert isinstance(record, Image)
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
-        args, _ = render.arguments(record.args)
-        shown |= {"args": args, "args_count": len(args), "command_line": render.command_line(args)}
+        if record.error:  # of a program that was started, the process knows them
+            args, _ = render.arguments(record.args)
+            shown |= {"args": args, "command_line": render.command_line(args)}
+        shown["args_count"] = len(shown["args"])
+        shown.setdefault("command_line", "")
         own["args"]["truncated"] = len(record.args) < record.args_bytes
         own["return_code"] = record.error
         for flag, (group, name) in _FLAGS.items():

@@ -154,7 +154,7 @@ class Agent:
     def _topmost(self, info: CgroupInfo) -> int:
         placed = cgroups.owner(os.fsdecode(info.path))
         try:
-            return os.stat(f"{self._root}{placed.path}").st_ino if placed else info.cgroup_id
+            return cgroups.topmost(self._root, placed) if placed else info.cgroup_id
         except FileNotFoundError:
             return info.cgroup_id
 

@@ -69,6 +69,11 @@ def owner(path: str) -> Owner | None:
     return Owner(match[1], runtime, name, path[: match.end()])
 
 
+def topmost(root: Path, placed: Owner) -> int:
+    """The id of a container's topmost cgroup: whose counters its other cgroups share. Raises FileNotFoundError."""
+    return os.stat(f"{root}{placed.path}").st_ino
+
+
 def walk(root: Path) -> Iterator[tuple[int, str]]:
     """(cgroup id, path below the root) of every cgroup; an id is the directory's inode (kernfs)."""
     for folder, _, _ in os.walk(root):

@@ -50,7 +50,6 @@ def _load() -> ctypes.CDLL:
         "bpf_object__next_program": [c_void_p, c_void_p],
         "bpf_object__next_map": [c_void_p, c_void_p],
         "bpf_program__attach": [c_void_p],
-        "bpf_program__attach_iter": [c_void_p, c_void_p],
         "bpf_map__initial_value": [c_void_p, ctypes.POINTER(c_size_t)],
     }
     for name, arguments in pointers.items():
@@ -62,7 +61,6 @@ def _load() -> ctypes.CDLL:
     numbers = {
         "bpf_object__load": [c_void_p],
         "bpf_program__set_autoload": [c_void_p, c_bool],
-        "bpf_program__fd": [c_void_p],
         "bpf_map__fd": [c_void_p],
         "bpf_map__reuse_fd": [c_void_p, c_int],
         "bpf_map__set_max_entries": [c_void_p, c_uint32],

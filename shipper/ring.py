@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from shipper.wire.frame import PREFIX, stride
+from shipper.wire.frame import DISCARDED, PREFIX, stride
 
 BUSY = 1 << 31
-DISCARDED = 1 << 30
 _PAGE = mmap.PAGESIZE
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipper.ring import BUSY, DISCARDED, Ring
-from shipper.wire.frame import PREFIX, stride, walk
+from shipper.ring import BUSY, Ring
+from shipper.wire.frame import DISCARDED, PREFIX, stride, walk
 
 SIZE = 1 << 16
 PAGE = mmap.PAGESIZE

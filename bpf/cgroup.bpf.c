@@ -53,14 +53,14 @@ static __always_inline struct watched cgroup__watch(struct cgroup *cgroup, __u64
 {
     struct watched *above = watch__find(cgroup->self.parent->cgroup), *top = 0, entry = {};
     __u32 named = cgroup__classify(cgroup);
-    __u64 *crowded = overflow__count();
+    __u64 *crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
 
     if (above && (above->watch == CGTRAIL_WATCH_CONTAINER || named != CGTRAIL_WATCH_CONTAINER)) {
         entry.owner = above->owner;
         entry.watch = above->watch;
         top = bpf_map_lookup_elem(&watched, &entry.owner);
     } else {
-        entry.owner = id;
+        entry.owner = named ? id : 0;
         entry.watch = named;
     }
     if (!entry.watch)
@@ -118,15 +118,15 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
     if (!entry && !capture_host)
         return 0;
     owner = entry ? entry->owner : 0;
+    scratch = record__scratch();
+    if (scratch) {
+        e = &scratch->record.cgroup_rmdir;
+        header__fill(&e->header, CGTRAIL_RECORD_TYPE_CGROUP_RMDIR, sizeof(*e), id);
+        record__submit(&e->header, owner); /* while the entry still counts */
+    }
     top = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
     if (bpf_map_delete_elem(&watched, &id) == 0 && top && top->children) /* user space puts children in uncounted */
         __sync_fetch_and_sub(&top->children, 1);
-    scratch = record__scratch();
-    if (!scratch)
-        return 0;
-    e = &scratch->record.cgroup_rmdir;
-    header__fill(&e->header, CGTRAIL_RECORD_TYPE_CGROUP_RMDIR, sizeof(*e), id);
-    record__submit(&e->header, owner);
     return 0;
 }
 

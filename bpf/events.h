@@ -22,6 +22,7 @@ enum cgtrail_image_flag {
     CGTRAIL_IMAGE_FLAG_CWD_OUTSIDE = 8,
     CGTRAIL_IMAGE_FLAG_CWD_DELETED = 16,
     CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE = 32,
+    CGTRAIL_IMAGE_FLAG_FORKED = 64,
 };
 
 enum cgtrail_watch {
@@ -30,8 +31,23 @@ enum cgtrail_watch {
     CGTRAIL_WATCH_PROVISIONAL = 2,
 };
 
+enum cgtrail_counter {
+    CGTRAIL_COUNTER_CROWDED = 0,
+    CGTRAIL_COUNTER_HOST = 1,
+};
+
+enum cgtrail_narrow {
+    CGTRAIL_NARROW_NONE = 0,
+    CGTRAIL_NARROW_ARGUMENTS = 1,
+    CGTRAIL_NARROW_FORKS = 2,
+};
+
 enum cgtrail_cause {
     CGTRAIL_CAUSE_RING_FULL = 1,
+    CGTRAIL_CAUSE_NARROWED = 2,
+    CGTRAIL_CAUSE_RECURSION = 3,
+    CGTRAIL_CAUSE_SPOOL_FULL = 4,
+    CGTRAIL_CAUSE_DISK = 5,
 };
 
 struct cgtrail_header_block {
@@ -40,12 +56,13 @@ struct cgtrail_header_block {
     __u32 length; /* bytes of the whole record */
     __u64 time; /* when it happened */
     __u64 cgroup_id; /* the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id) */
+    __u64 owner; /* the container's topmost cgroup, whose counters its other cgroups share; 0: the host */
     __u32 cpu; /* the processor it was written on */
     __u32 tgid; /* process id as the host sees it */
     __u32 uid; /* effective user id as the container sees it, mapped through its user namespace */
-    __u32 spare; /* zero */
+    __u32 sequence; /* how many records of this owner the kernel had made by then, this one included, modulo 2^32; 0: not counted */
 };
-_Static_assert(sizeof(struct cgtrail_header_block) == 40, "struct cgtrail_header_block");
+_Static_assert(sizeof(struct cgtrail_header_block) == 48, "struct cgtrail_header_block");
 
 struct cgtrail_task_block {
     __u64 start; /* when the process was made */
@@ -105,7 +122,7 @@ struct cgtrail_exec {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_exec) == 192, "struct cgtrail_exec");
+_Static_assert(sizeof(struct cgtrail_exec) == 200, "struct cgtrail_exec");
 
 /* A process tried to start a program and could not (execve failed). */
 struct cgtrail_exec_failed {
@@ -114,14 +131,14 @@ struct cgtrail_exec_failed {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_exec_failed) == 192, "struct cgtrail_exec_failed");
+_Static_assert(sizeof(struct cgtrail_exec_failed) == 200, "struct cgtrail_exec_failed");
 
 /* A process was made; the task is the child. Threads are not recorded. */
 struct cgtrail_fork {
     struct cgtrail_header_block header;
     struct cgtrail_task_block task;
 };
-_Static_assert(sizeof(struct cgtrail_fork) == 152, "struct cgtrail_fork");
+_Static_assert(sizeof(struct cgtrail_fork) == 160, "struct cgtrail_fork");
 
 /* A process ended: its last thread is gone. */
 struct cgtrail_exit {
@@ -129,7 +146,7 @@ struct cgtrail_exit {
     struct cgtrail_task_block task;
     struct cgtrail_exit_block exit;
 };
-_Static_assert(sizeof(struct cgtrail_exit) == 160, "struct cgtrail_exit");
+_Static_assert(sizeof(struct cgtrail_exit) == 168, "struct cgtrail_exit");
 
 /* A cgroup was made in the cgroup2 hierarchy; the header names the new cgroup and who made it. */
 struct cgtrail_cgroup_mkdir {
@@ -137,20 +154,20 @@ struct cgtrail_cgroup_mkdir {
     struct cgtrail_cgroup_mkdir_block cgroup_mkdir;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_cgroup_mkdir) == 64, "struct cgtrail_cgroup_mkdir");
+_Static_assert(sizeof(struct cgtrail_cgroup_mkdir) == 72, "struct cgtrail_cgroup_mkdir");
 
 /* A cgroup was removed; the header names it and who removed it. */
 struct cgtrail_cgroup_rmdir {
     struct cgtrail_header_block header;
 };
-_Static_assert(sizeof(struct cgtrail_cgroup_rmdir) == 40, "struct cgtrail_cgroup_rmdir");
+_Static_assert(sizeof(struct cgtrail_cgroup_rmdir) == 48, "struct cgtrail_cgroup_rmdir");
 
 /* A process was moved into a watched cgroup: how containers are entered. The task is the one moved. */
 struct cgtrail_cgroup_attach {
     struct cgtrail_header_block header;
     struct cgtrail_task_block task;
 };
-_Static_assert(sizeof(struct cgtrail_cgroup_attach) == 152, "struct cgtrail_cgroup_attach");
+_Static_assert(sizeof(struct cgtrail_cgroup_attach) == 160, "struct cgtrail_cgroup_attach");
 
 /* A process that ran when the agent asked: sent by a task iterator, not by something that happened. */
 struct cgtrail_running {
@@ -159,7 +176,7 @@ struct cgtrail_running {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_running) == 192, "struct cgtrail_running");
+_Static_assert(sizeof(struct cgtrail_running) == 200, "struct cgtrail_running");
 
 /* Any of them. */
 union cgtrail_record {

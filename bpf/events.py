@@ -27,6 +27,8 @@ class ImageFlag(IntFlag):
     """The working directory had been removed."""
     ARGS_UNREADABLE = 32
     """The arguments' memory could not be read."""
+    FORKED = 64
+    """It was forked and has not started a program since; told only of processes found running."""
 
 
 class Watch(IntEnum):
@@ -39,10 +41,38 @@ class Watch(IntEnum):
     """Its name says nothing; user space decides."""
 
 
+class Counter(IntEnum):
+    """What the kernel's map `counters` holds, by index."""
+
+    CROWDED = 0
+    """Cgroups that found no room among the watched ones; while it is not 0, ancestors are asked."""
+    HOST = 1
+    """Records of the host, which is no watched cgroup; see `Header.sequence`."""
+
+
+class Narrow(IntEnum):
+    """How much is left out because the spool is nearly full; each level leaves out what those before it do."""
+
+    NONE = 0
+    ARGUMENTS = 1
+    """Arguments are cut to 4,096 bytes."""
+    FORKS = 2
+    """Forks are counted as lost, not recorded."""
+
+
 class Cause(IntEnum):
-    """Why a record could not be written to the ring (`bpf/record.h`)."""
+    """Why records were lost. The kernel counts the first two by owner and type; the rest only user space can know."""
 
     RING_FULL = 1
+    """The ring had no room: the agent was slower than what happened."""
+    NARROWED = 2
+    """The spool was nearly full: such records were left out."""
+    RECURSION = 3
+    """A program could not run because one was running on that processor already; whose records, is not known."""
+    SPOOL_FULL = 4
+    """The spool was full."""
+    DISK = 5
+    """The disk refused the spool's frames."""
 
 
 @record()
@@ -56,10 +86,14 @@ class Header(Record):
     cgroup_id: U64 = field(
         "cgtrail.cgroup.id", "the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id)"
     )
+    owner: U64 = field(None, "the container's topmost cgroup, whose counters its other cgroups share; 0: the host")
     cpu: U32 = field(None, "the processor it was written on")
     tgid: U32 = field("process.pid", "process id as the host sees it")
     uid: Id32 = field("user.id", "effective user id as the container sees it, mapped through its user namespace")
-    spare: U32 = field(None, "zero")
+    sequence: U32 = field(
+        None,
+        "how many records of this owner the kernel had made by then, this one included, modulo 2^32; 0: not counted",
+    )
 
 
 @record()

@@ -7,7 +7,7 @@
 
 #define PATH_BYTES 4096   /* of a path, its NUL not counted */
 #define ARGS_BYTES 65536  /* one more than is ever read */
-#define FIXED_BYTES 16384 /* room for a record without its arguments: under 192 + 3 * PATH_BYTES */
+#define FIXED_BYTES 16384 /* room for a record without its arguments: under 256 + 3 * PATH_BYTES */
 #define RECORD_BYTES (FIXED_BYTES + ARGS_BYTES)
 #define MAX_LEVELS 16     /* of cgroups that the slow path climbs */
 #define MAX_CHILDREN 1024 /* cgroups a container may have in the map; the rest take the slow path */
@@ -31,6 +31,7 @@ struct watched {
     __u64 owner; /* the container's topmost cgroup: its children share its counters */
     __u32 watch; /* enum cgtrail_watch */
     __u32 children;
+    __u64 seen; /* an owner's: records made so far, lost ones included */
 };
 
 struct loss_key {
@@ -67,18 +68,17 @@ struct {
     __type(value, __u64);
 } losses SEC(".maps");
 
-/* [0]: cgroups that found no room in `watched`; while it is not 0, a miss climbs to the ancestors. */
+/* Indexed by enum cgtrail_counter. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
+    __uint(max_entries, CGTRAIL_COUNTER_HOST + 1);
     __type(key, __u32);
     __type(value, __u64);
-} overflow SEC(".maps");
+} counters SEC(".maps");
 
-static __always_inline __u64 *overflow__count(void)
+static __always_inline __u64 *counter__at(__u32 index)
 {
-    __u32 zero = 0;
-    return bpf_map_lookup_elem(&overflow, &zero);
+    return bpf_map_lookup_elem(&counters, &index);
 }
 
 /* The entry that a cgroup is watched by, its own or, when the map overflowed, an ancestor's. */
@@ -86,7 +86,7 @@ static __always_inline struct watched *watch__find(struct cgroup *cgroup)
 {
     __u64 id = cgroup->kn->id;
     struct watched *found = bpf_map_lookup_elem(&watched, &id);
-    __u64 *crowded = overflow__count();
+    __u64 *crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
 
     if (found || !crowded || !*crowded)
         return found;
@@ -138,6 +138,21 @@ static __always_inline void loss__count(__u64 owner, __u32 cause, __u32 type)
         __sync_fetch_and_add(count, 1);
 }
 
+/* The number of an owner's next record, which is taken even if the record is then lost: its highest number is what was
+ * recorded and what was lost together. 0 where nobody counts: the owner's entry is gone, or not there yet. */
+static __always_inline __u32 owner__next(__u64 owner)
+{
+    struct watched *entry;
+    __u64 *host;
+
+    if (!owner) {
+        host = counter__at(CGTRAIL_COUNTER_HOST);
+        return host ? __sync_fetch_and_add(host, 1) + 1 : 0;
+    }
+    entry = bpf_map_lookup_elem(&watched, &owner);
+    return entry ? __sync_fetch_and_add(&entry->seen, 1) + 1 : 0;
+}
+
 /* The only way out of the kernel: what does not fit is counted. No wake-up, the agent drains on a timer (a wake-up is
  * an inter-processor interrupt: ten times the cost of the record). */
 static __always_inline void record__submit(struct cgtrail_header_block *header, __u64 owner)
@@ -147,6 +162,8 @@ static __always_inline void record__submit(struct cgtrail_header_block *header, 
     asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
     if (length > RECORD_BYTES)
         return;
+    header->owner = owner;
+    header->sequence = owner__next(owner);
     if (bpf_ringbuf_output(&ring, header, length, BPF_RB_NO_WAKEUP))
         loss__count(owner, CGTRAIL_CAUSE_RING_FULL, header->type);
 }
@@ -161,7 +178,6 @@ static __always_inline void header__fill(struct cgtrail_header_block *header, __
     header->cpu = bpf_get_smp_processor_id();
     header->tgid = bpf_get_current_pid_tgid() >> 32;
     header->uid = 0;
-    header->spare = 0;
 }
 
 #endif

@@ -21,7 +21,7 @@ from typing import Self
 
 import structlog
 
-from bpf.events import Cause, Watch
+from bpf.events import Cause, Counter, Watch
 from bpf.schema import RECORDS
 from shipper.libbpf import BpfError, Link, Map, Object, possible_cpus
 from shipper.ring import Ring
@@ -29,11 +29,12 @@ from shipper.ring import Ring
 _log = structlog.get_logger()
 
 RING_BYTES = 16 * 1024 * 1024
-WATCHED = struct.Struct("<QII")
-"""struct watched of bpf/record.h: owner, watch, children."""
+WATCHED = struct.Struct("<QIIQ")
+"""struct watched of bpf/record.h: owner, watch, children, seen."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
-_SHARED = {"ring": (0, 0), "scratch": (4, 0), "watched": (8, 16), "losses": (16, 8), "overflow": (4, 8)}
+_SHARED = {"ring": (0, 0), "scratch": (4, 0), "watched": (8, 24), "losses": (16, 8), "counters": (4, 8)}
+_KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED)
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 _WHY = {
     errno.EPERM: "the kernel does not permit this kind of program (fexit needs function tracing)",
@@ -112,12 +113,12 @@ class Probes:
     def watch(self, cgroup_id: int, owner: int) -> None:
         """Record a cgroup's processes from now on. When the map is full, an ancestor's entry serves, if one has any."""
         try:
-            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0))
+            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0, 0))
         except BpfError as error:
             _log.error(
                 "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its ancestors' entries serve"
             )
-            self.maps["overflow"].set(bytes(4), (1).to_bytes(8, "little"))
+            self.maps["counters"].set(Counter.CROWDED.to_bytes(4, "little"), (1).to_bytes(8, "little"))
 
     def unwatch(self, cgroup_id: int) -> None:
         """Stop recording a cgroup's processes."""
@@ -198,5 +199,5 @@ def _host_losses() -> Iterator[bytes]:
     """The counters that must exist before anything is lost: they also take what no other entry has room for."""
     for number, cls in RECORDS.items():
         if cls.layout.family:
-            for cause in Cause:
+            for cause in _KERNEL_CAUSES:
                 yield LOSS_KEY.pack(0, cause, number)

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import os
-import platform
 import queue
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import orjson
 import structlog
 
-from bpf.events import CgroupMkdir, CgroupRmdir
+from bpf.events import Cause, CgroupMkdir, CgroupRmdir
 from bpf.schema import Record, RecordError, decode
-from shipper import cgroups
+from shipper import cgroups, keyframe
+from shipper.admission import FULL, REFUSE, Admission
+from shipper.keyframe import Keyframes
 from shipper.lock import only
+from shipper.losses import Losses
 from shipper.probes import RING_BYTES, Probes
 from shipper.registry import Registry
+from shipper.retention import Bounds, Retention
 from shipper.runtimes import Docker, Removed
 from shipper.spool import Spool
+from shipper.status import LOCK, STATUS, write_status
 from shipper.wire.frame import MAX_PAYLOAD, wrap
-from shipper.wire.records import AgentStart, CgroupInfo, Clock, KeyframeBegin, KeyframeEnd, Kind, Loss, Tick
+from shipper.wire.records import AgentStop, Clock, KeyframeBegin, KeyframeEnd, Kind, Tick
 
 _log = structlog.get_logger()
 
-LOCK, STATUS = "agent.lock", "agent.json"
 DRAIN_SECONDS = 0.025
 TICK_NS = 200_000_000
 STATUS_NS = 1_000_000_000
+KEYFRAME_NS = 300_000_000_000
+RETENTION_NS = 10_000_000_000
 CLOCK_MOVE_NS = 50_000_000
 _CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir) if cls.layout.number)
 
@@ -45,6 +50,8 @@ class Settings:
     version: str
     capture_host: bool = False
     ring_bytes: int = RING_BYTES
+    bounds: Bounds = field(default_factory=Bounds)
+    keyframe_ns: int = KEYFRAME_NS
 
 
 def boot_ns() -> int:
@@ -59,75 +66,126 @@ class Agent:
     settings: Settings
     stop: threading.Event
     _stack: ExitStack = field(default_factory=ExitStack)
-    _losses: dict[tuple[int, int, int], int] = field(default_factory=dict)
     _offset: int = 0
     _ticked: int = 0
     _reported: int = 0
+    _retained: int = 0
+    keyframed: int = 0
+    """Boot time in ns of the last keyframe."""
 
     def run(self) -> None:
         """Raises CaptureError, Cgroup2MissingError, AlreadyRunningError or OSError when it can't begin or go on."""
-        data = self.settings.data
+        data, bounds = self.settings.data, self.settings.bounds
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._stack as stack:
             stack.enter_context(only(data / LOCK, "agent"))
-            self._root = cgroups.mount_point()
-            self._docker = Docker(self.settings.docker_url)
-            self._registry = Registry(frozenset({Docker.RUNTIME}))
-            self._probes = stack.enter_context(Probes(self.settings.ring_bytes, self.settings.capture_host))
-            self._spool = stack.enter_context(Spool(data / "spool", _id("/etc/machine-id"), _id(BOOT_ID)))
-            self._docker.start()
-            stack.callback(self._docker.stop)
-            for event in self._probes.missing():
+            root = cgroups.mount_point()
+            self.docker = Docker(self.settings.docker_url)
+            self.registry = Registry(frozenset({Docker.RUNTIME}))
+            self.probes = stack.enter_context(Probes(self.settings.ring_bytes, self.settings.capture_host))
+            machine, boot = keyframe.id_of(keyframe.MACHINE_ID), keyframe.id_of(keyframe.BOOT_ID)
+            self.spool = stack.enter_context(Spool(data / "spool", machine, boot))
+            self.retention = Retention(data / "spool", bounds)
+            self.admission = Admission(bounds.max_bytes)
+            self.losses = Losses(self.probes, self.admission)
+            self._keyframes = Keyframes(
+                root, self.registry, self.probes, self.losses, self.settings.capture_host, self.settings.version
+            )
+            self.docker.start()
+            stack.callback(self.docker.stop)
+            for event in self.probes.missing():
                 _log.warning("not recorded on this kernel", kernel_event=event, next="see `cgtrail check`")
-            self._begin()
+            self.docker.wait_listed()
+            self._keyframe(first=True)
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
             self._round()
-            self._report()
-
-    def _begin(self) -> None:
-        self._put(self._start_record())
-        self._clock(boot_ns())
-        self._docker.wait_listed()
-        self._news()
-        self._put(KeyframeBegin(time=boot_ns()))
-        for number, path in cgroups.walk(self._root):
-            self._found(number, path, 0)
-        self._drain()
-        self._probes.snapshot()
-        self._drain()
-        self._put(KeyframeEnd(time=boot_ns()))
-        self._round()
+            self._end()
 
     def _round(self) -> None:
+        now = boot_ns()
+        self.spool.time = time.time_ns()
         self._news()
         self._drain()
-        now = boot_ns()
         if now - self._ticked >= TICK_NS:
-            self._clock(now)
-            self._count_losses(self._ticked, now)
-            self._ticked = now
-            self._put(Tick(time=now))
-        self._spool.commit()
+            self._tick(now)
+        if now - self.keyframed >= self.settings.keyframe_ns or (self.admission.gap and self._takes_all()):
+            self._keyframe()
+        self._commit()
         if now - self._reported >= STATUS_NS:
             self._reported = now
             self._report()
 
+    def _tick(self, now: int) -> None:
+        self._clock(now)
+        for loss in self.losses.news(now):
+            self._put(loss)
+        self._put(Tick(time=now))
+        self._ticked = now
+        if now - self._retained >= RETENTION_NS:
+            self._retain(now)
+        if self.admission.measure(self.spool.used):
+            self.probes.narrow(self.admission.narrow)
+            _log.warning(
+                "the spool fills: less is recorded" if self.admission.level else "the spool has room again",
+                fill=f"{self.spool.used / self.settings.bounds.max_bytes:.0%}",
+                step=self.admission.level,
+                unread_by=self.retention.holding,
+            )
+
+    def _retain(self, now: int) -> None:
+        self._retained = now
+        try:
+            self.spool.used -= self.retention.run(time.time_ns(), self.spool.used)
+        except OSError as error:
+            _log.error("the spool's past can't be removed", error=str(error))
+
+    def _end(self) -> None:
+        for loss in self.losses.news(boot_ns()):
+            self._put(loss)
+        self._put(AgentStop(time=boot_ns()))
+        self._commit()
+        self._report()
+
+    def _keyframe(self, *, first: bool = False) -> None:
+        """Everything that is alive, between two marks; live records stand between them as they come."""
+        now = boot_ns()
+        self.keyframed = now
+        self.admission.gap = False
+        self.spool.keyframe()
+        self._put(KeyframeBegin(time=now))
+        self._put(self._keyframes.host(now))
+        self._clock(now, always=True)
+        self._news()
+        for info in self._keyframes.cgroups():
+            self._put(info)
+        if first:
+            self._put(keyframe.start(self.spool.before, boot_ns()))
+        whole = self._keyframes.processes(self._move)
+        self._put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
+        self._commit()
+
+    def _move(self) -> None:
+        self._drain()
+        self._commit()
+
     def _news(self) -> None:
         while True:
             try:
-                news = self._docker.updates.get_nowait()
+                news = self.docker.updates.get_nowait()
             except queue.Empty:
                 return
             if isinstance(news, Removed):
-                self._registry.forget(news.container_id)
+                self.registry.forget(news.container_id)
                 continue
-            for info in self._registry.told(news):
+            for info in self.registry.told(news):
                 self._put(info)
 
     def _drain(self) -> None:
-        for span, count, cut in self._probes.ring.drain(_CUT, MAX_PAYLOAD):
-            self._spool.add(span, count)
+        for span, count, cut in self.probes.ring.drain(_CUT, MAX_PAYLOAD):
+            taken, kept = self.admission.admit(span, count, self._ticked)
+            if kept:
+                self.spool.add(taken, kept)
             if cut >= 0:
                 self._cgroup(span, cut)
 
@@ -138,87 +196,61 @@ class Agent:
             _log.error("cgroup record not understood", error=str(error))
             return
         if isinstance(record, CgroupMkdir):
-            self._found(record.cgroup_id, os.fsdecode(record.path), record.time)
-        elif isinstance(record, CgroupRmdir):
-            self._registry.gone(record.cgroup_id)
-
-    def _found(self, cgroup_id: int, path: str, started: int) -> None:
-        info = self._registry.found(cgroup_id, path, started)
-        if info.kind == Kind.CONTAINER or started or self.settings.capture_host:
+            info = self.registry.found(record.cgroup_id, os.fsdecode(record.path), record.time)
             self._put(info)
-        if info.kind == Kind.HOST and started:
-            self._probes.unwatch(cgroup_id)
-        elif info.kind == Kind.CONTAINER and not started:
-            self._probes.watch(cgroup_id, self._topmost(info))
+            if info.kind == Kind.HOST:
+                self.probes.unwatch(record.cgroup_id)
+        elif isinstance(record, CgroupRmdir):
+            self.registry.gone(record.cgroup_id)
+            for loss in self.losses.final(record.cgroup_id, boot_ns()):
+                self._put(loss)
 
-    def _topmost(self, info: CgroupInfo) -> int:
-        placed = cgroups.owner(os.fsdecode(info.path))
-        try:
-            return cgroups.topmost(self._root, placed) if placed else info.cgroup_id
-        except FileNotFoundError:
-            return info.cgroup_id
-
-    def _clock(self, now: int) -> None:
-        real = time.time_ns()
-        if abs(real - now - self._offset) > CLOCK_MOVE_NS:
+    def _clock(self, now: int, *, always: bool = False) -> None:
+        real = time.time_ns() - (boot_ns() - now)
+        if always or abs(real - now - self._offset) > CLOCK_MOVE_NS:
             self._offset = real - now
             self._put(Clock(time=now, realtime=real))
 
-    def _count_losses(self, since: int, now: int) -> None:
-        for key, count in self._probes.losses().items():
-            before = self._losses.get(key, 0)
-            if count > before:
-                owner, cause, kind = key
-                lost = count - before
-                self._put(Loss(time=now, cgroup_id=owner, count=lost, since=since, cause=cause, record_type=kind))
-                self._losses[key] = count
-
     def _put(self, record: Record) -> None:
-        self._spool.add(wrap(record.encode()), 1)
+        self.spool.add(wrap(record.encode()), 1)
 
-    def _start_record(self) -> AgentStart:
-        return AgentStart(
-            time=boot_ns(),
-            capture_host=int(self.settings.capture_host),
-            agent_pid=os.getpid(),
-            host_name=platform.node().encode(),
-            host_id=_id("/etc/machine-id").hex().encode(),
-            boot_id=Path(BOOT_ID).read_bytes().strip(),
-            kernel=platform.release().encode(),
-            version=self.settings.version.encode(),
-        )
+    def _takes_all(self) -> bool:
+        return self.admission.level < REFUSE and self.spool.error is None
+
+    def _commit(self) -> None:
+        broken = self.spool.error
+        room = self.admission.level < FULL
+        for payload in self.spool.commit(room=room):
+            self.admission.refuse(payload, Cause.DISK if room else Cause.SPOOL_FULL, self._ticked)
+        if self.spool.error and not broken:
+            _log.error("the spool can't be written: records are counted, and lost", error=str(self.spool.error),
+                       next="make room; recording goes on by itself")  # fmt: skip
+        elif broken and not self.spool.error:
+            _log.info("the spool can be written again")
+            self.admission.measure(self.spool.used)
 
     def _report(self) -> None:
-        status = {
+        with suppress(OSError):  # a full disk: the commit says so
+            write_status(self.settings.data / STATUS, self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """How it goes, for people and metrics."""
+        return {
             "pid": os.getpid(),
             "time": time.time_ns(),
-            "stream": self._spool.stream.id.hex(),
-            "frames": self._spool.number,
-            "records": self._spool.records,
-            "bytes": self._spool.bytes,
-            "ring_bytes_waiting": self._probes.ring.waiting(),
-            "lost": sum(self._losses.values()),
-            "containers": len(self._registry.containers),
-            "docker": self._docker.error,
-            "not_recorded": self._probes.missing(),
+            "stream": self.spool.stream.id.hex(),
+            "frames": self.spool.number,
+            "records": self.spool.records,
+            "bytes": self.spool.bytes,
+            "spool_bytes": self.spool.used,
+            "spool_max_bytes": self.settings.bounds.max_bytes,
+            "spool_error": str(self.spool.error) if self.spool.error else None,
+            "admission": self.admission.level,
+            "unread_by": self.retention.holding,
+            "ring_bytes_waiting": self.probes.ring.waiting(),
+            "seen": self.probes.seen(),
+            "lost": {cause.name.lower(): count for cause, count in self.losses.totals.items()},
+            "containers": len(self.registry.containers),
+            "docker": self.docker.error,
+            "not_recorded": self.probes.missing(),
         }
-        write_status(self.settings.data / STATUS, status)
-
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-
-
-def _id(file: str) -> bytes:
-    """16 bytes from a file that holds 32 hexadecimal digits, dashes allowed; zeros when there is none."""
-    try:
-        return bytes.fromhex(Path(file).read_text().strip().replace("-", ""))[:16].ljust(16, b"\0")
-    except (OSError, ValueError):
-        return bytes(16)
-
-
-def write_status(file: Path, status: dict[str, object]) -> None:
-    """Replace a status file whole, so that a reader never sees half of one."""
-    temporary = file.with_suffix(".new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-        opened.write(orjson.dumps(status))
-    temporary.replace(file)

@@ -23,6 +23,7 @@ class _Cgroup:
     path: str
     owner: Owner | None
     started: int
+    told: int
 
 
 class Registry:
@@ -40,8 +41,15 @@ class Registry:
 
     def found(self, cgroup_id: int, path: str, started: int) -> CgroupInfo:
         """A cgroup was made (`started`: boot-time ns) or found running (0)."""
-        self._cgroups[cgroup_id] = cgroup = _Cgroup(path, owner(path), started)
+        known = self._cgroups.get(cgroup_id)
+        told = known.told if known else _now()
+        self._cgroups[cgroup_id] = cgroup = _Cgroup(path, owner(path), started, told)
         return self._info(cgroup_id, cgroup)
+
+    @property
+    def cgroups(self) -> set[int]:
+        """Ids of the cgroups that live, as far as was told."""
+        return set(self._cgroups)
 
     def told(self, metadata: Metadata) -> list[CgroupInfo]:
         """A runtime told of a container: the records of those of its cgroups that live."""
@@ -68,14 +76,19 @@ class Registry:
         expected = placed is not None and (not placed.runtime or placed.runtime in self._runtimes)
         return CgroupInfo(
             cgroup_id=cgroup_id,
-            time=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            time=_now(),
             started=cgroup.started,
+            told=cgroup.told,
             kind=Kind.CONTAINER if placed else Kind.HOST,
             state=State.PENDING if expected and known is None else State.COMPLETE,
             path=_bytes(cgroup.path),
             labels=_labels(known.labels if known else {}),
             **_texts(found | told),
         )
+
+
+def _now() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def _texts(shown: Mapping[str, str]) -> dict[str, Any]:

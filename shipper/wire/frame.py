@@ -9,14 +9,15 @@ little-endian.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAGIC = b"CGTF"
-VERSION = 1
+VERSION = 2
+KEYFRAME = 1
+"""Flag of a frame whose first record is KeyframeBegin: a reader can begin here."""
 MAX_PAYLOAD = 256 * 1024
 """Bytes. A single record never exceeds it: the kernel side's scratch is 128 KiB."""
 PREFIX = 8
@@ -24,8 +25,8 @@ DISCARDED = 1 << 30
 
 # magic, version, header size | payload bytes, crc32 of all that follows, payload included
 _GUARD = struct.Struct("<4sHHII")
-# frame number, records, spare | stream, host, boot | digest of the payload, digest of the frame before
-_BODY = struct.Struct("<QII16s16s16s16s16s")
+# frame number, time, records, flags | stream, host, boot | digest of the payload, digest of the frame before
+_BODY = struct.Struct("<QQII16s16s16s16s16s")
 HEADER_SIZE = _GUARD.size + _BODY.size
 
 
@@ -39,7 +40,11 @@ class TornFrameError(FrameError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. `stream`, `host` and `boot` are 16-byte ids; (stream, number) names it for ever."""
+    """One frame. `stream`, `host` and `boot` are 16-byte ids; (stream, number) names it for ever.
+
+    `time`, in nanoseconds since 1970, is when its records were asked for: whatever had happened by then on the host
+    stands in this frame or in one before it.
+    """
 
     stream: bytes
     host: bytes
@@ -48,16 +53,20 @@ class Frame:
     count: int
     payload: bytes
     previous: bytes = bytes(16)
+    time: int = 0
+    flags: int = 0
+    digest: bytes = b""
+    """16 bytes of BLAKE2b (RFC 7693) over the payload; computed when it is not given."""
 
-    @property
-    def digest(self) -> bytes:
-        """16 bytes of BLAKE2b (RFC 7693) over the payload."""
-        return hashlib.blake2b(self.payload, digest_size=16).digest()
+    def __post_init__(self) -> None:
+        """Computes the digest once."""
+        if not self.digest:
+            object.__setattr__(self, "digest", hashlib.blake2b(self.payload, digest_size=16).digest())
 
     def encode(self) -> bytes:
         """The frame's bytes."""
         ids = (self.stream, self.host, self.boot, self.digest, self.previous)
-        body = _BODY.pack(self.number, self.count, 0, *ids)
+        body = _BODY.pack(self.number, self.time, self.count, self.flags, *ids)
         crc = zlib.crc32(self.payload, zlib.crc32(body))
         return _GUARD.pack(MAGIC, VERSION, HEADER_SIZE, len(self.payload), crc) + body + self.payload
 
@@ -67,30 +76,47 @@ class Frame:
             yield index, offset, length
 
 
-def decode(data: bytes | memoryview | mmap.mmap, offset: int = 0) -> tuple[Frame, int]:
-    """The frame at `offset` and the offset behind it.
+def size(data: bytes | memoryview) -> int:
+    """How many bytes the frame has that begins with this header of at least HEADER_SIZE bytes.
+
+    Raises TornFrameError where the header is not whole, FrameError for what is no header of this version.
+    """
+    if len(data) < HEADER_SIZE:
+        message = f"{len(data)} bytes left, a frame's header has {HEADER_SIZE}"
+        raise TornFrameError(message)
+    magic, version, header_size, length, _ = _GUARD.unpack_from(data)
+    if magic != MAGIC:
+        message = f"{bytes(magic)!r} instead of {MAGIC!r}"
+        raise FrameError(message)
+    if version != VERSION or header_size != HEADER_SIZE or length > MAX_PAYLOAD:
+        message = f"frame version {version}, header {header_size}, payload {length} bytes"
+        raise FrameError(message)
+    return HEADER_SIZE + int(length)
+
+
+def decode(data: bytes | memoryview) -> Frame:
+    """The frame that `data` begins with.
 
     Raises TornFrameError where the data ends too early, FrameError for anything else that is no frame.
     """
-    if len(data) - offset < HEADER_SIZE:
-        message = f"{len(data) - offset} bytes left, a frame's header has {HEADER_SIZE}"
+    whole = size(data)
+    if whole > len(data):
+        message = f"{len(data)} of {whole} bytes"
         raise TornFrameError(message)
-    magic, version, header_size, length, crc = _GUARD.unpack_from(data, offset)
-    if magic != MAGIC:
-        message = f"at byte {offset}: {bytes(magic)!r} instead of {MAGIC!r}"
-        raise FrameError(message)
-    if version != VERSION or header_size != HEADER_SIZE or length > MAX_PAYLOAD:
-        message = f"at byte {offset}: frame version {version}, header {header_size}, payload {length} bytes"
-        raise FrameError(message)
-    start, end = offset + _GUARD.size, offset + HEADER_SIZE + length
-    if end > len(data):
-        message = f"at byte {offset}: {len(data) - offset} of {HEADER_SIZE + length} bytes"
-        raise TornFrameError(message)
-    if zlib.crc32(data[start:end]) != crc:
-        message = f"at byte {offset}: crc32 differs"
-        raise FrameError(message)
-    number, count, _, stream, host, boot, _, previous = _BODY.unpack_from(data, start)
-    return Frame(stream, host, boot, number, count, bytes(data[offset + HEADER_SIZE : end]), previous), end
+    if zlib.crc32(data[_GUARD.size : whole]) != _GUARD.unpack_from(data)[-1]:
+        raise FrameError("crc32 differs")
+    return _frame(data, bytes(data[HEADER_SIZE:whole]))
+
+
+def head(data: bytes) -> Frame:
+    """What a header says of its frame, the payload left out: nothing is verified. Raises FrameError as `size` does."""
+    size(data)
+    return _frame(data, b"")
+
+
+def _frame(data: bytes | memoryview, payload: bytes) -> Frame:
+    number, time, count, flags, stream, host, boot, digest, previous = _BODY.unpack_from(data, _GUARD.size)
+    return Frame(stream, host, boot, number, count, payload, previous, time, flags, digest)
 
 
 def walk(payload: bytes | memoryview) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,9 @@ from enum import IntEnum
 from bpf.events import Header
 from bpf.schema import U32, U64, BootNs, Text, field, record
 
+FIRST = 256
+"""The first number that is not the kernel's."""
+
 
 class Kind(IntEnum):
     """What a cgroup is (`CgroupInfo.kind`)."""
@@ -28,18 +31,24 @@ class State(IntEnum):
     """All that the runtime tells, or all there is."""
 
 
+class End(IntEnum):
+    """How the recording before this one ended (`AgentStart.end`)."""
+
+    NONE = 0
+    """There was none."""
+    STOPPED = 1
+    """The agent was stopped."""
+    KILLED = 2
+    """The agent or its host was killed, or lost power."""
+
+
 @record(number=256)
 class AgentStart(Header):
-    """An agent began to write to this stream. A keyframe follows."""
+    """An agent began to write to this stream, inside its first keyframe."""
 
-    capture_host: U32 = field(None, "1: the host's own processes are recorded too")
+    blind_since: U64 = field(None, "nanoseconds since 1970: nothing is recorded from then to the header's time")
     agent_pid: U32 = field(None, "the agent's process id")
-    start_spare: U32 = field(None, "zero")
-    host_name: Text = field("host.name", "the host's name (uname nodename)", default=b"")
-    host_id: Text = field("host.id", "/etc/machine-id", default=b"")
-    boot_id: Text = field("host.boot.id", "/proc/sys/kernel/random/boot_id", default=b"")
-    kernel: Text = field("host.os.kernel", "kernel release", default=b"")
-    version: Text = field("cgtrail.agent.version", "the agent's version", default=b"")
+    end: U32 = field(None, "End")
 
 
 @record(number=257)
@@ -47,6 +56,7 @@ class CgroupInfo(Header):
     """What the host's registry knows of one cgroup from here on in the stream; a later one replaces it."""
 
     started: BootNs = field(None, "when the cgroup was made; 0 when it was found")
+    told: BootNs = field(None, "when the registry first told of it")
     kind: U32 = field(None, "Kind")
     state: U32 = field(None, "State")
     path: Text = field("cgtrail.cgroup.path", "path below the root of the cgroup2 hierarchy", default=b"")
@@ -59,31 +69,54 @@ class CgroupInfo(Header):
 
 @record(number=258)
 class Clock(Header):
-    """Which wall-clock time a boot time is: written at start and when the two move apart by over 50 ms."""
+    """Which wall-clock time a boot time is: in every keyframe, and when the two move apart by over 50 ms."""
 
     realtime: U64 = field(None, "nanoseconds since 1970-01-01 UTC at the header's time")
 
 
 @record(number=259)
 class Tick(Header):
-    """Time passes: written every 200 ms. It drives every timer of the workers."""
+    """Time passes: written every 200 ms. It drives every timer of the workers.
+
+    Its time is read before the ring is drained: what had happened by then stands before it.
+    """
 
 
 @record(number=260)
 class Loss(Header):
-    """Records that could not be written to the ring since the last such record of this cgroup, cause and type."""
+    """Records that were not written since the last such record of this cgroup, cause and type."""
 
     count: U64 = field("cgtrail.loss.count", "how many")
     since: BootNs = field("event.start", "when the counter was read before")
     cause: U32 = field("cgtrail.loss.cause", "bpf.events.Cause")
-    record_type: U32 = field(None, "the number of the records that were lost")
+    record_type: U32 = field(None, "the number of the records that were lost; 0: not known")
 
 
 @record(number=261)
 class KeyframeBegin(Header):
-    """What is alive follows, up to KeyframeEnd; live records stand between them too."""
+    """What is alive follows, up to KeyframeEnd; live records stand between them. It begins a frame and a segment."""
 
 
 @record(number=262)
 class KeyframeEnd(Header):
     """Whatever lived before KeyframeBegin and was not named since has ended."""
+
+    incomplete: U32 = field(None, "1: some of it was lost, and absence says nothing")
+    keyframe_spare: U32 = field(None, "zero")
+
+
+@record(number=263)
+class HostInfo(Header):
+    """Whose stream this is: in every keyframe."""
+
+    capture_host: U32 = field(None, "1: the host's own processes are recorded too")
+    host_name: Text = field("host.name", "the host's name (uname nodename)", default=b"")
+    host_id: Text = field("host.id", "/etc/machine-id", default=b"")
+    boot_id: Text = field("host.boot.id", "/proc/sys/kernel/random/boot_id", default=b"")
+    kernel: Text = field("host.os.kernel", "kernel release", default=b"")
+    version: Text = field("cgtrail.agent.version", "the agent's version", default=b"")
+
+
+@record(number=264)
+class AgentStop(Header):
+    """The agent was stopped, and has written all it had."""

@@ -1,26 +1,55 @@
-"""The spool on disk, and its reader.
+"""The spool on disk.
 
     spool/<opened, unix ns, 20 digits>-<stream, 32 hex>/      one stream: one boot of this host
         <number of its first frame, 20 digits>.seg            frames end to end, up to 64 MiB
-        committed                                             u64: frames below this number are on disk (fdatasync)
+        committed                                             u64, and its complement: frames below it are on disk
+    spool/readers/<reader>.json                               how far somebody has read (shipper.wire.position)
 
 Frames are numbered densely from 0. A reader sees a frame once it is committed; bytes behind the last whole frame of
-a segment were torn by a kill and mean nothing.
+a segment were torn by a kill and mean nothing. Every keyframe begins a segment, so that whole intervals, from one
+keyframe to the next, can be removed.
 """
 
 from __future__ import annotations
 
-import mmap
 import re
+import struct
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from shipper.wire.frame import Frame, FrameError, TornFrameError, decode
+from shipper.wire.frame import HEADER_SIZE, KEYFRAME, MAGIC, Frame, FrameError, decode, head, size
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 COMMITTED = "committed"
-_NAME = re.compile(r"\d{20}-[0-9a-f]{32}")
+_COUNT = struct.Struct("<QQ")
+_ALL = 2**64 - 1
+_NAME = re.compile(r"\d{20}-[0-9a-f]{32}", re.ASCII)
+_SEGMENT = re.compile(r"\d{20}\.seg", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of frames."""
+
+    first: int
+    """Number of its first frame."""
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 when it is gone."""
+        with suppress(FileNotFoundError):
+            return self.path.stat().st_size
+        return 0
+
+    def head(self) -> Frame | None:
+        """Its first frame without the payload; None when there is none that can be read."""
+        with suppress(FrameError, FileNotFoundError), self.path.open("rb") as opened:
+            return head(opened.read(HEADER_SIZE))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +70,66 @@ class Stream:
 
     @property
     def committed(self) -> int:
-        """Number of frames that are on disk, counted from the stream's first."""
-        try:
-            return int.from_bytes((self.path / COMMITTED).read_bytes()[:8], "little")
-        except FileNotFoundError:
-            return 0
+        """Number of frames that are on disk, counted from the stream's first.
 
-    def segments(self) -> list[tuple[int, Path]]:
-        """(first frame number, file) in order."""
-        return sorted((int(file.stem), file) for file in self.path.glob("*.seg"))
+        When the file that tells it is missing or damaged, what is whole on disk counts.
+        """
+        with suppress(FileNotFoundError, struct.error):
+            for _ in range(3):  # its writer may be at work on it
+                number, check = _COUNT.unpack((self.path / COMMITTED).read_bytes()[: _COUNT.size])
+                if check == _ALL - number:
+                    return int(number)
+        return self._whole()
+
+    def segments(self) -> list[Segment]:
+        """Its files, in order."""
+        files = [file for file in self.path.glob("*.seg") if _SEGMENT.fullmatch(file.name)]
+        return sorted((Segment(int(file.stem), file) for file in files), key=lambda segment: segment.first)
+
+    def intervals(self) -> list[Interval]:
+        """Its segments, grouped by keyframe, oldest first."""
+        found: list[Interval] = []
+        for segment in self.segments():
+            begin = segment.head()
+            if found and (begin is None or not begin.flags & KEYFRAME):
+                found[-1].segments.append(segment)
+            else:
+                found.append(Interval(self, [segment], begin.time if begin else 0))
+        return found
 
     @property
     def size(self) -> int:
         """Bytes in segment files."""
-        return sum(file.stat().st_size for _, file in self.segments())
+        return sum(segment.size for segment in self.segments())
+
+    def _whole(self) -> int:
+        number = 0
+        for segment in self.segments()[-1:]:
+            number = segment.first
+            for piece in scan(segment.path, self.id):
+                if isinstance(piece.found, Frame):
+                    number = piece.found.number + 1
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What lies from one keyframe to the next: what is kept or removed as a whole."""
+
+    stream: Stream
+    segments: list[Segment]
+    time: int
+    """When it began, in nanoseconds since 1970; 0 when its first frame can't be read."""
+
+    @property
+    def first(self) -> int:
+        """Number of its first frame."""
+        return self.segments[0].first
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(segment.size for segment in self.segments)
 
 
 def streams(folder: Path) -> list[Stream]:
@@ -62,55 +137,72 @@ def streams(folder: Path) -> list[Stream]:
     return [Stream(path) for path in sorted(folder.glob("*-*")) if _NAME.fullmatch(path.name) and path.is_dir()]
 
 
-def frames(file: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:
-    """(frame, offset behind it) of one segment from `offset`, to its end or a torn tail. FrameError when damaged."""
-    with file.open("rb") as opened:
-        size = opened.seek(0, 2)
-        if size <= offset:
+def count(number: int) -> bytes:
+    """What the file COMMITTED holds when `number` frames are on disk."""
+    return _COUNT.pack(number, _ALL - number)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a segment: a frame, or bytes that are none and why."""
+
+    found: Frame | FrameError
+    offset: int
+    end: int
+
+
+def scan(file: Path, stream: bytes, offset: int = 0) -> Iterator[Piece]:
+    """What a segment holds from `offset` to its end. Damage is passed over up to the next frame of this stream.
+
+    The bytes behind the last whole frame, if there are any, are the last piece. A file that is gone holds nothing.
+    """
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(file.open("rb"))
+        except FileNotFoundError:
             return
-        with mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_READ) as data:
-            while offset < size:
-                try:
-                    frame, offset = decode(data, offset)
-                except TornFrameError:
-                    return
-                yield frame, offset
+        end = opened.seek(0, 2)
+        while offset < end:
+            try:
+                frame, behind = _read(opened, offset, stream)
+                yield Piece(frame, offset, behind)
+            except FrameError as error:
+                behind = _resume(opened, offset, end, stream)
+                yield Piece(error, offset, behind)
+            offset = behind
 
 
-class Reader:
-    """Reads one stream's committed frames in order, from any number, again and again as more are written."""
+def _read(opened: BinaryIO, offset: int, stream: bytes) -> tuple[Frame, int]:
+    opened.seek(offset)
+    begin = opened.read(HEADER_SIZE)
+    whole = size(begin)
+    frame = decode(begin + opened.read(whole - HEADER_SIZE))
+    if frame.stream != stream:
+        message = f"a frame of stream {frame.stream.hex()}"
+        raise FrameError(message)
+    return frame, offset + whole
 
-    def __init__(self, stream: Stream, number: int = 0) -> None:
-        self.stream, self.number = stream, number
-        self._file: Path | None = None
-        self._offset = 0
 
-    def read(self) -> Iterator[Frame]:
-        """The committed frames that were not read yet. Raises FrameError for damage and for a hole."""
-        committed = self.stream.committed
-        while self.number < committed:
-            before, found = self.number, self._file is None
-            if self._file is None:
-                self._file, self._offset = self._find(), 0
-            for frame, offset in frames(self._file, self._offset):
-                self._offset = offset
-                if frame.number < self.number:
-                    continue
-                if frame.number > self.number:
-                    message = f"{self._file}: frame {frame.number} follows {self.number - 1}"
-                    raise FrameError(message)
-                self.number += 1
-                yield frame
-                if self.number >= committed:  # what stands behind may be torn, and be cut off while we look at it
-                    return
-            if found and self.number == before:
-                message = f"{self._file}: frame {before} is missing; {committed} frames are committed"
-                raise FrameError(message)
-            self._file = None
+def _resume(opened: BinaryIO, offset: int, end: int, stream: bytes) -> int:
+    """Where the next whole frame begins behind a damaged one; `end` when there is none.
 
-    def _find(self) -> Path:
-        behind = [file for first, file in self.stream.segments() if first <= self.number]
-        if not behind:
-            message = f"{self.stream.path}: no segment holds frame {self.number}"
-            raise FrameError(message)
-        return behind[-1]
+    Where the damaged frame's own length leads to a frame it is believed, so that nothing is looked for in payloads:
+    they hold what containers wrote, and only a frame with this stream's random id counts as one.
+    """
+    with suppress(FrameError):
+        opened.seek(offset)
+        behind = offset + size(opened.read(HEADER_SIZE))
+        _read(opened, behind, stream)
+        return behind
+    at, step = offset + 1, 1 << 20
+    while at < end:
+        opened.seek(at)
+        chunk = opened.read(step + len(MAGIC) - 1)
+        found = chunk.find(MAGIC)
+        while found >= 0:
+            with suppress(FrameError):
+                _read(opened, at + found, stream)
+                return at + found
+            found = chunk.find(MAGIC, found + 1)
+        at += step
+    return end

@@ -1,0 +1,93 @@
+"""Writes keyframes: whose stream this is, which containers live, which processes run. A reader can begin at one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipper import cgroups
+from shipper.losses import Losses
+from shipper.probes import Probes
+from shipper.registry import Registry
+from shipper.spool import Before
+from shipper.wire.records import AgentStart, CgroupInfo, End, HostInfo, Kind
+
+BOOT_ID, MACHINE_ID = Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id")
+SNAPSHOT_POLL_SECONDS = 0.002
+
+
+@dataclass(slots=True)
+class Keyframes:
+    """What a keyframe is made of, but for its marks and the clock."""
+
+    root: Path
+    """Of the cgroup2 hierarchy."""
+    registry: Registry
+    probes: Probes
+    losses: Losses
+    capture_host: bool
+    version: str
+
+    def host(self, now: int) -> HostInfo:
+        """Whose stream this is. `now`: boot time in ns."""
+        return HostInfo(
+            time=now,
+            capture_host=int(self.capture_host),
+            host_name=platform.node().encode(errors="surrogateescape"),
+            host_id=id_of(MACHINE_ID).hex().encode(),
+            boot_id=BOOT_ID.read_bytes().strip(),
+            kernel=platform.release().encode(),
+            version=self.version.encode(),
+        )
+
+    def cgroups(self) -> Iterator[CgroupInfo]:
+        """Every container's cgroup that lives; what was missed of births and deaths is made up for."""
+        known = self.registry.cgroups
+        found = dict(cgroups.walk(self.root))
+        for gone in known - found.keys():
+            self.registry.gone(gone)
+            self.probes.unwatch(gone)
+        for number in found.keys() - known:
+            self.adopt(self.registry.found(number, found[number], 0))
+        yield from (info for info in self.registry.all() if info.kind == Kind.CONTAINER or self.capture_host)
+
+    def adopt(self, info: CgroupInfo) -> None:
+        """Watch a cgroup whose birth was not seen if it is a container's; the host's are not watched."""
+        if info.kind == Kind.HOST:
+            self.probes.unwatch(info.cgroup_id)
+            return
+        placed = cgroups.owner(os.fsdecode(info.path))
+        try:
+            topmost = cgroups.topmost(self.root, placed) if placed else info.cgroup_id
+        except FileNotFoundError:
+            topmost = info.cgroup_id
+        self.probes.watch(info.cgroup_id, topmost)
+
+    def processes(self, meanwhile: Callable[[], None]) -> bool:
+        """Send every running process through the ring, draining it `meanwhile`; True when none was lost."""
+        lost = self.losses.snapshots()
+        thread = threading.Thread(target=self.probes.snapshot, name="snapshot")
+        thread.start()
+        while thread.is_alive():
+            meanwhile()
+            thread.join(SNAPSHOT_POLL_SECONDS)
+        meanwhile()
+        return self.losses.snapshots() == lost
+
+
+def start(before: Before, now: int) -> AgentStart:
+    """An agent begins: what was not recorded since the last one, if there was one."""
+    blind = before.time if before.end != End.NONE else 0
+    return AgentStart(time=now, agent_pid=os.getpid(), blind_since=blind, end=before.end)
+
+
+def id_of(file: Path) -> bytes:
+    """16 bytes from a file that holds 32 hexadecimal digits, dashes allowed; zeros when there is none."""
+    try:
+        return bytes.fromhex(file.read_text().strip().replace("-", ""))[:16].ljust(16, b"\0")
+    except (OSError, ValueError):
+        return bytes(16)

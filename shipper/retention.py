@@ -1,0 +1,97 @@
+"""What of the spool may go: whole intervals from keyframe to keyframe, oldest first, once their readers are done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipper.wire.position import Position, position_file
+from shipper.wire.segment import COMMITTED, Interval, Stream, streams
+
+CROWDED = 0.7
+"""Of the bound: beyond it, what has been read goes before its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of the past a spool keeps."""
+
+    max_bytes: int = 2 << 30
+    max_age_ns: int = 24 * 3600 * 1_000_000_000
+    readers: tuple[str, ...] = ()
+    """Declared readers: what one of them has not read is kept whatever its age."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    interval: Interval
+    end: int
+    """The first frame behind it."""
+    until: int
+    """When it ended, in nanoseconds since 1970."""
+
+
+class Retention:
+    """Removes what is old, or what crowds the spool, and has been read."""
+
+    def __init__(self, folder: Path, bounds: Bounds) -> None:
+        self._folder, self._bounds = folder, bounds
+        self.holding: list[str] = []
+        """Readers that kept something from being removed, the last time."""
+
+    def run(self, now: int, used: int) -> int:
+        """Remove what may go; returns how many bytes. `now`: nanoseconds since 1970. Raises OSError."""
+        positions = {name: position_file(self._folder, name).load() for name in self._bounds.readers}
+        freed, self.holding = 0, []
+        for span in _spans(self._folder):
+            old = now - span.until > self._bounds.max_age_ns
+            if not old and used - freed <= CROWDED * self._bounds.max_bytes:
+                break
+            self.holding = [name for name, known in positions.items() if _wanted(known, span)]
+            if self.holding:
+                break
+            freed += _remove(span.interval)
+        return freed
+
+
+def _wanted(known: dict[str, Position], span: _Span) -> bool:
+    position = known.get(span.interval.stream.id.hex())
+    return position is None or position.needs < span.end
+
+
+def _spans(folder: Path) -> list[_Span]:
+    """Every interval but the newest, which is being written."""
+    found: list[_Span] = []
+    for stream in streams(folder):
+        intervals = stream.intervals()
+        for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
+            if following:
+                found.append(_Span(interval, following.first, following.time))
+            else:
+                found.append(_Span(interval, stream.committed, _written(interval)))
+    return found[:-1]
+
+
+def _written(interval: Interval) -> int:
+    try:
+        return interval.segments[-1].path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return interval.time
+
+
+def _remove(interval: Interval) -> int:
+    freed = interval.size
+    for segment in interval.segments:
+        segment.path.unlink(missing_ok=True)
+    _remove_stream(interval.stream)
+    return freed
+
+
+def _remove_stream(stream: Stream) -> None:
+    """Nothing is left of it: its folder goes."""
+    if not stream.segments():
+        (stream.path / COMMITTED).unlink(missing_ok=True)
+        try:
+            stream.path.rmdir()
+        except OSError:  # somebody keeps something in it
+            return

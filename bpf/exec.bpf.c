@@ -5,7 +5,7 @@
 static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct *mm)
 {
     unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
-    __u32 length = bytes < ARGS_BYTES ? bytes : ARGS_BYTES - 1;
+    __u32 length = args__length(bytes);
 
     e->image.args_bytes = bytes;
     asm volatile("" : "+r"(length)); /* keep the mask for the verifier */

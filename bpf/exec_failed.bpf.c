@@ -49,6 +49,7 @@ static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char
         used += length;
     }
     e->image.args_bytes = used + missing;
+    used = args__length(used);
     e->image.args_size = used;
     e->header.length += used;
 }

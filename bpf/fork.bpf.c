@@ -12,6 +12,10 @@ int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
         return 0;
     if (!watch__task(child, &owner)) /* the child's cgroup: clone3 may put it elsewhere */
         return 0;
+    if (narrow__level() >= CGTRAIL_NARROW_FORKS) {
+        record__omit(owner, CGTRAIL_CAUSE_NARROWED, CGTRAIL_RECORD_TYPE_FORK);
+        return 0;
+    }
     scratch = record__scratch();
     if (!scratch)
         return 0;

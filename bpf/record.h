@@ -76,9 +76,23 @@ struct {
     __type(value, __u64);
 } counters SEC(".maps");
 
+/* [0]: enum cgtrail_narrow, set by user space. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} narrow SEC(".maps");
+
 static __always_inline __u64 *counter__at(__u32 index)
 {
     return bpf_map_lookup_elem(&counters, &index);
+}
+
+static __always_inline __u32 narrow__level(void)
+{
+    __u32 zero = 0, *level = bpf_map_lookup_elem(&narrow, &zero);
+    return level ? *level : CGTRAIL_NARROW_NONE;
 }
 
 /* The entry that a cgroup is watched by, its own or, when the map overflowed, an ancestor's. */
@@ -151,6 +165,13 @@ static __always_inline __u32 owner__next(__u64 owner)
     }
     entry = bpf_map_lookup_elem(&watched, &owner);
     return entry ? __sync_fetch_and_add(&entry->seen, 1) + 1 : 0;
+}
+
+/* Instead of a record that is left out. */
+static __always_inline void record__omit(__u64 owner, __u32 cause, __u32 type)
+{
+    owner__next(owner);
+    loss__count(owner, cause, type);
 }
 
 /* The only way out of the kernel: what does not fit is counted. No wake-up, the agent drains on a timer (a wake-up is

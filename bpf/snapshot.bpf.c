@@ -1,6 +1,8 @@
 /* The processes that run now, on request, through the same ring. */
 #include "image.h"
 
+#define PF_FORKNOEXEC 0x40 /* include/linux/sched.h; every new thread has it, the first one loses it by execve */
+
 /* An iterator may sleep, so it must not share the tracepoints' scratch. One reader at a time. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -12,7 +14,7 @@ struct {
 static __always_inline void snapshot__args(struct cgtrail_exec *e, struct task_struct *task, struct mm_struct *mm)
 {
     unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
-    __u32 length = bytes < ARGS_BYTES ? bytes : ARGS_BYTES - 1;
+    __u32 length = args__length(bytes);
 
     e->image.args_bytes = bytes;
     asm volatile("" : "+r"(length));
@@ -46,6 +48,8 @@ int running(struct bpf_iter__task *ctx)
     if (!scratch)
         return 0;
     e = image__begin(scratch, CGTRAIL_RECORD_TYPE_RUNNING, task);
+    if (task->group_leader->flags & PF_FORKNOEXEC)
+        e->image.flags |= CGTRAIL_IMAGE_FLAG_FORKED;
     image__cwd(e, scratch, task);
     image__exe(e, scratch, task, mm->exe_file);
     snapshot__args(e, task, mm);

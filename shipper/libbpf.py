@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_ulonglong, c_void_p
@@ -14,13 +15,17 @@ _PRINT = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 _libc = ctypes.CDLL(None, use_errno=True)
 _log: list[str] = []
 _LOG_MESSAGES = 12
+_NOEXIST = 1
+"""BPF_NOEXIST of <linux/bpf.h>."""
+_RECURSION_MISSES = 208
+"""Offset of struct bpf_prog_info's recursion_misses in <linux/bpf.h>."""
 
 
 class BpfError(OSError):
     """What libbpf or the kernel refused: errno, and libbpf's own words in `log`."""
 
-    def __init__(self, what: str, errno: int) -> None:
-        super().__init__(errno, f"{what}: {os.strerror(errno)}")
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(number, f"{what}: {os.strerror(number)}")
         self.log = "".join(_log[-_LOG_MESSAGES:])  # the end has the reason; relocations fill the rest
 
 
@@ -64,6 +69,8 @@ def _load() -> ctypes.CDLL:
         "bpf_map__fd": [c_void_p],
         "bpf_map__reuse_fd": [c_void_p, c_int],
         "bpf_map__set_max_entries": [c_void_p, c_uint32],
+        "bpf_program__fd": [c_void_p],
+        "bpf_obj_get_info_by_fd": [c_int, c_void_p, ctypes.POINTER(c_uint32)],
         "bpf_link__fd": [c_void_p],
         "bpf_link__destroy": [c_void_p],
         "bpf_iter_create": [c_int],
@@ -108,10 +115,10 @@ class Map:
         value = ctypes.create_string_buffer(self._value_size)
         return value.raw if _lib().bpf_map_lookup_elem(self.fd, key, value) == 0 else None
 
-    def set(self, key: bytes, value: bytes) -> None:
-        """Add or replace. Raises BpfError, with errno E2BIG when the map is full."""
-        error = _lib().bpf_map_update_elem(self.fd, key, value, 0)
-        if error:
+    def set(self, key: bytes, value: bytes, *, keep: bool = False) -> None:
+        """Add or replace; with `keep` a value that is there stays. Raises BpfError, E2BIG when the map is full."""
+        error = _lib().bpf_map_update_elem(self.fd, key, value, _NOEXIST if keep else 0)
+        if error and not (keep and error == -errno.EEXIST):
             what = "updating a BPF map"
             raise BpfError(what, -error)
 
@@ -131,17 +138,25 @@ class Map:
 class Link:
     """An attached program; closing it detaches."""
 
-    def __init__(self, pointer: int) -> None:
-        self._pointer = pointer
+    def __init__(self, pointer: int, program_fd: int) -> None:
+        self._pointer, self._program_fd = pointer, program_fd
+
+    def recursion_misses(self) -> int:
+        """How often the program was not run because it was running on that processor already."""
+        info = ctypes.create_string_buffer(_RECURSION_MISSES + 8)
+        size = c_uint32(len(info))
+        if _lib().bpf_obj_get_info_by_fd(self._program_fd, info, ctypes.byref(size)):
+            return 0
+        return int.from_bytes(info.raw[_RECURSION_MISSES:], "little")
 
     def run_iterator(self) -> None:
-        """For an iterator: run it once, to its end."""
+        """For an iterator: run it once, to its end. Other threads run meanwhile."""
         fd = _lib().bpf_iter_create(_lib().bpf_link__fd(self._pointer))
         if fd < 0:
             what = "starting a BPF iterator"
             raise BpfError(what, -fd)
         try:
-            while os.read(fd, 4096):
+            while _read_on(fd):
                 pass
         finally:
             os.close(fd)
@@ -150,7 +165,15 @@ class Link:
         """Detach."""
         if self._pointer:
             _lib().bpf_link__destroy(self._pointer)
+            os.close(self._program_fd)
             self._pointer = 0
+
+
+def _read_on(fd: int) -> bool:
+    try:
+        return bool(os.read(fd, 4096))
+    except BlockingIOError:  # a million objects and nothing to read (kernel/bpf/bpf_iter.c); it goes on from there
+        return True
 
 
 class Object:
@@ -222,7 +245,7 @@ class Object:
         if not pointer:
             what = f"attaching {program}"
             raise BpfError(what, ctypes.get_errno())
-        return Link(pointer)
+        return Link(pointer, os.dup(_lib().bpf_program__fd(self.programs[program])))
 
     @staticmethod
     def _check(result: int, what: str) -> None:

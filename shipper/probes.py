@@ -33,7 +33,14 @@ WATCHED = struct.Struct("<QIIQ")
 """struct watched of bpf/record.h: owner, watch, children, seen."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
-_SHARED = {"ring": (0, 0), "scratch": (4, 0), "watched": (8, 24), "losses": (16, 8), "counters": (4, 8)}
+_SHARED = {
+    "ring": (0, 0),
+    "scratch": (4, 0),
+    "watched": (8, 24),
+    "losses": (16, 8),
+    "counters": (4, 8),
+    "narrow": (4, 4),
+}
 _KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED)
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 _WHY = {
@@ -106,23 +113,48 @@ class Probes:
         return sorted(tried - {program.partition("__")[0] for program in self._links})
 
     def snapshot(self) -> None:
-        """Send every running watched process through the ring (`bpf.events.Running`)."""
+        """Send every running watched process through the ring (`bpf.events.Running`).
+
+        Returns when all were sent; a thread of its own may wait for that while another one drains the ring.
+        """
         if "running" in self._links:
             self._links["running"].run_iterator()
 
     def watch(self, cgroup_id: int, owner: int) -> None:
-        """Record a cgroup's processes from now on. When the map is full, an ancestor's entry serves, if one has any."""
+        """Record a cgroup's processes from now on; an entry that the kernel made stays, for it counts already.
+
+        When the map is full, an ancestor's entry serves, if one has any.
+        """
         try:
-            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0, 0))
+            entry = WATCHED.pack(owner, Watch.CONTAINER, 0, 0)
+            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), entry, keep=True)
         except BpfError as error:
             _log.error(
                 "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its ancestors' entries serve"
             )
-            self.maps["counters"].set(Counter.CROWDED.to_bytes(4, "little"), (1).to_bytes(8, "little"))
+            self.maps["counters"].set(_index(Counter.CROWDED), (1).to_bytes(8, "little"))
 
     def unwatch(self, cgroup_id: int) -> None:
         """Stop recording a cgroup's processes."""
         self.maps["watched"].delete(cgroup_id.to_bytes(8, "little"))
+
+    def narrow(self, level: int) -> None:
+        """Leave out what a level of `bpf.events.Narrow` names, from now on."""
+        self.maps["narrow"].set(bytes(4), level.to_bytes(4, "little"))
+
+    def seen(self) -> dict[int, int]:
+        """Owner → records made so far, lost ones included, of those that are watched now; 0 is the host."""
+        host = self.maps["counters"].get(_index(Counter.HOST)) or b""
+        counts = {0: int.from_bytes(host, "little")}
+        for key in self.maps["watched"]:
+            owner, _, _, seen = WATCHED.unpack(self.maps["watched"].get(key) or bytes(WATCHED.size))
+            if owner == int.from_bytes(key, "little"):
+                counts[owner] = seen
+        return counts
+
+    def recursion_misses(self) -> int:
+        """How often a program could not run (`Cause.RECURSION`), since loading."""
+        return sum(link.recursion_misses() for link in self._links.values())
 
     def losses(self) -> dict[tuple[int, int, int], int]:
         """(owner cgroup, cause, record type) → records that could not be written since loading."""
@@ -133,6 +165,11 @@ class Probes:
                 owner, cause, kind = LOSS_KEY.unpack(key)
                 counts[owner, cause, kind] = int.from_bytes(value, "little")
         return counts
+
+    def forget(self, owner: int) -> None:
+        """Drop the counts of an owner that is gone, so that the map does not fill up."""
+        for key in _loss_keys(owner):
+            self.maps["losses"].delete(key)
 
     def _family(self, path: Path) -> None:
         with Object(path) as opened:
@@ -182,7 +219,7 @@ class Probes:
             self._stack.callback(os.close, fd)
             self.maps[name] = Map(fd, *_SHARED[name])
             if name == "losses":
-                for key in _host_losses():
+                for key in _loss_keys(0):  # they also take what no other entry has room for
                     self.maps[name].set(key, bytes(8))
 
     def _nothing(self) -> str:
@@ -195,9 +232,13 @@ def _rank(program: str) -> str:
     return alternative["rank"] if alternative else "0"
 
 
-def _host_losses() -> Iterator[bytes]:
-    """The counters that must exist before anything is lost: they also take what no other entry has room for."""
+def _index(counter: Counter) -> bytes:
+    return counter.to_bytes(4, "little")
+
+
+def _loss_keys(owner: int) -> Iterator[bytes]:
+    """Whatever the kernel may count of an owner."""
     for number, cls in RECORDS.items():
         if cls.layout.family:
             for cause in _KERNEL_CAUSES:
-                yield LOSS_KEY.pack(0, cause, number)
+                yield LOSS_KEY.pack(owner, cause, number)

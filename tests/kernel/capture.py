@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,7 +90,11 @@ class Capture:
 
     def losses(self, owner: int) -> dict[int, int]:
         """Record type → records lost of one container since loading."""
-        return {kind: count for (whose, _, kind), count in self.probes.losses().items() if whose == owner}
+        lost: Counter[int] = Counter()
+        for (whose, _, kind), count in self.probes.losses().items():
+            if whose == owner:
+                lost[kind] += count
+        return dict(lost)
 
     def run(self, container: Container, *argv: str, user: str = "") -> Seen:
         """Run a program that reports in the container, and wait until its end is recorded."""

@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from bpf.events import CgroupAttach, Exec, Exit, Fork, Task
-from tests.kernel.capture import TRIGGER, Capture, Report, capturing, cgroup, of
+from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, program, wait_until
+from tests.kernel.dockerd import Container, Dockerd
+from tests.kernel.flood import SMALL, flood, two_containers
 
 pytestmark = pytest.mark.kernel
 
-SMALL = 64 * 1024
 CHILDREN = 500
-ENOUGH = 60.0
-"""Seconds that a flood never takes."""
-
-
-@dataclass
-class Flood:
-    """A trigger that has been stopped before it does anything; Docker's part is over."""
-
-    process: subprocess.Popen[bytes]
-    pid: int
-    """As the host sees it."""
-
-    def release(self) -> Report:
-        """Let it go, draining nothing meanwhile; what it reports."""
-        os.kill(self.pid, signal.SIGCONT)
-        output, _ = self.process.communicate(timeout=ENOUGH)
-        report: Report = json.loads(output)
-        return report
-
-
-@contextmanager
-def flood(docker_daemon: Dockerd, capture: Capture, container: Container, *argv: str) -> Iterator[Flood]:
-    """A stopped trigger in a container; everything up to there has been drained."""
-    argv = (TRIGGER, "when-continued", *argv)
-    wanted = b"".join(argument.encode() + b"\0" for argument in argv)
-    command = [program("docker"), "exec", container.id, *argv]
-    with subprocess.Popen(command, env=docker_daemon.environment, stdout=subprocess.PIPE) as process:
-        capture.until(lambda: wanted in {r.args for r in starts(capture, container)}, "the trigger's start")
-        (pid,) = (r.tgid for r in starts(capture, container) if r.args == wanted)
-        wait_until(lambda: state(pid) == "T", "the trigger has stopped")
-        capture.drain()
-        yield Flood(process, pid)
-
-
-def starts(capture: Capture, container: Container) -> list[Exec]:
-    return [record for record in of(capture.records, Exec) if record.cgroup_id == container.cgroup_id]
-
-
-def state(pid: int) -> str:
-    """The state of a process in /proc (proc(5), stat)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def stored(capture: Capture, begin: int, cgroup_id: int) -> Counter[int]:
@@ -76,16 +27,6 @@ def kinds(**counts: int) -> Counter[int]:
     """Record type → how many, given by name."""
     types = {"fork": Fork, "execs": Exec, "ends": Exit}
     return Counter({types[name].layout.number or 0: count for name, count in counts.items()})
-
-
-@contextmanager
-def two_containers(docker_daemon: Dockerd, capture: Capture) -> Iterator[tuple[Container, Container]]:
-    """Two containers, made one after the other while the ring has room."""
-    with docker_daemon.container("triggers", *FOREVER) as first:
-        capture.drain()
-        with docker_daemon.container("triggers", *FOREVER) as second:
-            capture.drain()
-            yield first, second
 
 
 def test_no_loss(docker_daemon: Dockerd, capture: Capture, container: Container) -> None:

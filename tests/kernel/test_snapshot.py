@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from bpf.events import Exec, Running
+from bpf.events import Exec, Fork, ImageFlag, Running
 from tests.kernel.capture import Capture, capturing, of
 from tests.kernel.dockerd import Container, Dockerd, wait_until
+from tests.kernel.flood import SMALL, state
 from tests.kernel.oracle import image_of, image_told
 
 pytestmark = pytest.mark.kernel
 
 KTHREADD = 2
 """Whose children the kernel's threads are."""
+MANY = 300
+"""Processes whose records a small ring can't hold."""
 
 
 def running(capture: Capture, container: Container) -> list[Running]:
@@ -94,3 +98,54 @@ def test_host() -> None:
     assert (own.cwd, own.ppid) == (os.fsencode(Path.cwd()), os.getppid())
     assert os.getppid() in found
     assert KTHREADD not in found
+
+
+def test_forked(capture: Capture, container: Container) -> None:
+    """Of a process that has started no program since it was forked, that is told; its program is its parent's."""
+    container.handle.exec_run(["/triggers/trigger", "fork-signal", "1", str(int(signal.SIGSTOP))], detach=True)
+    capture.until(lambda: bool(stopped(capture, container)), "a child that was made and has stopped")
+    (pid,) = stopped(capture, container)
+    records = {r.tgid: r for r in running(capture, container)}
+    os.kill(pid, signal.SIGKILL)
+    child, parent = records[pid], records[records[pid].ppid]
+    assert (child.flags, parent.flags) == (ImageFlag.FORKED, 0)
+    assert (child.args, child.exe) == (parent.args, parent.exe)
+    assert {r.tgid for r in records.values() if r.flags & ImageFlag.FORKED} == {pid}
+
+
+def stopped(capture: Capture, container: Container) -> set[int]:
+    """The processes of a container that were forked and are stopped now."""
+    forked = {r.tgid for r in of(capture.records, Fork) if r.cgroup_id == container.cgroup_id}
+    return {pid for pid in forked if Path(f"/proc/{pid}").exists() and state(pid) == "T"}
+
+
+def test_beside_the_drain(docker_daemon: Dockerd) -> None:
+    """A snapshot that is larger than the ring is taken by one thread while another one drains."""
+    script = f"for i in $(seq {MANY}); do sleep 1000 & done; wait"
+    with docker_daemon.container("busybox", "sh", "-c", script) as older:
+        wait_until(lambda: len(children(older.pid)) == MANY, "all processes run")
+        with capturing(SMALL) as capture, ThreadPoolExecutor(1) as pool:
+            capture.watch(older)
+            taken = pool.submit(capture.probes.snapshot)
+            capture.until(taken.done, "the snapshot's end")
+            taken.result()
+            capture.drain()
+            lost = sum(capture.losses(older.cgroup_id).values())
+    told = [r.tgid for r in of(capture.records, Running)]
+    assert len(set(told)) == len(told)
+    assert len(told) + lost == MANY + 1
+
+
+def test_interrupted(capture: Capture, container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel ends a read early because there were so many processes, the snapshot goes on."""
+    whole = {r.tgid for r in running(capture, container)}
+    answers = iter([BlockingIOError()])
+
+    def read(fd: int, size: int) -> bytes:
+        for error in answers:
+            raise error
+        return os_read(fd, size)
+
+    os_read = os.read
+    monkeypatch.setattr("shipper.libbpf.os.read", read)
+    assert {r.tgid for r in running(capture, container)} == whole

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Narrow, Running
+from bpf.events import Cause, CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Narrow, Running
 from shipper import libbpf
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
@@ -18,6 +19,8 @@ from tests.kernel.flood import SMALL, flood, release, two_containers
 pytestmark = pytest.mark.kernel
 
 CHILDREN = 500
+TOO_MANY = 1100
+"""More cgroups than one container may have in the map (bpf/record.h, MAX_CHILDREN)."""
 FLOOD = ("fork-exit", str(CHILDREN), "0")
 
 
@@ -152,6 +155,42 @@ def test_older_container(docker_daemon: Dockerd) -> None:
         assert_complete(capture, older.cgroup_id)
         (first,) = (r for r in of_owner(capture, older.cgroup_id) if r.sequence == 1)
         assert isinstance(first, Running)
+
+
+def test_owner_later(docker_daemon: Dockerd) -> None:
+    """Records of an owner whose entry is not there have no number; the first one afterwards has the first."""
+    with (
+        docker_daemon.container("triggers", *FOREVER) as older,
+        cgroup(older.cgroup / "below") as below,
+        capturing() as capture,
+    ):
+        capture.probes.watch(below, older.cgroup_id)
+        visit(older.cgroup / "below")
+        capture.drain()
+        assert older.cgroup_id not in capture.probes.seen()
+        capture.watch(older)
+        visit(older.cgroup / "below")
+        capture.drain()
+        assert [r.sequence for r in of_owner(capture, older.cgroup_id)] == [0, 0, 1, 2]
+        assert {r.cgroup_id for r in of_owner(capture, older.cgroup_id)} == {below}
+
+
+def visit(folder: Path) -> None:
+    """Let a process of the host enter a cgroup and end there."""
+    with subprocess.Popen(["sleep", "infinity"]) as process:
+        (folder / "cgroup.procs").write_text(str(process.pid))
+        process.kill()
+
+
+def test_crowded(docker_daemon: Dockerd) -> None:
+    """A cgroup that has no entry of its own, since the container has too many, is counted on the container's."""
+    with capturing() as capture, docker_daemon.container("triggers", *FOREVER) as made, ExitStack() as stack:
+        made_ids = [stack.enter_context(cgroup(made.cgroup / str(number))) for number in range(TOO_MANY)]
+        assert capture.probes.maps["watched"].get(made_ids[-1].to_bytes(8, "little")) is None
+        visit(made.cgroup / str(TOO_MANY - 1))
+        capture.drain()
+        assert {type(r) for r in about(capture, made_ids[-1])} == {CgroupMkdir, CgroupAttach, Exit}
+        assert_complete(capture, made.cgroup_id)
 
 
 def test_forget(docker_daemon: Dockerd, small: Capture) -> None:

@@ -18,7 +18,7 @@ from enrich.printable import text
 from enrich.stores.query import Term, all_of
 from enrich.stores.sqlite import SqliteStore
 from shipper import cgroups
-from shipper.agent import LOCK
+from shipper.status import LOCK
 from shipper.lock import holder
 
 __all__ = ["DemoError", "play", "run"]

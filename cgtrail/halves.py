@@ -7,31 +7,42 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from cgtrail.config import Config
 from cgtrail.signals import stop_on_signal
+from enrich.checkpoint import Checkpoints
+from enrich.letters import DeadLetters
+from enrich.mark import Mark
 from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
 from enrich.source import SpoolSource
-from enrich.worker import Worker, own_file
-from shipper.agent import Agent, Settings, write_status
+from enrich.statefile import own_file
+from enrich.worker import Worker
+from shipper.agent import Agent, Settings
 from shipper.lock import only
+from shipper.retention import Bounds
+from shipper.status import write_status
+from shipper.wire.position import position_file
 
 STATUS_SECONDS = 1.0
+_HOUR_NS = 3600 * 1_000_000_000
 
 
 def ship(config: Config) -> None:
     """Record until SIGTERM or SIGINT."""
+    spool = config.spool
     settings = Settings(
         data=config.folder,
         docker_url=config.docker.url,
         version=version("cgtrail"),
         capture_host=config.capture.host,
         ring_bytes=config.capture.ring_bytes,
+        bounds=Bounds(spool.max_bytes, spool.max_hours * _HOUR_NS, tuple(spool.readers)),
+        keyframe_ns=spool.keyframe_seconds * 1_000_000_000,
     )
     Agent(settings, stop_on_signal()).run()
 
@@ -40,14 +51,29 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
     """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
     stop = stop_on_signal()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with only(own_file(config.folder, "lock", sink), "worker"), closing(_sink(config, sink)) as opened:
-        source = SpoolSource(config.spool_folder, own_file(config.folder, "position.json", sink))
-        worker = Worker(source, opened, stop, forks=config.documents.forks)
-        with _reporting(own_file(config.folder, "status.json", sink), worker):
-            worker.run(follow=not once)
+    with (
+        only(own_file(config.folder, "lock", sink), "worker"),
+        closing(open_sink(config, sink)) as opened,
+        worker_on(config.folder, sink, opened, stop, forks=config.documents.forks) as worker,
+        _reporting(own_file(config.folder, "status.json", sink), worker),
+    ):
+        worker.run(follow=not once)
 
 
-def _sink(config: Config, name: str) -> Sink:
+@contextmanager
+def worker_on(data: Path, name: str, sink: Sink, stop: threading.Event, *, forks: bool = False) -> Iterator[Worker]:
+    """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
+    spool = data / "spool"
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(closing(Checkpoints(own_file(data, "state.db", name))))
+        letters = stack.enter_context(closing(DeadLetters(own_file(data, "deadletters.db", name))))
+        mark = stack.enter_context(closing(Mark(own_file(data, "mark", name), checkpoints)))
+        source = SpoolSource(spool, position_file(spool, name))
+        yield Worker(source, sink, checkpoints, letters, mark, stop, forks=forks)
+
+
+def open_sink(config: Config, name: str) -> Sink:
+    """The sink of a name. Raises StoreError."""
     match name:
         case "stdout":
             return StdoutSink(sys.stdout.buffer)
@@ -57,7 +83,7 @@ def _sink(config: Config, name: str) -> Sink:
 
 @contextmanager
 def _reporting(file: Path, worker: Worker) -> Iterator[None]:
-    """Write the worker's counts to a file each second, from a thread of its own."""
+    """Write the worker's status to a file each second, from a thread of its own."""
     done = threading.Event()
 
     def report() -> None:
@@ -65,7 +91,7 @@ def _reporting(file: Path, worker: Worker) -> Iterator[None]:
         while not ended:
             ended = done.is_set()
             with suppress(OSError):  # a full disk: the worker itself says so
-                write_status(file, {"pid": os.getpid(), "time": time.time_ns(), "counts": dict(worker.counts)})
+                write_status(file, {"pid": os.getpid(), "time": time.time_ns()} | worker.facts())
             done.wait(STATUS_SECONDS)
 
     thread = threading.Thread(target=report, name="status", daemon=True)

@@ -9,13 +9,16 @@ import click
 import orjson
 
 from cgtrail.config import Config
-from cgtrail.supervise import read_status
+from enrich.printable import text
 from enrich.source import SpoolSource
+from enrich.statefile import own_file
 from enrich.stores.sqlite import SqliteStore
-from enrich.worker import own_file
-from shipper.agent import LOCK, STATUS
 from shipper.lock import holder
+from shipper.status import LOCK, STATUS, read_status
+from shipper.wire.position import position_file
 from shipper.wire.segment import streams
+
+_COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
 
 
 def run(config: Config, *, as_json: bool) -> int:
@@ -34,11 +37,13 @@ def collect(config: Config) -> dict[str, Any]:
     folder = config.folder
     spool = streams(config.spool_folder)
     store = SqliteStore(config.store_folder)
-    source = SpoolSource(config.spool_folder, own_file(folder, "position.json"))
+    source = SpoolSource(config.spool_folder, position_file(config.spool_folder, "sqlite"))
+    agent = read_status(folder / STATUS) | _process(folder / LOCK)
+    worker = read_status(own_file(folder, "status.json")) | _process(own_file(folder, "lock"))
     return {
         "data": str(folder),
-        "agent": read_status(folder / STATUS) | _process(folder / LOCK),
-        "worker": read_status(own_file(folder, "status.json")) | _process(own_file(folder, "lock")),
+        "agent": agent,
+        "worker": worker,
         "spool": {
             "streams": len(spool),
             "frames": sum(stream.committed for stream in spool),
@@ -46,7 +51,24 @@ def collect(config: Config) -> dict[str, Any]:
             "backlog_frames": source.backlog(),
         },
         "store": {"days": len(store.days()), "documents": store.count()},
+        "ledger": ledger(agent, worker),
     }
+
+
+def ledger(agent: dict[str, Any], worker: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the kernel saw since the agent began, by container: stored, lost by cause, and the rest on its way.
+
+    Whose container is gone is in the row without a name.
+    """
+    rows = []
+    now = agent.get("seen", {}) if agent.get("running") and agent.get("stream") == worker.get("stream") else {}
+    for owner, account in worker.get("accounts", {}).items():
+        seen = max(now.get(owner, 0), account["seen"])
+        lost = sum(account["lost"].values())
+        row = {"cgroup": int(owner), "container": account.get("container"), "seen": seen}
+        row |= {"stored": account["received"], "lost": account["lost"]}
+        rows.append(row | {"in_flight": max(seen - account["received"] - lost, 0)})
+    return sorted(rows, key=lambda row: -row["seen"])
 
 
 def _process(lock: Path) -> dict[str, Any]:
@@ -67,12 +89,38 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines.append(
             f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
         )
-        lines.append(
-            f"lost      {agent['lost']:,} records in the kernel" + (" (see --kind loss)" if agent["lost"] else "")
-        )
-        if agent["docker"]:
-            lines.append(f"docker    {agent['docker']}")
-        lines += [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]
+        lines += _troubles(agent)
+    letters = worker.get("counts", {}).get("letters", 0)
+    if letters:
+        lines.append(f"letters   {letters:,} dead letters since the worker began: see `cgtrail deadletters list`")
+    return lines + _ledger(status["ledger"])
+
+
+def _troubles(agent: dict[str, Any]) -> list[str]:
+    lost = sum(agent["lost"].values())
+    by_cause = ", ".join(f"{cause} {count:,}" for cause, count in agent["lost"].items())
+    lines = [f"lost      {lost:,} records" + (f" ({by_cause}): see --kind loss" if lost else "")]
+    if agent.get("spool_error"):
+        lines.append(f"disk      the spool can't be written: {agent['spool_error']}")
+    if agent.get("admission"):
+        unread = ", ".join(agent["unread_by"]) or "nobody"
+        lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
+    if agent["docker"]:
+        lines.append(f"docker    {agent['docker']}")
+    return lines + [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]
+
+
+def _ledger(rows: list[dict[str, Any]]) -> list[str]:
+    """The ten busiest containers, and those that lost something."""
+    shown = [row for index, row in enumerate(rows) if row["seen"] and (index < 10 or row["lost"])]
+    if not shown:
+        return []
+    lines = ["", _COLUMNS]
+    for row in shown:
+        name = {-1: "(ended)", 0: "(host)"}.get(row["cgroup"]) or text(row["container"] or f"cgroup {row['cgroup']}")
+        lost = sum(row["lost"].values())
+        counts = f"{row['seen']:>12,} {row['stored']:>12,} {row['in_flight']:>10,} {lost:>10,}"
+        lines.append(f"{name[:24]:<24} {counts}  {', '.join(row['lost'])}".rstrip())
     return lines
 
 

@@ -11,17 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from cgtrail import config as configuration
 from cgtrail.config import Config
 from enrich.source import SpoolSource
-from enrich.worker import own_file
-from shipper.agent import STATUS
+from shipper.status import STATUS, read_status
+from shipper.wire.position import position_file
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10
@@ -63,7 +61,7 @@ class Halves:
 
     def caught_up(self) -> bool:
         """Whether everything that is in the spool has been stored."""
-        return SpoolSource(self.config.spool_folder, own_file(self.config.folder, "position.json")).backlog() == 0
+        return SpoolSource(self.config.spool_folder, position_file(self.config.spool_folder, "sqlite")).backlog() == 0
 
 
 @contextmanager
@@ -78,15 +76,6 @@ def running(config: Config) -> Iterator[Halves]:
         while halves.worker.poll() is None and not halves.caught_up() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         _stop(halves.worker)
-
-
-def read_status(file: Path) -> dict[str, Any]:
-    """A status file of agent or worker; empty when there is none."""
-    try:
-        status = orjson.loads(file.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return {}
-    return status if isinstance(status, dict) else {}
 
 
 def _start(config: Config, half: str) -> subprocess.Popen[bytes]:

@@ -69,8 +69,16 @@ def _container(document: dict[str, Any]) -> str:
 
 def _loss(document: dict[str, Any]) -> str:
     loss = document["cgtrail"]["loss"]
-    what = f"LOST {loss['count']} {loss['record']} records: {loss['cause']}"
+    what = f"LOST {_lost(loss)}: {loss['cause']}"
+    if "start" in document["event"] and "count" not in loss:
+        what += f", since {document['event']['start']}"
     return f"{_time(document)}  {_fit(_container(document), 16)}  {what}"
+
+
+def _lost(loss: dict[str, Any]) -> str:
+    if "count" in loss:
+        return f"{loss['count']} {loss.get('record', '')} records".replace("  ", " ")
+    return f"{loss['frames']} frames of records" if "frames" in loss else "all records"
 
 
 def _cut(arguments: str, used: int) -> str:

@@ -6,18 +6,19 @@ import errno
 import posixpath
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from bpf.events import Cause, CgroupAttach, Exec, ExecFailed, Exit, Fork, Header, Image, ImageFlag
+from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Header, Image, ImageFlag
 from bpf.schema import RECORDS, Field, Record
-from enrich import render
+from enrich import losses, render
 from enrich.host import Host
-from enrich.item import Item, Process
-from shipper.wire.records import Loss
+from enrich.item import Identity, Item, Process
+from enrich.losses import ECS_VERSION
+from shipper.wire.records import AgentStart, Loss
 
 KINDS = ("process", "loss")
 """What a document can be about: the last part of its event.dataset."""
-ECS_VERSION = "9.0.0"
 _CORE_SIGNAL = 0x7F
 _FLAGS = {
     ImageFlag.MEMFD: ("exec", "memfd"),
@@ -41,10 +42,11 @@ class Documents:
         self._host = host
         self._forks = forks
         self._plans = {cls: tuple(map(_plan, _shown(cls))) for cls in RECORDS.values()}
-        self._makers: dict[type[Record], Callable[[Item], dict[str, Any]]] = {
+        self._makers: dict[type[Record], Callable[[Item], dict[str, Any] | None]] = {
             cls: self._process for cls in RECORDS.values() if cls.layout.action and cls not in _STATE
         }
-        self._makers |= {Exec: self._exec, ExecFailed: self._exec, Exit: self._exit, Loss: self._loss}
+        self._makers |= {Exec: self._exec, ExecFailed: self._exec, Exit: self._exit}
+        self._makers |= {Loss: partial(losses.counted, host), AgentStart: partial(losses.blind, host)}
         if forks:
             self._makers[Fork] = self._process
 
@@ -112,6 +114,8 @@ class Documents:
         if process is not None:
             shown |= _identity(process)
             _leaders(shown, process)
+            if _partial(process, item.parent):
+                source.setdefault("cgtrail", {})["partial"] = True
         if item.parent is not None:
             shown["parent"] = shown.get("parent", {}) | _identity(item.parent)
         return source
@@ -152,18 +156,6 @@ class Documents:
             source["cgtrail"]["signal"] = _signal(killed)
         return source
 
-    def _loss(self, item: Item) -> dict[str, Any]:
-        record = item.record
-        assert isinstance(record, Loss)
-        source = self._base(item, "loss", "loss", ["info"])
-        lost = RECORDS.get(record.record_type)
-        cause = Cause(record.cause).name.lower() if record.cause in Cause.__members__.values() else str(record.cause)
-        source["cgtrail"]["loss"] |= {"cause": cause, "record": lost.__name__ if lost else str(record.record_type)}
-        source["event"]["end"] = self._host.timestamp(record.time)
-        source.pop("process", None)
-        source.pop("user", None)
-        return source
-
 
 def put(source: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """Set a nested field."""
@@ -200,6 +192,12 @@ def _leaders(shown: dict[str, Any], process: Process) -> None:
     for name, leader in (("group_leader", process.group_leader), ("session_leader", process.session_leader)):
         if leader is not None:
             shown[name] = shown.get(name, {}) | {"entity_id": leader.entity_id, "name": leader.name}
+
+
+def _partial(process: Process, parent: Process | None) -> bool:
+    """Whether part of what is shown was read from processes that were running already."""
+    known: list[Identity | None] = [process.identity, process.group_leader, process.session_leader]
+    return any(one is None or one.found for one in known) or (parent is not None and parent.identity.found)
 
 
 def _signal(number: int) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import shipper.wire.records  # noqa: F401  declares its records
 from bpf.schema import RECORDS
+from enrich.losses import causes
 
 FieldType = Literal["keyword", "wildcard", "long", "date", "date_nanos", "boolean", "flattened"]
 
@@ -44,7 +45,7 @@ _STEPS: dict[str, DocumentField] = {
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
     "event.duration": DocumentField("long", "how long the process lived, in nanoseconds"),
-    "event.end": DocumentField("date_nanos", "end of the span a loss lies in"),
+    "event.end": DocumentField("date_nanos", "when the loss ended; before event.start nothing of it was lost"),
     "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
     "host.os.type": DocumentField("keyword", "always linux"),
     "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),
@@ -69,6 +70,10 @@ _STEPS: dict[str, DocumentField] = {
     "process.session_leader.entity_id": DocumentField("keyword", "the session leader's life, where it is known"),
     "container.image.tag": DocumentField("keyword", "the image's tag"),
     "cgtrail.attribution": DocumentField("keyword", "exact, late, stale or unknown (enrich.registry.Attribution)"),
+    "cgtrail.partial": DocumentField(
+        "boolean", "the process, its parent or a leader was running before recording began, or was not seen"
+    ),
+    "cgtrail.loss.frames": DocumentField("long", "how many frames of the stream could not be read"),
     "cgtrail.epoch": DocumentField("keyword", "one life of a cgroup: boot and cgroup id"),
     "cgtrail.args.truncated": DocumentField("boolean", "some of the arguments are missing"),
     "cgtrail.exec.memfd": DocumentField("boolean", "the executable is in memory only"),
@@ -91,7 +96,7 @@ def _declared() -> dict[str, DocumentField]:
                 declared[f.ecs] = DocumentField(_BY_KIND[f.wire.kind], f.meaning)
     return declared | {
         "container.labels": DocumentField("flattened", "labels of the container"),
-        "cgtrail.loss.cause": DocumentField("keyword", "why records were lost"),
+        "cgtrail.loss.cause": DocumentField("keyword", "why something was lost: " + ", ".join(causes())),
     }
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from bpf.events import Header
 from enrich import render
 from enrich.item import Item
-from shipper.wire.records import AgentStart, Clock
+from shipper.wire.records import Clock, HostInfo
 
 
 @dataclass
 class Host:
     """What the stream says of its host. `offset` is Unix time minus boot time, in nanoseconds."""
 
+    state: ClassVar[tuple[str, ...]] = ("offset", "boot", "capture_host", "fields")
     offset: int = 0
     boot: bytes = bytes(16)
     capture_host: bool = False
@@ -25,8 +26,8 @@ class Host:
         record = item.record
         if isinstance(record, Clock):
             self.offset = record.realtime - record.time
-        elif isinstance(record, AgentStart):
-            self._start(record)
+        elif isinstance(record, HostInfo):
+            self._learn(record)
         if isinstance(record, Header):
             item.time = self.unix(record.time)
 
@@ -38,7 +39,7 @@ class Host:
         """A boot time as shown in documents."""
         return render.timestamp(self.unix(boot_ns))
 
-    def _start(self, record: AgentStart) -> None:
+    def _learn(self, record: HostInfo) -> None:
         boot = render.text(record.boot_id)[0]
         self.boot = bytes.fromhex(boot.replace("-", "")) if boot else bytes(16)
         self.capture_host = bool(record.capture_host)

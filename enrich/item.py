@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from bpf.schema import Record
 from enrich.document import Document
@@ -12,22 +11,32 @@ from shipper.wire.records import CgroupInfo, Kind, State
 
 
 @dataclass(slots=True, eq=False)
-class Process:
-    """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown.
+class Identity:
+    """What those it leads keep of a process, also after it has ended. It names no other: chains are never freed."""
 
-    It holds no parent: a chain of parents that have ended would never be freed.
-    """
+    entity_id: str
+    pid: int
+    name: str = ""
+    found: bool = False
+    """It was running when recording began, and has started no program since."""
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """One life of one process, as last seen. `start` is boot time in ns; names are as they are shown."""
 
     entity_id: str
     pid: int
     start: int
+    identity: Identity
     name: str = ""
     executable: str = ""
     args: tuple[str, ...] = ()
     command_line: str = ""
     working_directory: str = ""
-    group_leader: Process | None = None
-    session_leader: Process | None = None
+    exe_inode: int = 0
+    group_leader: Identity | None = None
+    session_leader: Identity | None = None
     keyframe: int = 0
     only_forked: bool = False
     """It was made while we watched, and has not started a program since."""
@@ -61,6 +70,16 @@ class Epoch:
         return self.info is not None and self.info.kind == Kind.HOST
 
 
+@dataclass(slots=True, eq=False)
+class Made:
+    """A document but for its container, which may still have to be told."""
+
+    id: str
+    time: int
+    epoch: Epoch | None
+    source: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Item:
     """One record on its way. `stream`, `frame`, `index` name it for ever; `time` is its wall-clock time in ns."""
@@ -73,6 +92,8 @@ class Item:
     epoch: Epoch | None = None
     process: Process | None = None
     parent: Process | None = None
+    made: list[Made] = field(default_factory=list)
+    """Documents that steps made at this record beside its own."""
     documents: list[Document] = field(default_factory=list)
     """What is released at this record, of this and of earlier ones."""
 
@@ -87,5 +108,12 @@ class Item:
         return self.frame << 20 | self.index
 
 
-Step = Callable[[Item], None]
-"""A step looks at an item, keeps its own state, and adds what it found. Steps never ask the host or the clock."""
+class Step(Protocol):
+    """Looks at an item, keeps its own state, and adds what it found. Steps never ask the host or the clock."""
+
+    state: ClassVar[tuple[str, ...]]
+    """The attributes that hold what it knows: they are saved and restored (enrich.snapshot)."""
+
+    def __call__(self, item: Item) -> None:
+        """Look at the next item of the stream."""
+        ...

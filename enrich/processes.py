@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import struct
+from typing import ClassVar
 
-from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, ImageFlag, Running, Task
 from enrich import render
 from enrich.host import Host
-from enrich.item import Item, Process
+from enrich.item import Identity, Item, Process
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 
 _LIFE = struct.Struct("<16sIQ")
@@ -17,6 +18,8 @@ _LIFE = struct.Struct("<16sIQ")
 
 class ProcessTree:
     """The third step: gives each record of a process its `Process`, with parent and leaders."""
+
+    state: ClassVar[tuple[str, ...]] = ("_live", "_keyframe", "_ended", "_in_keyframe")
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -33,7 +36,8 @@ class ProcessTree:
             self._keyframe += 1
             self._in_keyframe = True
         elif isinstance(record, KeyframeEnd):
-            self._live = {pid: p for pid, p in self._live.items() if p.keyframe == self._keyframe}
+            if self._in_keyframe and not record.incomplete:
+                self._live = {pid: p for pid, p in self._live.items() if p.keyframe == self._keyframe}
             self._ended.clear()
             self._in_keyframe = False
         elif isinstance(record, Running) and (record.tgid, record.start) in self._ended:
@@ -45,14 +49,18 @@ class ProcessTree:
     def _see(self, record: Task, parent: Process) -> Process:
         process = self._live.get(record.tgid)
         if process is None or process.start != record.start:
-            process = Process(self.entity_id(record.tgid, record.start), record.tgid, record.start)
+            process = self._process(record.tgid, record.start)
             process.only_forked = isinstance(record, (Fork, CgroupAttach))
             self._live[record.tgid] = process
         process.keyframe = self._keyframe
-        if isinstance(record, (Exec, Running)):
+        if isinstance(record, Exec):
+            process.identity.found = False
             _set_image(process, record)
+        elif isinstance(record, Running):
+            _find(process, record)
         elif not process.name:
             _inherit_image(process, record, parent)
+        process.identity.name = process.name
         process.group_leader = self._leader(process, record.pgid, parent.group_leader)
         process.session_leader = self._leader(process, record.sid, parent.session_leader)
         if isinstance(record, Exit):
@@ -65,16 +73,21 @@ class ProcessTree:
         """The parent as it is known, or what the record itself tells: a parent on the host is not recorded."""
         parent = self._live.get(record.ppid)
         if parent is None or parent.start != record.parent_start:
-            name = render.text(record.parent_comm)[0]
-            parent = Process(self.entity_id(record.ppid, record.parent_start), record.ppid, record.parent_start, name)
+            parent = self._process(record.ppid, record.parent_start)
+            parent.name = parent.identity.name = render.text(record.parent_comm)[0]
         return parent
 
-    def _leader(self, process: Process, pid: int, inherited: Process | None) -> Process | None:
+    def _process(self, pid: int, start: int) -> Process:
+        entity_id = self.entity_id(pid, start)
+        return Process(entity_id, pid, start, Identity(entity_id, pid))
+
+    def _leader(self, process: Process, pid: int, inherited: Identity | None) -> Identity | None:
         if pid == process.pid:
-            return process
+            return process.identity
         if inherited is not None and inherited.pid == pid:
             return inherited  # also after it ended: a group outlives its leader
-        return self._live.get(pid)
+        leader = self._live.get(pid)
+        return leader.identity if leader else None
 
     def entity_id(self, pid: int, start: int) -> str:
         """hash(boot id, pid, start): stable across exec, never the same for two processes."""
@@ -83,6 +96,7 @@ class ProcessTree:
 
 def _set_image(process: Process, record: Image) -> None:
     process.only_forked = False
+    process.exe_inode = record.exe_inode
     process.executable = render.text(record.exe)[0]
     filename = render.text(record.filename)[0]
     # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
@@ -94,11 +108,21 @@ def _set_image(process: Process, record: Image) -> None:
     process.working_directory = render.text(record.cwd)[0]
 
 
+def _find(process: Process, record: Running) -> None:
+    """What a snapshot tells is believed of a process that was not known, or that started a program unseen."""
+    forked = bool(record.flags & ImageFlag.FORKED)
+    if not process.name or process.exe_inode != record.exe_inode or (process.only_forked and not forked):
+        process.identity.found = True
+        _set_image(process, record)
+        process.only_forked = forked
+
+
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:
     """A fork is its parent's image until it execs; of one that is not known, the kernel's name is."""
+    process.identity.found = parent.identity.found
     if parent.executable:
         process.name, process.executable = parent.name, parent.executable
         process.args, process.command_line = parent.args, parent.command_line
-        process.working_directory = parent.working_directory
+        process.working_directory, process.exe_inode = parent.working_directory, parent.exe_inode
     else:
         process.name = render.text(record.comm)[0]

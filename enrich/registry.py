@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from bpf.events import CgroupRmdir, Header
 from enrich import render
@@ -33,21 +33,27 @@ class Attribution(StrEnum):
 class RegistryView:
     """The second step: gives each record of the kernel its epoch."""
 
+    state: ClassVar[tuple[str, ...]] = ("_epochs", "_ended", "_keyframe", "_in_keyframe")
+
     def __init__(self, host: Host) -> None:
         self._host = host
         self._epochs: dict[int, Epoch] = {}
         self._ended: deque[tuple[int, Epoch]] = deque()
         self._keyframe = 0
+        self._in_keyframe = False
 
     def __call__(self, item: Item) -> None:
         """Sets the item's epoch; learns from registry records."""
         record = item.record
         if isinstance(record, KeyframeBegin):
             self._keyframe += 1
+            self._in_keyframe = True
         elif isinstance(record, Tick):
             self._forget(record.time)
         elif isinstance(record, KeyframeEnd):
-            self._epochs = {n: epoch for n, epoch in self._epochs.items() if epoch.keyframe == self._keyframe}
+            if self._in_keyframe and not record.incomplete:
+                self._epochs = {n: e for n, e in self._epochs.items() if e.keyframe == self._keyframe or e.ended}
+            self._in_keyframe = False
         elif isinstance(record, Header) and record.cgroup_id:
             item.epoch = epoch = self._epoch(record.cgroup_id, begins=isinstance(record, CgroupInfo))
             if isinstance(record, CgroupInfo):
@@ -55,6 +61,10 @@ class RegistryView:
             elif isinstance(record, CgroupRmdir):
                 epoch.ended = True
                 self._ended.append((record.time, epoch))
+
+    def known(self, cgroup_id: int) -> Epoch | None:
+        """The epoch of a cgroup that lives, or was removed a moment ago."""
+        return self._epochs.get(cgroup_id)
 
     def _forget(self, now: int) -> None:
         while self._ended and now - self._ended[0][0] > MEMORY_NS:

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from enrich.document import Document
 from enrich.documents import Documents
 from enrich.host import Host
-from enrich.item import Epoch, Item
+from enrich.item import Epoch, Item, Made
 from enrich.registry import Attribution
 from shipper.wire.records import CgroupInfo, Tick
 
 PATIENCE_NS = 1_000_000_000
 
 
-@dataclass(slots=True)
-class _Held:
-    item: Item
-    source: dict[str, Any]
-
-
 class Release:
     """Steps run at once; only documents wait, and only while their epoch is pending."""
+
+    state: ClassVar[tuple[str, ...]] = ("_held",)
 
     def __init__(self, host: Host, documents: Documents) -> None:
         self._host = host
         self._documents = documents
-        self._held: deque[_Held] = deque()
+        self._held: deque[Made] = deque()
 
     def __call__(self, item: Item) -> None:
         """Adds to the item every document that is released at it."""
@@ -37,34 +32,49 @@ class Release:
         elif isinstance(item.record, Tick):
             self._overdue(item)
         source = self._documents.source(item)
-        if source is None:
-            return
-        if item.epoch is not None and item.epoch.pending and not self._asked(item.epoch, item):
-            self._held.append(_Held(item, source))
-            return
-        self._send(item, _Held(item, source), _attribution(item.epoch))
+        if source is not None:
+            self._take(item, Made(item.id, item.time, item.epoch, source))
+        for made in item.made:
+            self._take(item, made)
+
+    def rest(self) -> list[Document]:
+        """What still waits when the stream has ended: nothing more will be told."""
+        rest = [self._document(made, Attribution.UNKNOWN) for made in self._held]
+        self._held.clear()
+        return [document for document in rest if document]
+
+    def _take(self, item: Item, made: Made) -> None:
+        if made.epoch is not None and made.epoch.pending and not self._asked(made.epoch, item):
+            self._held.append(made)
+        else:
+            self._send(item, made, _attribution(made.epoch))
 
     def _asked(self, epoch: Epoch, item: Item) -> bool:
         """Whether the patience for this epoch has run out already."""
-        return epoch.info is not None and item.time - self._host.unix(epoch.info.time) > PATIENCE_NS
+        return epoch.info is not None and item.time - self._host.unix(epoch.info.told or epoch.info.time) > PATIENCE_NS
 
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
-        for held in waiting:
-            if held.item.epoch is item.epoch and item.epoch is not None and not item.epoch.pending:
-                self._send(item, held, Attribution.LATE)
+        for made in waiting:
+            if made.epoch is item.epoch and item.epoch is not None and not item.epoch.pending:
+                self._send(item, made, Attribution.LATE)
             else:
-                self._held.append(held)
+                self._held.append(made)
 
     def _overdue(self, item: Item) -> None:
-        while self._held and item.time - self._held[0].item.time > PATIENCE_NS:
+        while self._held and item.time - self._held[0].time > PATIENCE_NS:
             self._send(item, self._held.popleft(), Attribution.UNKNOWN)
 
-    def _send(self, released_by: Item, held: _Held, attribution: Attribution) -> None:
-        item, epoch, source = held.item, held.item.epoch, held.source
+    def _send(self, released_by: Item, made: Made, attribution: Attribution) -> None:
+        document = self._document(made, attribution)
+        if document:
+            released_by.documents.append(document)
+
+    def _document(self, made: Made, attribution: Attribution) -> Document | None:
+        epoch, source = made.epoch, made.source
         if epoch is not None:
             if epoch.is_host and not self._host.capture_host:
-                return  # a cgroup that was recorded until its name was looked at
+                return None  # a cgroup that was recorded until its name was looked at
             own = source.setdefault("cgtrail", {})
             own["attribution"] = attribution.value
             own["epoch"] = epoch.id
@@ -73,7 +83,7 @@ class Release:
             if epoch.container is not None:
                 source["container"] = epoch.container
         kind = source["event"]["dataset"].removeprefix("cgtrail.")
-        released_by.documents.append(Document(item.id, item.time, kind, source))
+        return Document(made.id, made.time, kind, source)
 
 
 def _attribution(epoch: Epoch | None) -> Attribution:

@@ -10,7 +10,7 @@ from bpf.events import CgroupRmdir, Exec, Exit, Fork, Header, Running, Task
 from bpf.schema import Record, decode
 from enrich.item import Item, Step
 from enrich.pipeline import steps
-from shipper.wire.records import AgentStart, CgroupInfo, Clock, Kind, State, Tick
+from shipper.wire.records import CgroupInfo, Clock, HostInfo, Kind, State, Tick
 
 BOOT = b"f2dd6bbf-8c30-46ce-a8dc-b398c7317e6e"
 STREAM = "0123456789abcdef0123456789abcdef"
@@ -82,8 +82,8 @@ class Stream:
     def __post_init__(self) -> None:
         """Begins as every stream does."""
         self.steps = steps(forks=self.forks)
-        start = AgentStart(capture_host=int(self.capture_host), host_name=b"node", host_id=b"ab", boot_id=BOOT)
-        self.feed(start, Clock(realtime=0))
+        host = HostInfo(capture_host=int(self.capture_host), host_name=b"node", host_id=b"ab", boot_id=BOOT)
+        self.feed(host, Clock(realtime=0))
 
     def feed(self, *records: Record) -> list[dict[str, Any]]:
         """The documents that these records release, each through JSON as a store would have it."""

@@ -6,6 +6,7 @@ import hashlib
 import struct
 
 from bpf.events import CgroupAttach, ExecFailed
+from enrich.processes import ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 from tests.unit.stream import BOOT, Stream, container, end, exec_, fork, process, running
 
@@ -149,9 +150,9 @@ def test_chain_is_freed() -> None:
     stream = begun()
     for pid in range(2, 2000):
         stream.feed(fork(pid, pid - 1), end(pid - 1, pid - 2))
-    tree = stream.steps[2]
-    assert len(tree._live) == 1  # type: ignore[attr-defined]
-    only = next(iter(tree._live.values()))  # type: ignore[attr-defined]
+    (tree,) = (step for step in stream.steps if isinstance(step, ProcessTree))
+    assert len(tree._live) == 1
+    only = next(iter(tree._live.values()))
     depth = 0
     while only.group_leader is not None and only.group_leader is not only:
         only, depth = only.group_leader, depth + 1

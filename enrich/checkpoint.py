@@ -1,0 +1,89 @@
+"""What a worker keeps to go on where it was: two snapshots a stream, and which records it died of. SQLite."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from enrich.statefile import open_database
+
+_log = structlog.get_logger()
+
+SLOTS = 2
+_FORMAT = 1
+_DDL = """
+CREATE TABLE snapshots (stream TEXT, position INTEGER, schema TEXT, crc INTEGER, body BLOB,
+                        PRIMARY KEY (stream, position)) STRICT;
+CREATE TABLE deaths (stream TEXT, frame INTEGER, idx INTEGER, count INTEGER, PRIMARY KEY (stream, frame, idx)) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a worker knew of a stream when it had taken all frames below `position`."""
+
+    position: int
+    body: bytes
+
+
+class Checkpoints:
+    """The worker's own database. One that is damaged is moved aside: it only makes a restart slower."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path, _DDL, _FORMAT)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def store(self, stream: str, schema: str, snapshot: Snapshot) -> int:
+        """Keep a snapshot durably, and the one before it; returns the older one's position. Raises sqlite3.Error."""
+        body = zlib.compress(snapshot.body, level=1)
+        with self._db:
+            self._db.execute("DELETE FROM snapshots WHERE stream != ?", (stream,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
+                (stream, snapshot.position, schema, zlib.crc32(body), body),
+            )
+            kept = [
+                position
+                for (position,) in self._db.execute(
+                    "SELECT position FROM snapshots WHERE stream = ? ORDER BY position DESC", (stream,)
+                )
+            ][:SLOTS]
+            self._db.execute("DELETE FROM snapshots WHERE position < ?", (kept[-1],))
+            self._db.execute("DELETE FROM deaths WHERE stream != ? OR frame < ?", (stream, kept[-1]))
+        return int(kept[-1]) if len(kept) == SLOTS else 0
+
+    def load(self, stream: str, schema: str, position: int) -> list[Snapshot]:
+        """The snapshots of this schema at or before a position, the newest first; damaged ones are left out."""
+        found = []
+        rows = self._db.execute(
+            "SELECT position, schema, crc, body FROM snapshots WHERE stream = ? AND position <= ?"
+            " ORDER BY position DESC",
+            (stream, position),
+        )
+        for at, written_by, crc, body in rows.fetchall():
+            if written_by != schema:
+                _log.info("a snapshot of another version or configuration is left alone", position=at)
+            elif zlib.crc32(body) != crc:
+                _log.warning("a damaged snapshot is left alone", position=at)
+            else:
+                found.append(Snapshot(at, zlib.decompress(body)))
+        return found
+
+    def died(self, stream: str, frame: int, index: int) -> None:
+        """The worker died while it worked on a record."""
+        with self._db:
+            self._db.execute(
+                "INSERT INTO deaths VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
+                (stream, frame, index),
+            )
+
+    def deaths(self, stream: str) -> dict[tuple[int, int], int]:
+        """(frame, index) → how often the worker died of it."""
+        rows = self._db.execute("SELECT frame, idx, count FROM deaths WHERE stream = ?", (stream,))
+        return {(frame, index): count for frame, index, count in rows}

@@ -1,0 +1,172 @@
+"""Turns the frames of one stream into documents: runs the steps, and never stumbles over what is damaged."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from bpf.events import Header
+from bpf.schema import RecordError, decode
+from enrich import losses
+from enrich.document import Document
+from enrich.host import Host
+from enrich.item import Item, Step
+from enrich.ledger import Ledger
+from enrich.letters import Letter, LetterKind
+from enrich.losses import Trouble
+from enrich.pipeline import steps
+from enrich.release import Release
+from enrich.snapshot import restore, save, schema
+from shipper.wire.frame import Frame, FrameError
+from shipper.wire.reader import Damage, Gap
+from shipper.wire.records import KeyframeEnd
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """Is told which record is being worked on, and tells which ones a worker has died of too often."""
+
+    def at(self, frame: int, index: int) -> None:
+        """The steps begin with this record."""
+        ...
+
+    def deadly(self, frame: int, index: int) -> bool:
+        """Whether this record is to be left alone."""
+        ...
+
+
+@dataclass(slots=True)
+class Output:
+    """What came of a stretch of a stream."""
+
+    documents: list[Document] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+class Enricher:
+    """The knowledge of one stream and its way on. The same pieces make the same documents, ids included."""
+
+    def __init__(
+        self, stream: bytes, *, forks: bool = False, watch: Watch | None = None, counts: Counter[str] | None = None
+    ) -> None:
+        self.stream = stream.hex()
+        self.number = 0
+        """All frames below it have been taken."""
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        """frames, records, and the troubles met."""
+        self._steps = steps(forks=forks)
+        self.schema = schema(self._steps, forks=forks)
+        self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
+        self.ledger = _one(self._steps, Ledger)
+        self._watch = watch
+        self._time = 0
+        self._gaps: list[Gap] = []
+
+    def save(self) -> bytes:
+        """What is known when all frames below `number` have been taken."""
+        return save(self._steps, number=self.number, time=self._time)
+
+    def restore(self, data: bytes) -> None:
+        """Go on where `save` was called. Raises SnapshotError; this object is of no use then."""
+        own = restore(data, self._steps)
+        self.number, self._time = own["number"], own["time"]
+
+    def take(self, piece: Frame | Damage | Gap) -> Output:
+        """What comes of the next piece that a Reader gave."""
+        if isinstance(piece, Frame):
+            return self._frame(piece)
+        if isinstance(piece, Damage):
+            return Output(letters=[self._damaged(piece)])
+        self._gaps.append(piece)
+        for step in self._steps:  # a keyframe with a hole in it says nothing of what has ended
+            step(Item(KeyframeEnd(incomplete=1), self.stream, piece.number, 0))
+        return Output()
+
+    def finish(self) -> Output:
+        """What still waits when the stream has ended for ever."""
+        output = Output(documents=self._release.rest())
+        self._missing(output, self._time)
+        return output
+
+    def _frame(self, frame: Frame) -> Output:
+        output = Output()
+        self.counts["frames"] += 1
+        try:
+            for index, offset, length in frame.records():
+                self._record(output, frame, index, offset, length)
+        except FrameError as error:
+            letter = f"{self.stream}-{frame.number}"
+            output.letters.append(self._letter(letter, LetterKind.FRAME, frame, 0, str(error), frame.payload))
+        self._missing(output, frame.time)
+        self.number, self._time = frame.number + 1, frame.time
+        return output
+
+    def _record(self, output: Output, frame: Frame, index: int, offset: int, length: int) -> None:
+        self.counts["records"] += 1
+        if self._watch is not None:
+            self._watch.at(frame.number, index)
+            if self._watch.deadly(frame.number, index):
+                data = frame.payload[offset : offset + length]
+                self._give_up(output, frame, index, data, Trouble.DEADLY, "the worker died of it three times")
+                return
+        try:
+            record = decode(frame.payload, offset, length)
+        except RecordError as error:
+            data = frame.payload[offset : offset + length]
+            self._give_up(output, frame, index, data, Trouble.NOT_UNDERSTOOD, str(error))
+            return
+        item = Item(record, self.stream, frame.number, index)
+        try:
+            for step in self._steps:
+                step(item)
+        except Exception as error:  # noqa: BLE001  whatever a record makes a step do, the stream goes on
+            data = frame.payload[offset : offset + length]
+            self._give_up(output, frame, index, data, Trouble.FAILED, _where(error))
+        output.documents += item.documents
+
+    def _give_up(self, output: Output, frame: Frame, index: int, data: bytes, trouble: Trouble, reason: str) -> None:
+        self.counts[trouble.value] += 1
+        item = Item(Header(), self.stream, frame.number, index, time=frame.time)
+        _log.error("a record makes no document; it is among the dead letters", id=item.id, reason=reason)
+        output.letters.append(self._letter(item.id, LetterKind.RECORD, frame, index, f"{trouble}: {reason}", data))
+        number = int.from_bytes(data[:2], "little")
+        output.documents.append(self._document(losses.failed(self._host, item, trouble, number), frame.time))
+
+    def _damaged(self, damage: Damage) -> Letter:
+        self.counts["damaged"] += 1
+        reason = f"{damage.reason}; {damage.segment} at byte {damage.offset}, {damage.length} bytes"
+        _log.error("damage in the spool; it is among the dead letters", stream=self.stream, reason=reason)
+        identity = f"{self.stream}-{damage.number}-{damage.offset}"
+        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, self._time, reason, damage.data)
+
+    def _letter(self, identity: str, kind: LetterKind, frame: Frame, index: int, reason: str, body: bytes) -> Letter:
+        return Letter(identity, kind, self.stream, frame.number, index, frame.time, reason, body)
+
+    def _missing(self, output: Output, until: int) -> None:
+        """What was missing before this place, now that it is known when it ended."""
+        for gap in self._gaps:
+            self.counts["missing_frames"] += gap.end - gap.number
+            source = losses.missing(self._host, self.stream, gap, self._time, until)
+            output.documents.append(self._document(source, until))
+        self._gaps.clear()
+
+    @staticmethod
+    def _document(source: dict[str, Any], time: int) -> Document:
+        return Document(source["event"]["id"], time, "loss", source)
+
+
+def _one(known: list[Step], kind: type[T]) -> T:
+    (found,) = (step for step in known if isinstance(step, kind))
+    return found
+
+
+def _where(error: Exception) -> str:
+    """An exception and the line that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"

@@ -1,0 +1,135 @@
+"""The ledger: of each container, what the kernel numbered, what came, and what is known to be lost.
+
+Every record of the kernel takes the next number of its owner, also one that is then dropped (`Header.sequence`). So the
+highest number that came is what the kernel had seen by then: what is neither delivered nor told as a loss was lost on
+its way, and shows here to the record, even where a damaged frame does not tell what it held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bpf.events import Cause, Header
+from enrich.host import Host
+from enrich.item import Epoch, Item, Made
+from enrich.losses import Trouble, document
+from enrich.registry import RegistryView
+from shipper.wire.records import FIRST, AgentStart, KeyframeEnd, Loss, Tick
+
+_HALF, _WHOLE = 1 << 31, 1 << 32
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """One owner's. All counts are of records of the kernel."""
+
+    highest: int = 0
+    """The highest number that came, extended to 64 bits."""
+    received: int = 0
+    lost: Counter[int] = field(default_factory=Counter)
+    """bpf.events.Cause → how many."""
+    undelivered: int = 0
+
+    @property
+    def seen(self) -> int:
+        """What the kernel is known to have seen: losses may be told before a higher number comes."""
+        return max(self.highest, self.received + self.lost.total() + self.undelivered)
+
+    def receive(self, number: int) -> None:
+        """A record came; its number counts modulo 2^32, and CPUs may pass each other."""
+        self.received += 1
+        ahead = (number - self.highest) % _WHOLE
+        if ahead < _HALF:
+            self.highest += ahead
+
+
+class Ledger:
+    """The step that keeps the accounts, and makes a document of what was lost on the way."""
+
+    state: ClassVar[tuple[str, ...]] = ("accounts", "ended", "_moved", "_whole")
+
+    def __init__(self, host: Host, registry: RegistryView) -> None:
+        self._host, self._registry = host, registry
+        self.accounts: dict[int, Account] = {}
+        self.ended = Account()
+        """Of owners that are gone, all in one."""
+        self._moved: dict[int, int] = {}
+        """Owner → its highest number at the last tick, for those whose number has moved since the tick before."""
+        self._whole = False
+        """An agent's start was seen: accounts begin at 0."""
+
+    def __call__(self, item: Item) -> None:
+        """Keeps the account of the record's owner."""
+        record = item.record
+        if isinstance(record, Tick):
+            self._settle(item)
+        elif isinstance(record, Loss):
+            self._account(record.cgroup_id).lost[record.cause] += record.count
+        elif isinstance(record, AgentStart):  # the kernel's numbers begin anew
+            self.accounts.clear()
+            self._moved.clear()
+            self.ended, self._whole = Account(), True
+        elif isinstance(record, Header) and record.type < FIRST and record.sequence:
+            account = self._account(record.owner)
+            if not account.received and not self._whole:  # begun in the middle: what was before is not known
+                account.highest = account.received = record.sequence - 1
+                account.lost.clear()
+            account.receive(record.sequence)
+            self._moved.setdefault(record.owner, 0)
+        elif isinstance(record, KeyframeEnd) and not record.incomplete:
+            for owner in [owner for owner in self.accounts if owner and self._registry.known(owner) is None]:
+                self._close(owner)
+
+    def _account(self, owner: int) -> Account:
+        account = self.accounts.get(owner)
+        if account is None:
+            account = self.accounts[owner] = Account()
+        return account
+
+    def _settle(self, item: Item) -> None:
+        """An owner that was still for a tick has all its losses told: what is missing now was not delivered."""
+        for owner, before in list(self._moved.items()):
+            account = self.accounts[owner]
+            if account.highest != before:
+                self._moved[owner] = account.highest
+                continue
+            del self._moved[owner]
+            missing = account.highest - account.received - account.lost.total() - account.undelivered
+            epoch = self._registry.known(owner)
+            if missing > 0:
+                account.undelivered += missing
+                item.made.append(self._made(item, owner, epoch, missing))
+            if epoch is not None and (epoch.ended or epoch.is_host):
+                self._close(owner)
+
+    def _close(self, owner: int) -> None:
+        account = self.accounts.pop(owner)
+        self._moved.pop(owner, None)
+        self.ended.highest += account.seen
+        self.ended.received += account.received
+        self.ended.lost += account.lost
+        self.ended.undelivered += account.undelivered
+
+    def _made(self, item: Item, owner: int, epoch: Epoch | None, count: int) -> Made:
+        identity = f"{item.id}-{owner}"
+        source = document(self._host, identity, item.time, item.sequence, Trouble.NOT_DELIVERED, 0, count=count)
+        source["cgtrail"]["cgroup"] = {"id": owner}
+        return Made(identity, item.time, epoch, source)
+
+    def balances(self) -> dict[int, dict[str, Any]]:
+        """Owner → its account, as it is shown; may be asked from another thread. -1: owners that are gone."""
+        shown = {owner: _balance(account) for owner, account in list(self.accounts.items())}
+        for owner, balance in shown.items():
+            epoch = self._registry.known(owner)
+            if epoch is not None and epoch.container is not None:
+                balance["container"] = epoch.container.get("name") or epoch.container.get("id")
+        return shown | {-1: _balance(self.ended)}
+
+
+def _balance(account: Account) -> dict[str, Any]:
+    lost = {Cause(cause).name.lower(): count for cause, count in dict(account.lost).items() if cause in set(Cause)}
+    if account.undelivered:
+        lost[Trouble.NOT_DELIVERED] = account.undelivered
+    return {"seen": account.seen, "received": account.received, "lost": lost}

@@ -1,0 +1,106 @@
+"""Documents about what is not known: "no alert" and "blind" must look different."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from bpf.events import Cause
+from bpf.schema import RECORDS
+from enrich import render
+from enrich.host import Host
+from enrich.item import Item
+from shipper.wire.reader import Gap, GapCause
+from shipper.wire.records import AgentStart, End, Loss
+
+ECS_VERSION = "9.0.0"
+
+
+class Trouble(StrEnum):
+    """Why records that stand in the stream, or should, made no document; beside `Cause` and `GapCause`."""
+
+    AGENT_STOPPED = "agent_stopped"
+    """The agent had been stopped: nothing was recorded."""
+    AGENT_KILLED = "agent_killed"
+    """The agent or its host had been killed, or lost power: nothing was recorded, and the ring's content is gone."""
+    NOT_UNDERSTOOD = "not_understood"
+    """A record's bytes are not what its type declares; it is among the dead letters."""
+    FAILED = "failed"
+    """A step of the worker failed on the record; it is among the dead letters."""
+    DEADLY = "deadly"
+    """The worker died three times of the record; it is among the dead letters."""
+    NOT_DELIVERED = "not_delivered"
+    """The kernel had numbered the records, and they came neither with the stream nor as a counted loss."""
+
+
+def causes() -> list[str]:
+    """Every value that cgtrail.loss.cause can have."""
+    return [*(cause.name.lower() for cause in Cause), *GapCause, *Trouble]
+
+
+def counted(host: Host, item: Item) -> dict[str, Any]:
+    """Records that were counted where they were dropped, in the kernel or in the agent."""
+    record = item.record
+    assert isinstance(record, Loss)
+    known = record.cause in Cause.__members__.values()
+    cause = Cause(record.cause).name.lower() if known else str(record.cause)
+    told = {"count": record.count, "record": _name(record.record_type)}
+    source = document(host, item.id, item.time, item.sequence, cause, host.unix(record.since), **told)
+    source["cgtrail"]["cgroup"] = {"id": record.cgroup_id}
+    return source
+
+
+def blind(host: Host, item: Item) -> dict[str, Any] | None:
+    """The time before an agent began in which there was none; None when there was nothing before it."""
+    record = item.record
+    assert isinstance(record, AgentStart)
+    if record.end == End.NONE:
+        return None
+    cause = Trouble.AGENT_STOPPED if record.end == End.STOPPED else Trouble.AGENT_KILLED
+    return document(host, item.id, item.time, item.sequence, cause, record.blind_since)
+
+
+def failed(host: Host, item: Item, trouble: Trouble, number: int) -> dict[str, Any]:
+    """One record that stands in the stream and made no document; `number` is its type."""
+    return document(
+        host, f"{item.id}-lost", item.time, item.sequence, trouble, item.time, count=1, record=_name(number)
+    )
+
+
+def missing(host: Host, stream: str, gap: Gap, since: int, until: int) -> dict[str, Any]:
+    """Frames that can't be read; how many records they held shows when the kernel's next numbers come."""
+    return document(
+        host, f"{stream}-{gap.number}-gap", until, gap.number << 20, gap.cause, since, frames=gap.end - gap.number
+    )
+
+
+def document(
+    host: Host, identity: str, time: int, sequence: int, cause: str, since: int, **told: Any
+) -> dict[str, Any]:
+    """A loss between two times in ns since 1970, the second being its own; `since` 0 is not known."""
+    end = render.timestamp(time)
+    event = {
+        "id": identity,
+        "kind": "event",
+        "category": ["process"],
+        "type": ["info"],
+        "action": "loss",
+        "module": "cgtrail",
+        "dataset": "cgtrail.loss",
+        "sequence": sequence,
+        "end": end,
+    }
+    if since:
+        event["start"] = render.timestamp(since)
+    return {
+        "@timestamp": end,
+        "ecs": {"version": ECS_VERSION},
+        "host": host.fields,
+        "event": event,
+        "cgtrail": {"loss": {"cause": str(cause)} | told},
+    }
+
+
+def _name(number: int) -> str:
+    lost = RECORDS.get(number)
+    return lost.__name__ if lost else str(number)

@@ -1,0 +1,65 @@
+"""Which record a worker is at work on, in a file that outlives it: a record that kills it is left alone in the end."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+import structlog
+
+from enrich.checkpoint import Checkpoints
+
+_log = structlog.get_logger()
+
+DEADLY = 3
+"""So often a worker dies of a record before it is passed over."""
+_MARK = struct.Struct("<16sQIi")
+_PLACE = struct.Struct("<QIi")
+_WORKING, _RESTING = 1, 0
+
+
+class Mark:
+    """The mark in a mapped file: no system call a record; it needs to outlive the process, not the machine."""
+
+    def __init__(self, path: Path, checkpoints: Checkpoints) -> None:
+        """Count what the last worker left behind. Raises OSError."""
+        self._checkpoints = checkpoints
+        self._deadly: set[tuple[int, int]] = set()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_size != _MARK.size:
+                os.ftruncate(fd, 0)
+                os.ftruncate(fd, _MARK.size)
+            self._map = mmap.mmap(fd, _MARK.size)
+        finally:
+            os.close(fd)
+        stream, frame, index, state = _MARK.unpack(self._map[:])
+        if state == _WORKING:
+            _log.warning("the worker before this one died at work", stream=stream.hex(), frame=frame, index=index)
+            checkpoints.died(stream.hex(), frame, index)
+        self.rest()
+
+    def close(self) -> None:
+        """A worker that ends by itself leaves no mark."""
+        self.rest()
+        self._map.close()
+
+    def begin(self, stream: str) -> None:
+        """The records that follow are this stream's."""
+        self._map[:16] = bytes.fromhex(stream)
+        known = self._checkpoints.deaths(stream)
+        self._deadly = {place for place, count in known.items() if count >= DEADLY}
+
+    def at(self, frame: int, index: int) -> None:
+        """Work begins on a record."""
+        _PLACE.pack_into(self._map, 16, frame, index, _WORKING)
+
+    def rest(self) -> None:
+        """No record is being worked on."""
+        _PLACE.pack_into(self._map, 16, 0, 0, _RESTING)
+
+    def deadly(self, frame: int, index: int) -> bool:
+        """Whether the worker died of this record DEADLY times."""
+        return (frame, index) in self._deadly

@@ -1,0 +1,63 @@
+"""Small databases of a worker's own: made when they are missing, moved aside when they are damaged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+_log = structlog.get_logger()
+BUSY_SECONDS = 5.0
+
+
+def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:
+    """A file of a worker's own in a data folder: its lock, status.json, state.db, deadletters.db or mark.
+
+    Each sink has its own, so that several workers can read one spool.
+    """
+    return data / f"enrich.{sink}.{what}"
+
+
+def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
+    """A connection to a database of this format, whose commits are durable.
+
+    One that is damaged or of another format is renamed to `<name>.damaged-<time>` and made anew: nothing in it is
+    worth more than the work to find it out again. Raises sqlite3.Error and OSError when that can't be done.
+    """
+    try:
+        return _open(path, ddl, version)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise  # locked, or the disk: not damaged
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        path.rename(aside)
+        _log.warning("damaged; moved aside and made anew", file=str(path), error=str(error), now=aside.name)
+        return _open(path, ddl, version)
+
+
+def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
+            db.executescript(f"BEGIN; {ddl} PRAGMA user_version = {version}; COMMIT;")
+        elif found != version:
+            message = f"format {found}, and this cgtrail knows {version}"
+            raise sqlite3.DatabaseError(message)
+        (check,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if check != "ok":
+            raise sqlite3.DatabaseError(check)
+    except BaseException:
+        db.close()
+        raise
+    return db

@@ -75,7 +75,7 @@ class Reader:
         """One segment's frames below `limit`; those of them that are missing are a gap."""
         damage: list[Damage] = []
         for piece in scan(segment.path, self.stream.id, self._offset):
-            found, self._offset = piece.found, piece.offset
+            found = piece.found
             if isinstance(found, FrameError):
                 damage.append(self._damage(segment, piece.offset, piece.end, found))
                 continue

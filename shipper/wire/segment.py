@@ -74,12 +74,17 @@ class Stream:
 
         When the file that tells it is missing or damaged, what is whole on disk counts.
         """
+        told = self.told()
+        return self._whole() if told is None else told
+
+    def told(self) -> int | None:
+        """What the file COMMITTED says; None when it is missing or damaged."""
         with suppress(FileNotFoundError, struct.error):
             for _ in range(3):  # its writer may be at work on it
                 number, check = _COUNT.unpack((self.path / COMMITTED).read_bytes()[: _COUNT.size])
                 if check == _ALL - number:
                     return int(number)
-        return self._whole()
+        return None
 
     def segments(self) -> list[Segment]:
         """Its files, in order."""
@@ -176,24 +181,26 @@ def _read(opened: BinaryIO, offset: int, stream: bytes) -> tuple[Frame, int]:
     opened.seek(offset)
     begin = opened.read(HEADER_SIZE)
     whole = size(begin)
-    frame = decode(begin + opened.read(whole - HEADER_SIZE))
-    if frame.stream != stream:
-        message = f"a frame of stream {frame.stream.hex()}"
+    owner = head(begin).stream
+    if owner != stream:  # before the payload is read: forged headers may stand every few bytes
+        message = f"a frame of stream {owner.hex()}"
         raise FrameError(message)
-    return frame, offset + whole
+    return decode(begin + opened.read(whole - HEADER_SIZE)), offset + whole
 
 
 def _resume(opened: BinaryIO, offset: int, end: int, stream: bytes) -> int:
     """Where the next whole frame begins behind a damaged one; `end` when there is none.
 
-    Where the damaged frame's own length leads to a frame it is believed, so that nothing is looked for in payloads:
-    they hold what containers wrote, and only a frame with this stream's random id counts as one.
+    Where the damaged frame's own length leads to the frame of the next number it is believed, so that nothing is looked
+    for in payloads: they hold what containers wrote, and only a frame with this stream's random id counts as one.
     """
     with suppress(FrameError):
         opened.seek(offset)
-        behind = offset + size(opened.read(HEADER_SIZE))
-        _read(opened, behind, stream)
-        return behind
+        begin = opened.read(HEADER_SIZE)
+        behind = offset + size(begin)
+        following, _ = _read(opened, behind, stream)
+        if following.number == head(begin).number + 1:  # else the length itself may be what is damaged
+            return behind
     at, step = offset + 1, 1 << 20
     while at < end:
         opened.seek(at)

@@ -1,45 +1,35 @@
-"""The spool on disk, read back."""
+"""The spool on disk: streams, segments, intervals, and what a segment's bytes are taken for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shipper.wire.frame import Frame, FrameError, wrap
-from shipper.wire.segment import COMMITTED, Reader, Stream, frames, streams
-
-ID = bytes(range(16))
-
-
-def frame(number: int) -> Frame:
-    """A frame of this number."""
-    return Frame(ID, b"h" * 16, b"b" * 16, number, 1, wrap(b"record of %d" % number))
+from shipper.wire.frame import HEADER_SIZE, KEYFRAME, MAX_PAYLOAD, PREFIX, Frame, FrameError, TornFrameError
+from shipper.wire.segment import COMMITTED, Piece, Stream, count, scan, streams
+from tests.unit.frames import ID, OTHER_ID, SECOND, chained, commit, frame, segment, stream_in, write
 
 
 @pytest.fixture
 def stream(tmp_path: Path) -> Stream:
     """An empty stream."""
-    path = tmp_path / f"{17:020d}-{ID.hex()}"
-    path.mkdir()
-    return Stream(path)
+    return stream_in(tmp_path)
 
 
-def segment(stream: Stream, numbers: range, *, tail: bytes = b"", name: int | None = None) -> Path:
-    """Write a segment file with these frames, and bytes behind them."""
-    file = stream.path / f"{numbers.start if name is None else name:020d}.seg"
-    file.write_bytes(b"".join(frame(number).encode() for number in numbers) + tail)
-    return file
+def numbers(pieces: list[Piece]) -> list[int]:
+    """The numbers of the frames among some pieces."""
+    return [piece.found.number for piece in pieces if isinstance(piece.found, Frame)]
 
 
-def commit(stream: Stream, count: int) -> None:
-    """Declare frames below this number readable."""
-    (stream.path / COMMITTED).write_bytes(count.to_bytes(8, "little"))
-
-
-def numbers(reader: Reader) -> list[int]:
-    """The numbers of the frames that a reader gives now."""
-    return [read.number for read in reader.read()]
+def assert_tiled(pieces: list[Piece], size: int, offset: int = 0) -> None:
+    """Pieces stand end to end from `offset`, none empty, up to the file's end."""
+    for piece in pieces:
+        assert piece.offset == offset < piece.end
+        offset = piece.end
+    assert offset == size
 
 
 def test_a_stream_is_named_by_its_folder(stream: Stream) -> None:
@@ -50,160 +40,222 @@ def test_a_stream_is_named_by_its_folder(stream: Stream) -> None:
 def test_streams_come_in_the_order_they_were_opened(tmp_path: Path) -> None:
     """Oldest first; other files are no streams, and no folder is no stream."""
     for opened in (300, 20, 1000):
-        (tmp_path / f"{opened:020d}-{ID.hex()}").mkdir()
+        stream_in(tmp_path, opened)
     (tmp_path / f"{1:020d}-{ID.hex()}").touch()
     (tmp_path / "lost-and-found").mkdir()
+    (tmp_path / "readers").mkdir()
     assert [found.opened for found in streams(tmp_path)] == [20, 300, 1000]
     assert streams(tmp_path / "none") == []
 
 
-def test_nothing_is_committed_at_first(stream: Stream) -> None:
-    """A stream without a count has no readable frames, whatever its segments hold."""
-    segment(stream, range(3))
-    assert stream.committed == 0
-    assert numbers(Reader(stream)) == []
-
-
-@pytest.mark.parametrize("committed", range(8))
-def test_only_committed_frames_are_read(stream: Stream, committed: int) -> None:
-    """Frames are read up to the committed count and no further, over all segments."""
-    segment(stream, range(3))
-    segment(stream, range(3, 4))
-    segment(stream, range(4, 7), tail=frame(7).encode()[:-1])
-    commit(stream, committed)
-    assert numbers(Reader(stream)) == list(range(committed))
-
-
-@pytest.mark.parametrize("start", range(8))
-def test_reading_begins_anywhere(stream: Stream, start: int) -> None:
-    """A reader begins at any frame, at a segment's first and last too, and at the end."""
-    segment(stream, range(3))
-    segment(stream, range(3, 7))
-    commit(stream, 7)
-    assert numbers(Reader(stream, start)) == list(range(start, 7))
-
-
-def test_what_is_read_is_what_was_written(stream: Stream) -> None:
-    """Frames come back equal."""
-    segment(stream, range(2))
-    commit(stream, 2)
-    assert list(Reader(stream).read()) == [frame(0), frame(1)]
-
-
-def test_a_reader_follows(stream: Stream) -> None:
-    """Asked again, a reader gives what was committed since, once, and crosses into new segments."""
-    reader = Reader(stream)
-    given = []
-    for committed, segments in [(2, [range(3)]), (2, []), (3, []), (3, [range(3, 5)]), (5, []), (6, [range(5, 6)])]:
-        for span in segments:
-            segment(stream, span)
-        commit(stream, committed)
-        given.append(numbers(reader))
-    assert given == [[0, 1], [], [2], [], [3, 4], [5]]
-
-
-def test_a_reader_that_stops_in_between_goes_on_there(stream: Stream) -> None:
-    """A caller that takes only some frames gets the others next time."""
-    segment(stream, range(4))
-    commit(stream, 4)
-    reader = Reader(stream)
-    reading = reader.read()
-    assert next(reading).number == 0
-    assert next(reading).number == 1
-    del reading
-    assert numbers(reader) == [2, 3]
-
-
-def test_frames_written_while_reading_wait_for_the_next_time(stream: Stream) -> None:
-    """What is committed after the reader was asked comes when it is asked again."""
-    segment(stream, range(4))
+def test_segments_come_in_order(stream: Stream) -> None:
+    """By their first frame's number; other files are no segments."""
+    for first in (100, 0, 20):
+        segment(stream, range(first, first + 1))
     commit(stream, 1)
-    reader = Reader(stream)
-    reading = reader.read()
-    assert next(reading).number == 0
-    commit(stream, 4)
-    assert list(reading) == []
-    assert numbers(reader) == [1, 2, 3]
+    (stream.path / "7.seg").touch()
+    (stream.path / f"{8:020d}.seg.new").touch()
+    assert [found.first for found in stream.segments()] == [0, 20, 100]
+    assert stream.size == sum(found.size for found in stream.segments()) > 0
 
 
-def test_a_torn_tail_may_be_cut_while_it_is_mapped(stream: Stream) -> None:
-    """What stands behind the committed frames is never looked at: a new agent may cut it off meanwhile."""
-    file = segment(stream, range(2), tail=frame(2).encode() + b"CGTF" + bytes(100_000))
-    commit(stream, 2)
-    reading = Reader(stream).read()
-    assert next(reading).number == 0
-    assert next(reading).number == 1
-    with file.open("r+b") as opened:
-        opened.truncate(2 * len(frame(0).encode()))
-    assert list(reading) == []
+# The count of committed frames
 
 
-@pytest.mark.parametrize("garbage", [bytes(500), b"\xff" * 500, b"CGTF" + b"\xff" * 500])
-def test_garbage_behind_the_committed_frames_is_no_damage(stream: Stream, garbage: bytes) -> None:
-    """A power cut may leave anything behind what was committed."""
-    segment(stream, range(2), tail=garbage)
-    commit(stream, 2)
-    reader = Reader(stream)
-    assert numbers(reader) == [0, 1]
-    assert numbers(reader) == []
+@pytest.mark.parametrize("number", [0, 1, 255, 256, 2**63, 2**64 - 1])
+def test_the_count_is_read_back(stream: Stream, number: int) -> None:
+    """What the writer puts into the file is what its readers find."""
+    commit(stream, number)
+    assert stream.told() == stream.committed == number
 
 
-def test_a_damaged_frame_is_an_error(stream: Stream) -> None:
-    """A committed frame that changed on disk is an error, after those before it."""
+@given(st.integers(0, 2**64 - 1), st.integers(0, 127))
+def test_a_flipped_bit_of_the_count_is_noticed(tmp_path_factory: pytest.TempPathFactory, number: int, bit: int) -> None:
+    """No single bit of the count can change and be believed."""
+    stream = stream_in(tmp_path_factory.mktemp("spool"))
+    damaged = bytearray(count(number))
+    damaged[bit // 8] ^= 1 << bit % 8
+    (stream.path / COMMITTED).write_bytes(damaged)
+    assert stream.told() is None
+
+
+@pytest.mark.parametrize("content", [None, b"", bytes(8), bytes(16), b"\xff" * 16, count(1)[:-1]])
+def test_without_a_count_what_is_whole_counts(stream: Stream, content: bytes | None) -> None:
+    """A count that is missing, cut or nonsense hides no frame, and a torn one isn't counted."""
+    segment(stream, range(3))
+    segment(stream, range(3, 5), tail=frame(5).encode()[:-1])
+    if content is not None:
+        (stream.path / COMMITTED).write_bytes(content)
+    assert (stream.told(), stream.committed) == (None, 5)
+
+
+def test_an_empty_last_segment_counts_nothing(stream: Stream) -> None:
+    """A segment that was opened and not written yet says by its name how many there are before it."""
+    segment(stream, range(3))
+    segment(stream, range(3, 3))
+    assert stream.committed == 3
+
+
+def test_frames_behind_damage_are_counted(stream: Stream) -> None:
+    """Damage in the last segment does not hide the frames behind it from the count."""
+    segment(stream, range(1), tail=b"\xff" * 300 + frame(2).encode())
+    assert stream.committed == 3
+
+
+def test_nothing_is_committed_at_first(stream: Stream) -> None:
+    """A stream without files has no frames."""
+    assert (stream.told(), stream.committed, stream.segments(), stream.size) == (None, 0, [], 0)
+
+
+# Segments and intervals
+
+
+def test_a_segments_head_tells_of_its_first_frame(stream: Stream) -> None:
+    """All of the header, without the payload."""
+    file = write(stream, chained(b"one", b"two", keyframes=[0]))
+    (found,) = stream.segments()
+    head = found.head()
+    assert head is not None
+    assert (head.number, head.flags, head.time, head.payload) == (0, KEYFRAME, 0, b"")
+    assert (found.path, found.size) == (file, file.stat().st_size)
+
+
+@pytest.mark.parametrize("content", [b"", b"CGTF", b"\xff" * 500, None], ids=["empty", "cut", "garbage", "gone"])
+def test_a_segment_without_a_first_frame_has_no_head(stream: Stream, content: bytes | None) -> None:
+    """That is no error."""
+    file = segment(stream, range(1))
+    (found,) = stream.segments()
+    file.write_bytes(content or b"")
+    if content is None:
+        file.unlink()
+    assert found.head() is None
+    assert found.size == len(content or b"")
+
+
+def test_keyframes_begin_intervals(stream: Stream) -> None:
+    """Segments are grouped from one keyframe to the next; an interval's time is its keyframe's."""
+    frames = chained(*(b"%d" % number for number in range(6)), keyframes=[0, 3, 5])
+    for first, end in [(0, 2), (2, 3), (3, 5), (5, 6)]:
+        write(stream, frames[first:end])
+    intervals = stream.intervals()
+    assert [[found.first for found in interval.segments] for interval in intervals] == [[0, 2], [3], [5]]
+    assert [(interval.first, interval.time) for interval in intervals] == [(0, 0), (3, 3 * SECOND), (5, 5 * SECOND)]
+    assert sum(interval.size for interval in intervals) == stream.size
+
+
+def test_a_damaged_head_joins_the_interval_before(stream: Stream) -> None:
+    """Where it can't be told whether a segment begins with a keyframe, it is kept as long as the one before it."""
+    frames = chained(b"0", b"1", b"2", keyframes=[0, 1, 2])
+    for each in frames:
+        write(stream, [each])
+    stream.segments()[1].path.write_bytes(b"\xff" * 300)
+    assert [[found.first for found in interval.segments] for interval in stream.intervals()] == [[0, 1], [2]]
+
+
+def test_the_first_segment_begins_an_interval_whatever_it_holds(stream: Stream) -> None:
+    """Its keyframe may have been removed or damaged: the time is that of the frame there is, or 0."""
+    write(stream, chained(b"0", first=4))
+    assert [(found.first, found.time) for found in stream.intervals()] == [(4, 4 * SECOND)]
+    stream.segments()[0].path.write_bytes(b"")
+    assert [(found.first, found.time) for found in stream.intervals()] == [(4, 0)]
+
+
+# What a segment's bytes are taken for
+
+
+def test_a_segment_holds_its_frames(stream: Stream) -> None:
+    """Frames come back equal, each with its place."""
+    frames = chained(b"one", b"two" * 30, b"")
+    file = write(stream, frames)
+    pieces = list(scan(file, ID))
+    assert [piece.found for piece in pieces] == frames
+    assert_tiled(pieces, file.stat().st_size)
+
+
+def test_scanning_begins_anywhere(stream: Stream) -> None:
+    """From a frame's offset, from the end, and from the middle of a frame, which is damage."""
     file = segment(stream, range(3))
-    data = bytearray(file.read_bytes())
-    data[len(frame(0).encode()) + 130] ^= 1
-    file.write_bytes(data)
-    commit(stream, 3)
-    reader = Reader(stream)
-    reading = reader.read()
-    assert next(reading).number == 0
-    with pytest.raises(FrameError, match="crc32 differs"):
-        next(reading)
-    with pytest.raises(FrameError, match="crc32 differs"):
-        numbers(reader)
+    size = len(frame(0).encode())
+    for offset in range(3 * size + 1):
+        pieces = list(scan(file, ID, offset))
+        assert numbers(pieces) == list(range(-(-offset // size), 3))
+        assert_tiled(pieces, 3 * size, offset)
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
-def test_a_missing_segment_is_a_hole(stream: Stream, missing: int) -> None:
-    """Committed frames whose segment is gone are an error that names the first of them, not an endless wait."""
-    files = [segment(stream, span) for span in (range(2), range(2, 4), range(4, 6))]
-    commit(stream, 6)
-    files[missing].unlink()
-    reader = Reader(stream)
-    read: list[int] = []
-    with pytest.raises(FrameError, match=f"frame {2 * missing}"):
-        read.extend(taken.number for taken in reader.read())
-    with pytest.raises(FrameError, match=f"frame {2 * missing}"):
-        numbers(reader)
-    assert reader.number == 2 * missing
+def test_a_file_that_is_gone_holds_nothing(stream: Stream) -> None:
+    """The agent removes old segments while readers look at the folder."""
+    assert list(scan(stream.path / f"{0:020d}.seg", ID)) == []
 
 
-def test_a_cut_segment_is_a_hole(stream: Stream) -> None:
-    """A committed frame that is there only in part is an error."""
-    segment(stream, range(2), tail=frame(2).encode()[:-1])
-    commit(stream, 3)
-    reader = Reader(stream)
-    with pytest.raises(FrameError, match="frame 2 is missing"):
-        numbers(reader)
-    assert reader.number == 2
-
-
-def test_a_skipped_number_is_a_hole(stream: Stream) -> None:
-    """Numbers are dense: one that is left out is an error that names both sides."""
-    file = segment(stream, range(2))
-    file.write_bytes(file.read_bytes() + frame(3).encode())
-    commit(stream, 4)
-    with pytest.raises(FrameError, match="frame 3 follows 1"):
-        numbers(Reader(stream))
-
-
-def test_an_empty_segment_has_no_frames(stream: Stream) -> None:
+def test_an_empty_segment_holds_nothing(stream: Stream) -> None:
     """A segment that was opened and not written yet is no error."""
-    file = segment(stream, range(2))
-    segment(stream, range(2, 2))
-    commit(stream, 2)
-    assert numbers(Reader(stream)) == [0, 1]
-    assert [read.number for read, _ in frames(file)] == [0, 1]
-    assert list(frames(stream.segments()[1][1])) == []
-    assert stream.size == file.stat().st_size
+    assert list(scan(segment(stream, range(2, 2)), ID)) == []
+
+
+@pytest.mark.parametrize("length", range(1, len(frame(2).encode())))
+def test_a_torn_tail_is_the_last_piece(stream: Stream, length: int) -> None:
+    """The bytes behind the last whole frame are one piece, wherever they end."""
+    file = segment(stream, range(2), tail=frame(2).encode()[:length])
+    pieces = list(scan(file, ID))
+    assert numbers(pieces) == [0, 1]
+    assert isinstance(pieces[-1].found, TornFrameError)
+    assert_tiled(pieces, file.stat().st_size)
+
+
+def test_another_streams_frames_are_damage(stream: Stream) -> None:
+    """A frame with another id is none of this stream's, and the message names it."""
+    foreign = Frame(OTHER_ID, b"h" * 16, b"b" * 16, 1, 0, b"")
+    file = segment(stream, range(1), tail=foreign.encode() + frame(1).encode())
+    pieces = list(scan(file, ID))
+    assert numbers(pieces) == [0, 1]
+    assert str(pieces[1].found) == f"a frame of stream {OTHER_ID.hex()}"
+
+
+@pytest.mark.parametrize("size", [128, 256, 512, 344])
+def test_a_damaged_length_hides_no_frame(stream: Stream, size: int) -> None:
+    """Frames of equal size: a flipped bit of a length may lead to the frame after the next. It is not believed."""
+    frames = chained(*[bytes(size - HEADER_SIZE - PREFIX)] * 6)
+    whole = b"".join(each.encode() for each in frames)
+    file = write(stream, frames)
+    for bit in range(32):
+        damaged = bytearray(whole)
+        damaged[8 + bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        assert numbers(list(scan(file, ID))) == [1, 2, 3, 4, 5]
+
+
+def test_the_length_of_a_damaged_frame_is_believed(stream: Stream) -> None:
+    """A frame's payload is passed over, not searched, when its header leads to the frame of the next number."""
+    inner = frame(7).encode()  # with this stream's own id, which nobody can know
+    frames = [frame(0, inner), frame(1)]
+    file = write(stream, frames)
+    data = bytearray(file.read_bytes())
+    data[HEADER_SIZE - 1] ^= 1
+    file.write_bytes(data)
+    assert numbers(list(scan(file, ID))) == [1]
+
+
+@pytest.mark.parametrize("distance", [0, 1, (1 << 20) - 5, (1 << 20) - 4, (1 << 20) - 1, 1 << 20, 3 << 20])
+def test_frames_are_found_behind_much_damage(stream: Stream, distance: int) -> None:
+    """However long the damaged stretch is, and wherever the next frame's first bytes lie."""
+    file = segment(stream, range(1), tail=bytes(distance) + frame(1).encode())
+    pieces = list(scan(file, ID))
+    assert numbers(pieces) == [0, 1]
+    assert_tiled(pieces, file.stat().st_size)
+
+
+def test_many_forged_headers_are_passed_over(stream: Stream) -> None:
+    """Damage full of forged headers, each with the longest payload, ends in the next frame."""
+    forged = Frame(OTHER_ID, b"h" * 16, b"b" * 16, 1, 0, bytes(MAX_PAYLOAD)).encode()[:HEADER_SIZE]
+    file = segment(stream, range(1), tail=forged * 3000 + frame(1).encode())
+    assert numbers(list(scan(file, ID))) == [0, 1]
+
+
+@given(st.binary(max_size=600), st.booleans())
+def test_any_bytes_are_pieces(tmp_path_factory: pytest.TempPathFactory, content: bytes, magic: bool) -> None:
+    """Whatever a file holds is told as pieces end to end; bytes from nowhere are no frames."""
+    file = tmp_path_factory.mktemp("any") / "file"
+    file.write_bytes(b"CGTF\x02\0\x78\0" + content if magic else content)
+    pieces = list(scan(file, ID))
+    assert all(isinstance(piece.found, FrameError) for piece in pieces)
+    assert_tiled(pieces, file.stat().st_size)

@@ -37,6 +37,26 @@ class Docker(msgspec.Struct, forbid_unknown_fields=True):
     """address of the Docker daemon; without it, DOCKER_HOST"""
 
 
+class Spool(msgspec.Struct, forbid_unknown_fields=True):
+    """[spool]: what is kept between agent and workers."""
+
+    max_bytes: int = 2 << 30
+    """bytes at which the spool is full"""
+    max_hours: int = 24
+    """hours that are kept for replays once they were read"""
+    readers: list[str] = msgspec.field(default_factory=lambda: ["sqlite"])
+    """workers whose progress decides what may be removed, by the names of their sinks"""
+    keyframe_seconds: int = 300
+    """seconds from one keyframe to the next"""
+
+
+class Enrich(msgspec.Struct, forbid_unknown_fields=True):
+    """[enrich]: the worker."""
+
+    snapshot_seconds: int = 60
+    """seconds from one snapshot of the worker's state to the next"""
+
+
 class Store(msgspec.Struct, forbid_unknown_fields=True):
     """[store]: the local documents."""
 
@@ -58,6 +78,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     """folder of the spool and the local store"""
     capture: Capture = msgspec.field(default_factory=Capture)
     docker: Docker = msgspec.field(default_factory=Docker)
+    spool: Spool = msgspec.field(default_factory=Spool)
+    enrich: Enrich = msgspec.field(default_factory=Enrich)
     store: Store = msgspec.field(default_factory=Store)
     documents: Documents = msgspec.field(default_factory=Documents)
 

@@ -21,7 +21,7 @@ from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
 from enrich.source import SpoolSource
 from enrich.statefile import own_file
-from enrich.worker import Worker
+from enrich.worker import SNAPSHOT_SECONDS, Worker
 from shipper.agent import Agent, Settings
 from shipper.lock import only
 from shipper.retention import Bounds
@@ -54,14 +54,29 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
     with (
         only(own_file(config.folder, "lock", sink), "worker"),
         closing(open_sink(config, sink)) as opened,
-        worker_on(config.folder, sink, opened, stop, forks=config.documents.forks) as worker,
+        worker_on(
+            config.folder,
+            sink,
+            opened,
+            stop,
+            forks=config.documents.forks,
+            snapshot_seconds=config.enrich.snapshot_seconds,
+        ) as worker,
         _reporting(own_file(config.folder, "status.json", sink), worker),
     ):
         worker.run(follow=not once)
 
 
 @contextmanager
-def worker_on(data: Path, name: str, sink: Sink, stop: threading.Event, *, forks: bool = False) -> Iterator[Worker]:
+def worker_on(
+    data: Path,
+    name: str,
+    sink: Sink,
+    stop: threading.Event,
+    *,
+    forks: bool = False,
+    snapshot_seconds: float = SNAPSHOT_SECONDS,
+) -> Iterator[Worker]:
     """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
     spool = data / "spool"
     with ExitStack() as stack:
@@ -69,7 +84,7 @@ def worker_on(data: Path, name: str, sink: Sink, stop: threading.Event, *, forks
         letters = stack.enter_context(closing(DeadLetters(own_file(data, "deadletters.db", name))))
         mark = stack.enter_context(closing(Mark(own_file(data, "mark", name), checkpoints)))
         source = SpoolSource(spool, position_file(spool, name))
-        yield Worker(source, sink, checkpoints, letters, mark, stop, forks=forks)
+        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds)
 
 
 def open_sink(config: Config, name: str) -> Sink:

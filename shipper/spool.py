@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from bpf.schema import RecordError, decode
-from shipper.wire.frame import KEYFRAME, MAX_PAYLOAD, Frame
+from shipper.wire.frame import KEYFRAME, MAX_PAYLOAD, Frame, FrameError
 from shipper.wire.records import AgentStop, End
 from shipper.wire.segment import COMMITTED, SEGMENT_BYTES, Segment, Stream, count, scan, streams
 
@@ -64,7 +65,11 @@ class Spool:
         self.used = sum(stream.size for stream in known)
         """Bytes of all segments in the folder."""
         self._commit_fd = os.open(self.stream.path / COMMITTED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE)
-        self._publish()
+        try:
+            self._publish()
+        except OSError:
+            os.close(self._commit_fd)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -161,9 +166,9 @@ class Spool:
                 os.truncate(segment.path, keep)
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _publish(self, number: int | None = None) -> None:
         os.pwrite(self._commit_fd, count(self._mark.number if number is None else number), 0)
@@ -189,7 +194,7 @@ class Spool:
                 continue
             if last.boot != self._boot or last.host != self._host:
                 # After a power cut the count may be older than the frames.
-                (stream.path / COMMITTED).write_bytes(count(number))
+                _tell(stream, number)
                 return None
             self._mark = _Mark(number, last.digest, segment.path, end)
             return stream
@@ -217,11 +222,20 @@ def _before(known: list[Stream]) -> Before:
 
 
 def _stopped(frame: Frame) -> bool:
-    stop = False
-    with suppress(RecordError):
-        for _, offset, length in frame.records():
-            stop = isinstance(decode(frame.payload, offset, length), AgentStop)
-    return stop
+    """Whether its last record is AgentStop; records before it may be another version's."""
+    with suppress(RecordError, FrameError):
+        for _, offset, length in deque(frame.records(), maxlen=1):
+            return isinstance(decode(frame.payload, offset, length), AgentStop)
+    return False
+
+
+def _tell(stream: Stream, number: int) -> None:
+    fd = os.open(stream.path / COMMITTED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _FILE)
+    try:
+        os.pwrite(fd, count(number), 0)
+        os.fsync(fd)  # nobody counts again what is no longer the newest stream
+    finally:
+        os.close(fd)
 
 
 def _cut(file: Path, size: int) -> None:

@@ -13,7 +13,7 @@ from shipper.wire.segment import COMMITTED, Stream, count
 ID, OTHER_ID = bytes(range(16)), bytes(range(100, 116))
 HOST, BOOT = b"h" * 16, b"b" * 16
 SECOND = 1_000_000_000
-MANY = 1000
+MANY = 10_000
 """More than any stream of these tests has to tell."""
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
+from bpf.events import CgroupRmdir
 from shipper import spool as writer
-from shipper.spool import Spool
-from shipper.wire.frame import MAX_PAYLOAD, Frame, stride, wrap
-from shipper.wire.segment import COMMITTED, Reader, streams
+from shipper.spool import Before, Spool
+from shipper.wire.frame import KEYFRAME, MAX_PAYLOAD, Frame, stride, wrap
+from shipper.wire.reader import Damage, Gap, Reader
+from shipper.wire.records import AgentStop, End, Tick
+from shipper.wire.segment import COMMITTED, count, streams
+from tests.unit.frames import commit, frames_of, told
 
 HOST, BOOT, NEXT_BOOT = b"h" * 16, b"b" * 16, b"c" * 16
 
@@ -23,8 +28,11 @@ def spool_of(folder: Path, boot: bytes = BOOT) -> Spool:
 
 
 def read(spool: Spool) -> list[Frame]:
-    """Every readable frame of a spool's stream."""
-    return list(Reader(spool.stream).read())
+    """Every readable frame of a spool's stream, none of which is missing."""
+    found = told(Reader(spool.stream))
+    frames = frames_of(found)
+    assert found == frames
+    return frames
 
 
 def put(spool: Spool, *contents: bytes) -> None:
@@ -57,14 +65,13 @@ def test_records_are_read_as_they_were_added(tmp_path: Path) -> None:
 
 
 def test_nothing_is_readable_before_it_is_committed(tmp_path: Path) -> None:
-    """Frames can be read once they are on disk, and not before, even when they were written."""
+    """What was added is in memory, and on disk once it is committed."""
     with spool_of(tmp_path) as spool:
         for _ in range(3):
             spool.add(wrap(bytes(MAX_PAYLOAD - 8)), 1)
-        assert spool.stream.size > MAX_PAYLOAD
-        assert read(spool) == []
-        spool.commit()
-        assert len(read(spool)) == 3
+        assert (read(spool), spool.stream.size, spool.number) == ([], 0, 0)
+        assert spool.commit() == []
+        assert len(read(spool)) == spool.number == 3
 
 
 def test_frames_are_synced_before_they_are_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +168,8 @@ def test_segments_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_chained(frames)
     assert len(frames) == 20
     assert len(segments) > 2
-    assert all(file.stat().st_size <= 1000 for _, file in segments)
-    assert [first for first, _ in segments] == [
+    assert all(segment.size <= 1000 for segment in segments)
+    assert [segment.first for segment in segments] == [
         number for number in range(20) if number % (1000 // len(frames[0].encode())) == 0
     ]
 
@@ -240,7 +247,7 @@ def test_a_torn_tail_is_cut(tmp_path: Path, tail: bytes | None) -> None:
         put(spool, b"one")
         put(spool, b"two")
         whole = read(spool)
-    segment = spool.stream.segments()[0][1]
+    segment = spool.stream.segments()[0].path
     size = segment.stat().st_size
     with segment.open("ab") as opened:
         opened.write(whole[1].encode()[:-1] if tail is None else tail)
@@ -256,7 +263,7 @@ def test_whole_frames_of_a_killed_agent_become_readable(tmp_path: Path) -> None:
     with spool_of(tmp_path) as spool:
         put(spool, b"one")
         put(spool, b"two")
-        (spool.stream.path / COMMITTED).write_bytes((1).to_bytes(8, "little"))
+        commit(spool.stream, 1)
         assert len(read(spool)) == 1
     with spool_of(tmp_path) as again:
         assert len(read(again)) == 2
@@ -268,8 +275,8 @@ def test_a_killed_agent_may_leave_an_empty_segment(tmp_path: Path, monkeypatch: 
     with spool_of(tmp_path) as spool:
         put(spool, b"one")
         put(spool, b"two")
-    (spool.stream.path / COMMITTED).write_bytes((1).to_bytes(8, "little"))
-    os.truncate(spool.stream.segments()[1][1], 100)
+    commit(spool.stream, 1)
+    os.truncate(spool.stream.segments()[1].path, 100)
     with spool_of(tmp_path) as again:
         assert again.stream == spool.stream
         put(again, b"again")
@@ -277,21 +284,24 @@ def test_a_killed_agent_may_leave_an_empty_segment(tmp_path: Path, monkeypatch: 
         assert len(read(again)) == 2
 
 
-@pytest.mark.parametrize("count", [b"", bytes(8), None], ids=["empty", "zero", "gone"])
-def test_a_power_cut_hides_no_whole_frame(tmp_path: Path, count: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", bytes(16), count(0), count(1), None], ids=["empty", "zeros", "none", "one", "gone"]
+)
+def test_a_power_cut_hides_no_whole_frame(tmp_path: Path, content: bytes | None) -> None:
     """The count may be older than the frames after a power cut: the next boot's agent counts them anew."""
     with spool_of(tmp_path) as spool:
         put(spool, b"one")
         put(spool, b"two")
-    with spool.stream.segments()[0][1].open("ab") as opened:
+    with spool.stream.segments()[0].path.open("ab") as opened:
         opened.write(bytes(5000))
     file = spool.stream.path / COMMITTED
-    if count is None:
+    if content is None:
         file.unlink()
     else:
-        file.write_bytes(count)
+        file.write_bytes(content)
     with spool_of(tmp_path, NEXT_BOOT) as following:
         assert following.stream != spool.stream
+    assert spool.stream.told() == 2
     assert len(read(spool)) == 2
 
 
@@ -300,7 +310,7 @@ def test_damage_below_the_count_is_left_to_its_readers(tmp_path: Path) -> None:
     with spool_of(tmp_path) as spool:
         put(spool, b"one")
         put(spool, b"two")
-    segment = spool.stream.segments()[0][1]
+    segment = spool.stream.segments()[0].path
     data = bytearray(segment.read_bytes())
     data[-1] ^= 1
     segment.write_bytes(data)
@@ -335,9 +345,209 @@ def test_a_reader_follows_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
         thread = threading.Thread(target=write)
         thread.start()
-        reader, frames = Reader(spool.stream), list[Frame]()
+        reader, found = Reader(spool.stream), list[Frame | Damage | Gap]()
         while thread.is_alive() or reader.number < spool.stream.committed:
-            frames += reader.read()
+            found += reader.read()
         thread.join()
-    assert len(frames) == total
+    frames = frames_of(found)
+    assert len(frames) == len(found) == total
     assert_chained(frames)
+
+
+# Keyframes and times
+
+
+def test_a_keyframe_begins_a_frame_and_a_segment(tmp_path: Path) -> None:
+    """What was added before it is not in its frame; its frame is flagged; the chain goes on."""
+    with spool_of(tmp_path) as spool:
+        for content in (b"one", b"two", b"three"):
+            spool.add(wrap(b"before"), 1)
+            spool.keyframe()
+            put(spool, content)
+        frames = read(spool)
+        assert_chained(frames)
+        assert [frame.flags for frame in frames] == [0, KEYFRAME] * 3
+        assert [segment.first for segment in spool.stream.segments()] == [0, 1, 3, 5]
+        assert [interval.first for interval in spool.stream.intervals()] == [0, 1, 3, 5]
+
+
+def test_only_a_keyframes_first_frame_is_flagged(tmp_path: Path) -> None:
+    """A keyframe that needs several frames begins once."""
+    with spool_of(tmp_path) as spool:
+        spool.keyframe()
+        for _ in range(3):
+            spool.add(wrap(bytes(MAX_PAYLOAD - 8)), 1)
+        spool.commit()
+        assert [frame.flags for frame in read(spool)] == [KEYFRAME, 0, 0]
+
+
+def test_a_keyframe_without_records_is_none(tmp_path: Path) -> None:
+    """There is no empty frame; what comes next begins it."""
+    with spool_of(tmp_path) as spool:
+        spool.keyframe()
+        spool.keyframe()
+        spool.commit()
+        assert spool.stream.segments() == []
+        put(spool, b"one")
+        assert [frame.flags for frame in read(spool)] == [KEYFRAME]
+
+
+def test_frames_say_when_they_were_asked_for(tmp_path: Path) -> None:
+    """The time is the caller's."""
+    with spool_of(tmp_path) as spool:
+        for time in (1, 2**63):
+            spool.time = time
+            put(spool, b"x")
+        assert [frame.time for frame in read(spool)] == [1, 2**63]
+
+
+# How the recording before ended
+
+
+def test_the_first_spool_has_nothing_before(tmp_path: Path) -> None:
+    """Nothing was recorded, so that nothing was missed."""
+    with spool_of(tmp_path) as spool:
+        assert spool.before == Before(0, End.NONE)
+    with spool_of(tmp_path) as again:
+        assert again.before == Before(0, End.NONE)
+
+
+@pytest.mark.parametrize("boot", [BOOT, NEXT_BOOT], ids=["same boot", "next boot"])
+@pytest.mark.parametrize(
+    ("last", "end"),
+    [
+        ([AgentStop().encode()], End.STOPPED),
+        ([Tick().encode(), b"another version's", AgentStop().encode()], End.STOPPED),
+        ([AgentStop().encode(), Tick().encode()], End.KILLED),
+        ([b"another version's"], End.KILLED),
+        ([b""], End.KILLED),
+    ],
+)
+def test_the_last_record_tells_how_it_ended(tmp_path: Path, boot: bytes, last: list[bytes], end: End) -> None:
+    """Stopped only if AgentStop was the last; records of another version around it don't matter."""
+    with spool_of(tmp_path) as spool:
+        spool.time = 5
+        put(spool, AgentStop().encode())
+        spool.time = 9
+        put(spool, *last)
+    with spool_of(tmp_path, boot) as again:
+        assert again.before == Before(9, end)
+
+
+def test_a_payload_that_is_none_ends_no_agent(tmp_path: Path) -> None:
+    """A last frame whose records make no sense counts as a kill, and the next agent starts."""
+    with spool_of(tmp_path) as spool:
+        spool.add(b"\xff" * 16, 1)
+    with spool_of(tmp_path) as again:
+        assert again.before.end == End.KILLED
+
+
+def test_a_torn_end_is_passed_over(tmp_path: Path) -> None:
+    """The newest whole frame tells; one that is damaged does not."""
+    with spool_of(tmp_path) as spool:
+        spool.time = 7
+        put(spool, AgentStop().encode())
+        spool.time = 9
+        put(spool, b"torn")
+    segment = spool.stream.segments()[0].path
+    segment.write_bytes(segment.read_bytes()[:-1])
+    with spool_of(tmp_path) as again:
+        assert again.before == Before(7, End.STOPPED)
+
+
+# Going on after damage
+
+
+def spool_with_segments(tmp_path: Path) -> Spool:
+    """A closed spool: four frames in two segments."""
+    with spool_of(tmp_path) as spool:
+        for number in range(4):
+            if number % 2 == 0:
+                spool.keyframe()
+            put(spool, CgroupRmdir(cgroup_id=number).encode())
+    return spool
+
+
+def content(spool: Spool) -> dict[str, bytes]:
+    """What the segments hold."""
+    return {segment.path.name: segment.path.read_bytes() for segment in spool.stream.segments()}
+
+
+def assert_goes_on(tmp_path: Path, spool: Spool, *, same: bool) -> None:
+    """The next agent leaves every byte of the segments alone, and writes behind them or into another stream."""
+    before = content(spool)
+    with spool_of(tmp_path) as again:
+        assert (again.stream == spool.stream) == same
+        assert again.number == (4 if same else 0)
+        assert again.used == sum(stream.size for stream in streams(tmp_path / "spool"))
+        put(again, b"more")
+        (found,) = [frame for frame in frames_of(told(Reader(again.stream))) if frame.payload == wrap(b"more")]
+        assert found.number == (4 if same else 0)
+    for name, data in content(spool).items():
+        assert data.startswith(before[name])
+    if not same:
+        assert content(spool) == before
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_after_any_changed_byte_the_agent_goes_on(tmp_path: Path, damaged: int, mask: int) -> None:
+    """In the last segment it means another stream; before it, the stream goes on. No committed byte is touched."""
+    spool = spool_with_segments(tmp_path / "whole")
+    whole = spool.stream.segments()[damaged].path.read_bytes()
+    for at in range(len(whole)):
+        folder = tmp_path / str(at)
+        shutil.copytree(tmp_path / "whole", folder)
+        spool.stream = streams(folder / "spool")[0]
+        data = bytearray(whole)
+        data[at] ^= mask
+        spool.stream.segments()[damaged].path.write_bytes(data)
+        assert_goes_on(folder, spool, same=damaged == 0)
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_after_any_cut_the_agent_goes_on(tmp_path: Path, damaged: int) -> None:
+    """Wherever a segment ends too early."""
+    spool = spool_with_segments(tmp_path / "whole")
+    whole = spool.stream.segments()[damaged].path.read_bytes()
+    for length in range(len(whole)):
+        folder = tmp_path / str(length)
+        shutil.copytree(tmp_path / "whole", folder)
+        spool.stream = streams(folder / "spool")[0]
+        spool.stream.segments()[damaged].path.write_bytes(whole[:length])
+        assert_goes_on(folder, spool, same=damaged == 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, *(count(4)[:n] for n in range(16)), *(count(4)[:n] + b"\xa5" + count(4)[n + 1 :] for n in range(16))],
+)
+def test_after_damage_to_the_count_the_agent_goes_on(tmp_path: Path, content: bytes | None) -> None:
+    """The frames themselves tell how many there are."""
+    spool = spool_with_segments(tmp_path)
+    file = spool.stream.path / COMMITTED
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert_goes_on(tmp_path, spool, same=True)
+    assert spool.stream.told() == 5
+    assert_chained(read(spool))
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_after_a_removed_segment_the_agent_goes_on(tmp_path: Path, damaged: int) -> None:
+    """No number is used a second time when the last segment is gone."""
+    spool = spool_with_segments(tmp_path)
+    spool.stream.segments()[damaged].path.unlink()
+    assert_goes_on(tmp_path, spool, same=damaged == 0)
+
+
+def test_garbage_between_frames_is_left_to_readers(tmp_path: Path) -> None:
+    """Nothing is missing, but frames stand behind what can't be read: the agent cuts nothing."""
+    spool = spool_with_segments(tmp_path)
+    segment = spool.stream.segments()[1].path
+    data = segment.read_bytes()
+    segment.write_bytes(data[: len(data) // 2] + b"garbage" + data[len(data) // 2 :])
+    assert_goes_on(tmp_path, spool, same=False)
+    assert len(read(spool)) == 4

@@ -12,6 +12,8 @@ import structlog
 
 _log = structlog.get_logger()
 BUSY_SECONDS = 5.0
+UNWRITABLE = (OSError, sqlite3.OperationalError)
+"""What a disk that is full, or a lock that is held, makes of a write: it can be tried again."""
 
 
 def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:

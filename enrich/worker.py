@@ -13,7 +13,6 @@ The promise, whoever is killed when:
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -31,6 +30,7 @@ from enrich.mark import Mark
 from enrich.sinks import Sink, Status
 from enrich.snapshot import SnapshotError
 from enrich.source import SpoolSource
+from enrich.statefile import UNWRITABLE
 from shipper.wire.frame import Frame
 from shipper.wire.position import Position
 from shipper.wire.reader import Reader
@@ -205,7 +205,7 @@ class Worker:
                 self.enricher.stream, self.enricher.schema, Snapshot(self.enricher.number, body)
             )
             self._commit()
-        except (OSError, sqlite3.Error) as error:
+        except UNWRITABLE as error:
             _log.warning("no snapshot could be kept; a restart will take longer", error=str(error))
         self.counts["snapshots"] += 1
         self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
@@ -215,7 +215,7 @@ class Worker:
         while True:
             try:
                 write()
-            except (OSError, sqlite3.OperationalError) as error:
+            except UNWRITABLE as error:
                 _log.warning("the worker's own files can't be written; trying again", error=str(error))
                 if self.stop.wait(RETRY_SECONDS):
                     return False

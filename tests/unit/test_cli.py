@@ -26,7 +26,7 @@ from cgtrail.cli import cli, main
 from enrich.document import Document
 from enrich.sinks import Status
 from enrich.sinks.sqlite import SqliteSink
-from shipper.agent import LOCK
+from shipper.status import LOCK
 from shipper.lock import only
 
 COMMANDS = sorted(cli.commands)

@@ -31,6 +31,7 @@ test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs 
 check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, import contract, generated files
 	$(VENV)/bin/python -m bpf.generate --check
 	$(VENV)/bin/python -m enrich.reference --check
+	$(VENV)/bin/python -m cgtrail.metrics --check
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
@@ -42,6 +43,7 @@ bpf: $(PROBES) ## build the kernel programs
 format: $(VENV)/dev.stamp ## format all code and write generated files
 	$(VENV)/bin/python -m bpf.generate
 	$(VENV)/bin/python -m enrich.reference
+	$(VENV)/bin/python -m cgtrail.metrics
 	$(VENV)/bin/ruff check --quiet --fix . || true
 	$(VENV)/bin/ruff format --quiet .
 	clang-format -i bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 MAX_DAYS = 36500
+_ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -57,6 +59,15 @@ class Enrich(msgspec.Struct, forbid_unknown_fields=True):
     """seconds from one snapshot of the worker's state to the next"""
 
 
+class Metrics(msgspec.Struct, forbid_unknown_fields=True):
+    """[metrics]: where Prometheus finds them."""
+
+    agent: str = ""
+    """host:port of the agent's; empty: none"""
+    worker: str = ""
+    """host:port of the worker's; empty: none"""
+
+
 class Store(msgspec.Struct, forbid_unknown_fields=True):
     """[store]: the local documents."""
 
@@ -80,6 +91,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     docker: Docker = msgspec.field(default_factory=Docker)
     spool: Spool = msgspec.field(default_factory=Spool)
     enrich: Enrich = msgspec.field(default_factory=Enrich)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
     store: Store = msgspec.field(default_factory=Store)
     documents: Documents = msgspec.field(default_factory=Documents)
 
@@ -192,6 +204,12 @@ def _check(config: Config, places: Mapping[str, str]) -> None:
         place = places["store.retention_days"]
         message = f"{place}: store.retention_days is {days}; it must be from 1 to {MAX_DAYS}"
         raise ConfigError(message)
+    for half in ("agent", "worker"):
+        address = getattr(config.metrics, half)
+        if address and not _ADDRESS.fullmatch(address):
+            place = places[f"metrics.{half}"]
+            message = f"{place}: metrics.{half} is {address!r}; it must be host:port, as in 127.0.0.1:9464"
+            raise ConfigError(message)
     if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
         message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
         raise ConfigError(message)

@@ -18,8 +18,8 @@ from enrich.printable import text
 from enrich.stores.query import Term, all_of
 from enrich.stores.sqlite import SqliteStore
 from shipper import cgroups
-from shipper.status import LOCK
 from shipper.lock import holder
+from shipper.status import LOCK
 
 __all__ = ["DemoError", "play", "run"]
 

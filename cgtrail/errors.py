@@ -10,6 +10,7 @@ _EXIT_CODES = {
     "cgtrail.config.ConfigError": 2,
     "enrich.stores.query.QueryError": 2,
     "cgtrail.demo_container.DemoError": 1,
+    "cgtrail.metrics.MetricsError": 1,
     "enrich.stores.dayfile.StoreError": 1,
     "shipper.lock.AlreadyRunningError": 1,
     "shipper.cgroups.Cgroup2MissingError": 1,

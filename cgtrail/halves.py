@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from cgtrail import metrics
 from cgtrail.config import Config
 from cgtrail.signals import stop_on_signal
 from enrich.checkpoint import Checkpoints
@@ -44,7 +45,9 @@ def ship(config: Config) -> None:
         bounds=Bounds(spool.max_bytes, spool.max_hours * _HOUR_NS, tuple(spool.readers)),
         keyframe_ns=spool.keyframe_seconds * 1_000_000_000,
     )
-    Agent(settings, stop_on_signal()).run()
+    agent = Agent(settings, stop_on_signal())
+    with metrics.serving(config.metrics.agent, metrics.AGENT, lambda: agent.latest):
+        agent.run()
 
 
 def enrich(config: Config, sink: str, *, once: bool) -> None:
@@ -63,6 +66,7 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
             snapshot_seconds=config.enrich.snapshot_seconds,
         ) as worker,
         _reporting(own_file(config.folder, "status.json", sink), worker),
+        metrics.serving(config.metrics.worker, metrics.WORKER, worker.facts),
     ):
         worker.run(follow=not once)
 

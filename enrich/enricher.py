@@ -65,17 +65,18 @@ class Enricher:
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
         self.ledger = _one(self._steps, Ledger)
         self._watch = watch
-        self._time = 0
+        self.time = 0
+        """The newest frame's, in nanoseconds since 1970."""
         self._gaps: list[Gap] = []
 
     def save(self) -> bytes:
         """What is known when all frames below `number` have been taken."""
-        return save(self._steps, number=self.number, time=self._time)
+        return save(self._steps, number=self.number, time=self.time)
 
     def restore(self, data: bytes) -> None:
         """Go on where `save` was called. Raises SnapshotError; this object is of no use then."""
         own = restore(data, self._steps)
-        self.number, self._time = own["number"], own["time"]
+        self.number, self.time = own["number"], own["time"]
 
     def take(self, piece: Frame | Damage | Gap) -> Output:
         """What comes of the next piece that a Reader gave."""
@@ -91,7 +92,7 @@ class Enricher:
     def finish(self) -> Output:
         """What still waits when the stream has ended for ever."""
         output = Output(documents=self._release.rest())
-        self._missing(output, self._time)
+        self._missing(output, self.time)
         return output
 
     def _frame(self, frame: Frame) -> Output:
@@ -104,7 +105,7 @@ class Enricher:
             letter = f"{self.stream}-{frame.number}"
             output.letters.append(self._letter(letter, LetterKind.FRAME, frame, 0, str(error), frame.payload))
         self._missing(output, frame.time)
-        self.number, self._time = frame.number + 1, frame.time
+        self.number, self.time = frame.number + 1, frame.time
         return output
 
     def _record(self, output: Output, frame: Frame, index: int, offset: int, length: int) -> None:
@@ -143,7 +144,7 @@ class Enricher:
         reason = f"{damage.reason}; {damage.segment} at byte {damage.offset}, {damage.length} bytes"
         _log.error("damage in the spool; it is among the dead letters", stream=self.stream, reason=reason)
         identity = f"{self.stream}-{damage.number}-{damage.offset}"
-        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, self._time, reason, damage.data)
+        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, self.time, reason, damage.data)
 
     def _letter(self, identity: str, kind: LetterKind, frame: Frame, index: int, reason: str, body: bytes) -> Letter:
         return Letter(identity, kind, self.stream, frame.number, index, frame.time, reason, body)
@@ -152,7 +153,7 @@ class Enricher:
         """What was missing before this place, now that it is known when it ended."""
         for gap in self._gaps:
             self.counts["missing_frames"] += gap.end - gap.number
-            source = losses.missing(self._host, self.stream, gap, self._time, until)
+            source = losses.missing(self._host, self.stream, gap, self.time, until)
             output.documents.append(self._document(source, until))
         self._gaps.clear()
 

@@ -230,6 +230,7 @@ class Worker:
             "counts": dict(self.counts),
             "stream": enricher.stream if enricher else None,
             "frame": enricher.number if enricher else 0,
+            "frame_time": enricher.time if enricher else 0,
             "backlog_frames": self.source.backlog(),
             "snapshot_bytes": self.snapshot_bytes,
             "snapshot_seconds": self.snapshot_took,

@@ -72,6 +72,8 @@ class Agent:
     _retained: int = 0
     keyframed: int = 0
     """Boot time in ns of the last keyframe."""
+    latest: dict[str, Any] = field(default_factory=dict)
+    """The facts of the last second; may be read from another thread."""
 
     def run(self) -> None:
         """Raises CaptureError, Cgroup2MissingError, AlreadyRunningError or OSError when it can't begin or go on."""
@@ -231,9 +233,10 @@ class Agent:
 
     def _report(self) -> None:
         with suppress(OSError):  # a full disk: the commit says so
-            write_status(self.settings.data / STATUS, self.facts())
+            self.latest = self._facts()
+            write_status(self.settings.data / STATUS, self.latest)
 
-    def facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """How it goes, for people and metrics."""
         return {
             "pid": os.getpid(),
@@ -242,6 +245,9 @@ class Agent:
             "frames": self.spool.number,
             "records": self.spool.records,
             "bytes": self.spool.bytes,
+            "commits": self.spool.commits,
+            "commit_seconds": self.spool.commit_seconds,
+            "keyframe_time": self.keyframed + self._offset,
             "spool_bytes": self.spool.used,
             "spool_max_bytes": self.settings.bounds.max_bytes,
             "spool_error": str(self.spool.error) if self.spool.error else None,

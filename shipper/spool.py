@@ -51,7 +51,8 @@ class Spool:
         self._size = self._count = 0
         self._sealed: list[tuple[bytes, int, int]] = []
         self._begins = False
-        self.records = self.bytes = 0
+        self.records = self.bytes = self.commits = 0
+        self.commit_seconds = 0.0
         self.time = time.time_ns()
         """What the next frames say of when their records were asked for."""
         self.error: OSError | None = None
@@ -113,6 +114,7 @@ class Spool:
         sealed, self._sealed = self._sealed, []
         if not sealed or not room:
             return [payload for payload, _, _ in sealed]
+        began = time.perf_counter()
         try:
             mark = self._mark
             for payload, records, flags in sealed:
@@ -124,6 +126,8 @@ class Spool:
             self._undo()
             return [payload for payload, _, _ in sealed]
         self._mark, self.error = mark, None
+        self.commits += 1
+        self.commit_seconds += time.perf_counter() - began
         self.records += sum(records for _, records, _ in sealed)
         self.bytes += sum(len(payload) for payload, _, _ in sealed)
         return []

@@ -146,14 +146,9 @@ def test_memfd() -> None:
 
 
 def test_chain_is_freed() -> None:
-    """A process that forks and ends, again and again, leaves nothing behind."""
+    """A process that forks and ends, again and again, leaves nothing behind: an `Identity` names no other."""
     stream = begun()
     for pid in range(2, 2000):
         stream.feed(fork(pid, pid - 1), end(pid - 1, pid - 2))
     (tree,) = (step for step in stream.steps if isinstance(step, ProcessTree))
     assert len(tree._live) == 1
-    only = next(iter(tree._live.values()))
-    depth = 0
-    while only.group_leader is not None and only.group_leader is not only:
-        only, depth = only.group_leader, depth + 1
-    assert depth < 2

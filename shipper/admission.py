@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Narrow
@@ -34,6 +35,8 @@ class Admission:
     """Boot time in ns when the first of them was refused."""
     gap: bool = False
     """Something was refused, and no keyframe has told since what is alive."""
+    totals: Counter[Cause] = field(default_factory=Counter)
+    """Records refused, ever."""
 
     def measure(self, used: int) -> bool:
         """Take the step that fits so many bytes; True when it changed."""
@@ -71,6 +74,7 @@ class Admission:
                 self.since = min(self.since, loss.since or self.since)
             elif number < FIRST and number not in kept:
                 self._count((owner, cause, number), 1)
+                self.totals[cause] += 1
 
     def take(self, now: int) -> list[Loss]:
         """The account so far, as records; it begins anew."""

@@ -18,20 +18,22 @@ class Losses:
 
     probes: Probes
     admission: Admission
-    totals: Counter[Cause] = field(default_factory=Counter)
-    """What was told since the agent began."""
     _told: dict[Account, int] = field(default_factory=dict)
     _read: int = 0
     """Boot time in ns of the last reading."""
+    _kernel: Counter[Cause] = field(default_factory=Counter)
+
+    @property
+    def totals(self) -> Counter[Cause]:
+        """What was lost since the agent began, each record once however often its Loss was refused."""
+        return self._kernel + self.admission.totals
 
     def news(self, now: int) -> Iterator[Loss]:
         """What was lost since it was asked last, of everybody. `now`: boot time in ns."""
         counts = self.probes.losses()
         counts[0, Cause.RECURSION, 0] = self.probes.recursion_misses()
         yield from self._news(counts, now)
-        for loss in self.admission.take(now):
-            self.totals[Cause(loss.cause)] += loss.count
-            yield loss
+        yield from self.admission.take(now)
         self._read = now
 
     def final(self, owner: int, now: int) -> Iterator[Loss]:
@@ -53,7 +55,7 @@ class Losses:
             if lost > 0:
                 owner, cause, kind = account
                 self._told[account] = count
-                self.totals[Cause(cause)] += lost
+                self._kernel[Cause(cause)] += lost
                 yield Loss(
                     time=now, cgroup_id=owner, count=lost, since=self._read or now, cause=cause, record_type=kind
                 )

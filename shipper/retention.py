@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from shipper.wire.position import Position, position_file
@@ -43,6 +44,9 @@ class Retention:
         """Remove what may go; returns how many bytes. `now`: nanoseconds since 1970. Raises OSError."""
         positions = {name: position_file(self._folder, name).load() for name in self._bounds.readers}
         freed, self.holding = 0, []
+        for stream in streams(self._folder)[:-1]:
+            if not stream.committed:  # an agent that ended before its first commit
+                _remove_stream(stream)
         for span in _spans(self._folder):
             old = now - span.until > self._bounds.max_age_ns
             if not old and used - freed <= CROWDED * self._bounds.max_bytes:
@@ -64,11 +68,8 @@ def _spans(folder: Path) -> list[_Span]:
     found: list[_Span] = []
     for stream in streams(folder):
         intervals = stream.intervals()
-        for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
-            if following:
-                found.append(_Span(interval, following.first, following.time))
-            else:
-                found.append(_Span(interval, stream.committed, _written(interval)))
+        found += [_Span(each, following.first, following.time) for each, following in pairwise(intervals)]
+        found += [_Span(each, stream.committed, _written(each)) for each in intervals[-1:]]
     return found[:-1]
 
 

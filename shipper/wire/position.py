@@ -39,7 +39,7 @@ class PositionFile:
             return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Position])
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.warning("position not understood; reading the spool from its beginning",
                          file=str(self.path), error=str(error))  # fmt: skip
             return {}
@@ -54,6 +54,11 @@ class PositionFile:
             opened.flush()
             os.fsync(opened.fileno())
         temporary.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # what the agent removes on the word of this file can't be read again
+        finally:
+            os.close(folder)
 
 
 def position_file(spool: Path, reader: str) -> PositionFile:

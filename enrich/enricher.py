@@ -78,8 +78,9 @@ class Enricher:
         own = restore(data, self._steps)
         self.number, self.time = own["number"], own["time"]
 
-    def take(self, piece: Frame | Damage | Gap) -> Output:
-        """What comes of the next piece that a Reader gave."""
+    def take(self, piece: Frame | Damage | Gap, *, quiet: bool = False) -> Output:
+        """What comes of the next piece that a Reader gave. `quiet`: its documents are not wanted, so few are made."""
+        self._release.quiet = quiet
         if isinstance(piece, Frame):
             return self._frame(piece)
         if isinstance(piece, Damage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import ClassVar
 
+from bpf.events import Header
 from enrich.document import Document
 from enrich.documents import Documents
 from enrich.host import Host
@@ -23,7 +24,10 @@ class Release:
     def __init__(self, host: Host, documents: Documents) -> None:
         self._host = host
         self._documents = documents
-        self._held: deque[Made] = deque()
+        self._held: deque[tuple[int, Made]] = deque()
+        """Boot time in ns, which no clock that is set can move, and what has waited since."""
+        self.quiet = False
+        """What is released was stored before: only documents that wait need be made."""
 
     def __call__(self, item: Item) -> None:
         """Adds to the item every document that is released at it."""
@@ -31,9 +35,10 @@ class Release:
             self._told(item)
         elif isinstance(item.record, Tick):
             self._overdue(item)
-        source = self._documents.source(item)
-        if source is not None:
-            self._take(item, Made(item.id, item.time, item.epoch, source))
+        if not self.quiet or self._waits(item, item.epoch):
+            source = self._documents.source(item)
+            if source is not None:
+                self._take(item, Made(item.id, item.time, item.epoch, source))
         for made in item.made:
             self._take(item, made)
 
@@ -44,26 +49,29 @@ class Release:
         return [document for document in rest if document]
 
     def _take(self, item: Item, made: Made) -> None:
-        if made.epoch is not None and made.epoch.pending and not self._asked(made.epoch, item):
+        if self._waits(item, made.epoch):
             self._held.append(made)
         else:
             self._send(item, made, _attribution(made.epoch))
 
-    def _asked(self, epoch: Epoch, item: Item) -> bool:
-        """Whether the patience for this epoch has run out already."""
-        return epoch.info is not None and item.time - self._host.unix(epoch.info.told or epoch.info.time) > PATIENCE_NS
+    def _waits(self, item: Item, epoch: Epoch | None) -> bool:
+        """Whether more is expected of an epoch, and the patience for it has not run out."""
+        if epoch is None or not epoch.pending:
+            return False
+        info = epoch.info
+        return info is None or item.time - self._host.unix(info.told or info.time) <= PATIENCE_NS
 
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
-        for made in waiting:
+        for since, made in waiting:
             if made.epoch is item.epoch and item.epoch is not None and not item.epoch.pending:
                 self._send(item, made, Attribution.LATE)
             else:
-                self._held.append(made)
+                self._held.append((since, made))
 
     def _overdue(self, item: Item) -> None:
-        while self._held and item.time - self._held[0].time > PATIENCE_NS:
-            self._send(item, self._held.popleft(), Attribution.UNKNOWN)
+        while self._held and _now(item) - self._held[0][0] > PATIENCE_NS:
+            self._send(item, self._held.popleft()[1], Attribution.UNKNOWN)
 
     def _send(self, released_by: Item, made: Made, attribution: Attribution) -> None:
         document = self._document(made, attribution)
@@ -84,6 +92,17 @@ class Release:
                 source["container"] = epoch.container
         kind = source["event"]["dataset"].removeprefix("cgtrail.")
         return Document(made.id, made.time, kind, source)
+
+
+def _now(item: Item) -> int:
+    """Stream time: boot time in ns."""
+    assert isinstance(item.record, Header)
+    return item.record.time
+
+
+def _asked(epoch: Epoch, now: int) -> bool:
+    """Whether the patience for this epoch has run out already."""
+    return epoch.info is not None and now - (epoch.info.told or epoch.info.time) > PATIENCE_NS
 
 
 def _attribution(epoch: Epoch | None) -> Attribution:

@@ -93,7 +93,7 @@ class Worker:
             ended = self.source.ended(self._reader.stream)  # asked first: what it wrote last is read below
             for piece in self._reader.read():
                 before = isinstance(piece, Frame) and piece.number < self._start
-                self._keep(self.enricher.take(piece), wanted=not before)
+                self._keep(self.enricher.take(piece, quiet=before), wanted=not before)
                 if len(self._batch.documents) >= BATCH:
                     self._flush()
                 if self.stop.is_set():

@@ -13,6 +13,17 @@ from typing import Any
 import msgspec
 
 MAX_DAYS = 36500
+_RANGES = {
+    "spool.max_bytes": (16 << 20, 1 << 60),
+    "spool.max_hours": (1, 8760),
+    "spool.keyframe_seconds": (1, 3600),
+    "enrich.snapshot_seconds": (1, 86400),
+    "store.retention_days": (1, MAX_DAYS),
+}
+"""The least and the most that a number may be."""
+_LISTS = {"spool.readers"}
+"""Keys of several values: comma-separated in the environment."""
+_READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
@@ -43,7 +54,7 @@ class Spool(msgspec.Struct, forbid_unknown_fields=True):
     """[spool]: what is kept between agent and workers."""
 
     max_bytes: int = 2 << 30
-    """bytes at which the spool is full"""
+    """bytes at which the spool is full; at least 16777216"""
     max_hours: int = 24
     """hours that are kept for replays once they were read"""
     readers: list[str] = msgspec.field(default_factory=lambda: ["sqlite"])
@@ -132,7 +143,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     for key in keys():
         value = environment.get(variable(key))
         if value is not None:
-            _set(tree, key, value)
+            _set(tree, key, _list(value) if key in _LISTS else value)
             places[key] = variable(key)
     for key, value in flags.items():
         if value is not None:
@@ -142,8 +153,9 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         config = msgspec.convert(tree, Config, strict=False)
     except msgspec.ValidationError as error:
         what, _, key = str(error).partition(" - at `$.")
-        key = key.rstrip("`")
+        key = key.rstrip("`").partition("[")[0]
         wanted = what.replace("`bool`", "true or false").replace("`int`", "a whole number").replace("`str`", "text")
+        wanted = wanted.replace("`array`", "a list")
         message = f"{places.get(key, place)}: {key}: {wanted}, and found {_get(tree, key)!r}"
         raise ConfigError(message) from error
     _check(config, places)
@@ -195,15 +207,22 @@ def _refuse_variables(environment: Mapping[str, str]) -> None:
 
 
 def _check(config: Config, places: Mapping[str, str]) -> None:
-    size, days = config.capture.ring_bytes, config.store.retention_days
+    size = config.capture.ring_bytes
     if size < 65536 or size & (size - 1) or size > 1 << 31:
         place = places["capture.ring_bytes"]
         message = f"{place}: capture.ring_bytes is {size}; it must be a power of two from 65536 to 2147483648"
         raise ConfigError(message)
-    if not 1 <= days <= MAX_DAYS:
-        place = places["store.retention_days"]
-        message = f"{place}: store.retention_days is {days}; it must be from 1 to {MAX_DAYS}"
-        raise ConfigError(message)
+    for key, (least, most) in _RANGES.items():
+        section, _, name = key.partition(".")
+        number = getattr(getattr(config, section), name)
+        if not least <= number <= most:
+            message = f"{places[key]}: {key} is {number}; it must be from {least} to {most}"
+            raise ConfigError(message)
+    for name in config.spool.readers:
+        if not _READER.fullmatch(name):
+            place = places["spool.readers"]
+            message = f"{place}: spool.readers has {name!r}; a reader's name is made of letters, digits, '-' and '_'"
+            raise ConfigError(message)
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
         if address and not _ADDRESS.fullmatch(address):
@@ -225,5 +244,11 @@ def _get(tree: Mapping[str, Any], key: str) -> object:
     return (tree[section] if dot else tree)[name]
 
 
+def _list(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ OF_EACH_KEY = {
     "capture.host": ("true", "false", True, True, False, True),
     "capture.ring_bytes": ("65536", "131072", 262144, 65536, 131072, 262144),
     "docker.url": ('"tcp://file"', "tcp://environment", "tcp://flag", "tcp://file", "tcp://environment", "tcp://flag"),
+    "spool.max_bytes": ("16777216", "16777217", 16777218, 16777216, 16777217, 16777218),
+    "spool.max_hours": ("1", "2", 3, 1, 2, 3),
+    "spool.readers": (
+        '["sqlite", "kafka"]',
+        "kafka, a-b_1",
+        ["stdout"],
+        ["sqlite", "kafka"],
+        ["kafka", "a-b_1"],
+        ["stdout"],
+    ),
+    "spool.keyframe_seconds": ("1", "2", 3, 1, 2, 3),
+    "enrich.snapshot_seconds": ("1", "2", 3, 1, 2, 3),
+    "metrics.agent": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
+    "metrics.worker": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "store.retention_days": ("1", "2", 3, 1, 2, 3),
     "documents.forks": ("true", "0", True, True, False, True),
 }
@@ -123,6 +138,9 @@ def test_an_unknown_key_names_the_nearest(file: Path, text: str, key: str, neare
         ("[capture]\nring_bytes = 1.5", "capture.ring_bytes"),
         ("[store]\nretention_days = []", "store.retention_days"),
         ("[docker]\nurl = 5", "docker.url"),
+        ("[spool]\nmax_bytes = '2G'", "spool.max_bytes"),
+        ("[spool]\nreaders = 'sqlite'", "spool.readers"),
+        ("[spool]\nreaders = ['sqlite', 5]", "spool.readers"),
     ],
 )
 def test_a_wrong_type_names_its_key(file: Path, text: str, key: str) -> None:
@@ -155,6 +173,43 @@ def test_documents_are_kept_a_day_at_least(days: int) -> None:
         load(None, {}, {"store.retention_days": days})
 
 
+@pytest.mark.parametrize(
+    ("key", "least", "most"),
+    [
+        ("spool.max_bytes", 16777216, 1 << 60),
+        ("spool.max_hours", 1, 8760),
+        ("spool.keyframe_seconds", 1, 3600),
+        ("enrich.snapshot_seconds", 1, 86400),
+    ],
+)
+def test_numbers_have_a_range(key: str, least: int, most: int) -> None:
+    """Its ends are taken; what lies beyond is refused with the range and the place."""
+    for number in (least, most):
+        assert value_of(load(None, {}, {key: number}), key) == number
+    for number in (least - 1, most + 1, -1, 0, 10**30):
+        with pytest.raises(
+            ConfigError, match=rf"^{variable(key)}: {key} is {number}; it must be from {least} to {most}$|Expected"
+        ):
+            load(None, {variable(key): str(number)}, {})
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "a b", "", "-a", "ä", "a\n", "a.json"])
+def test_a_readers_name_is_a_files_name(file: Path, name: str) -> None:
+    """A name that can be no reader's is refused with what it is made of."""
+    file.write_text(f"[spool]\nreaders = ['sqlite', {json.dumps(name)}]\n")
+    with pytest.raises(ConfigError, match=rf"^{file}: spool\.readers has .*; a reader's name is made of letters"):
+        load(file, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "readers"),
+    [("", []), (",", []), ("a", ["a"]), (" a ,b,, ", ["a", "b"]), ("sqlite,kafka", ["sqlite", "kafka"])],
+)
+def test_the_environment_lists_readers_with_commas(text: str, readers: list[str]) -> None:
+    """Nothing between commas is nothing; no reader at all may be declared."""
+    assert load(None, {"CGTRAIL_SPOOL_READERS": text}, {}).spool.readers == readers
+
+
 def test_a_section_is_no_value(file: Path) -> None:
     """A section that was written as a value is explained."""
     file.write_text("capture = true\n")
@@ -183,6 +238,14 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
         capture=st.builds(
             config.Capture, host=st.booleans(), ring_bytes=st.sampled_from([1 << n for n in range(16, 32)])
         ),
+        spool=st.builds(
+            config.Spool,
+            max_bytes=st.integers(16 << 20, 1 << 60),
+            max_hours=st.integers(1, 8760),
+            readers=st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]*", fullmatch=True)),
+            keyframe_seconds=st.integers(1, 3600),
+        ),
+        enrich=st.builds(config.Enrich, snapshot_seconds=st.integers(1, 86400)),
         store=st.builds(config.Store, retention_days=st.integers(1, 10_000)),
         documents=st.builds(config.Documents, forks=st.booleans()),
     )

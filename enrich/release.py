@@ -35,7 +35,7 @@ class Release:
             self._told(item)
         elif isinstance(item.record, Tick):
             self._overdue(item)
-        if not self.quiet or self._waits(item, item.epoch):
+        if not self.quiet or _waits(item, item.epoch):
             source = self._documents.source(item)
             if source is not None:
                 self._take(item, Made(item.id, item.time, item.epoch, source))
@@ -44,22 +44,19 @@ class Release:
 
     def rest(self) -> list[Document]:
         """What still waits when the stream has ended: nothing more will be told."""
-        rest = [self._document(made, Attribution.UNKNOWN) for made in self._held]
+        rest = [self._document(made, Attribution.UNKNOWN) for _, made in self._held]
         self._held.clear()
         return [document for document in rest if document]
 
+    def waiting(self) -> int | None:
+        """When the oldest document that waits happened, in ns since 1970; None when none waits."""
+        return min((made.time for _, made in self._held), default=None)
+
     def _take(self, item: Item, made: Made) -> None:
-        if self._waits(item, made.epoch):
-            self._held.append(made)
+        if _waits(item, made.epoch):
+            self._held.append((_now(item), made))
         else:
             self._send(item, made, _attribution(made.epoch))
-
-    def _waits(self, item: Item, epoch: Epoch | None) -> bool:
-        """Whether more is expected of an epoch, and the patience for it has not run out."""
-        if epoch is None or not epoch.pending:
-            return False
-        info = epoch.info
-        return info is None or item.time - self._host.unix(info.told or info.time) <= PATIENCE_NS
 
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
@@ -100,9 +97,12 @@ def _now(item: Item) -> int:
     return item.record.time
 
 
-def _asked(epoch: Epoch, now: int) -> bool:
-    """Whether the patience for this epoch has run out already."""
-    return epoch.info is not None and now - (epoch.info.told or epoch.info.time) > PATIENCE_NS
+def _waits(item: Item, epoch: Epoch | None) -> bool:
+    """Whether more is expected of an epoch, and the patience for it has not run out."""
+    if epoch is None or not epoch.pending:
+        return False
+    info = epoch.info
+    return info is None or _now(item) - (info.told or info.time) <= PATIENCE_NS
 
 
 def _attribution(epoch: Epoch | None) -> Attribution:

@@ -40,23 +40,25 @@ class Checkpoints:
         self._db.close()
 
     def store(self, stream: str, schema: str, snapshot: Snapshot) -> int:
-        """Keep a snapshot durably, and the one before it; returns the older one's position. Raises sqlite3.Error."""
+        """Keep a snapshot durably, and the one before it; returns the older one's position, 0 when there is none.
+
+        Those beyond it are forgotten: they are of a position that was lost. Raises sqlite3.Error.
+        """
         body = zlib.compress(snapshot.body, level=1)
+        own, place = (stream, schema), snapshot.position
         with self._db:
-            self._db.execute("DELETE FROM snapshots WHERE stream != ?", (stream,))
+            self._db.execute("DELETE FROM snapshots WHERE stream != ? OR position > ?", (stream, place))
+            self._db.execute("DELETE FROM deaths WHERE stream != ?", (stream,))
             self._db.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
-                (stream, snapshot.position, schema, zlib.crc32(body), body),
+                (stream, place, schema, zlib.crc32(body), body),
             )
-            kept = [
-                position
-                for (position,) in self._db.execute(
-                    "SELECT position FROM snapshots WHERE stream = ? ORDER BY position DESC", (stream,)
-                )
-            ][:SLOTS]
-            self._db.execute("DELETE FROM snapshots WHERE position < ?", (kept[-1],))
-            self._db.execute("DELETE FROM deaths WHERE stream != ? OR frame < ?", (stream, kept[-1]))
-        return int(kept[-1]) if len(kept) == SLOTS else 0
+            rows = self._db.execute(
+                "SELECT position FROM snapshots WHERE stream = ? AND schema = ? ORDER BY position DESC", own
+            )
+            kept = [int(position) for (position,) in rows][:SLOTS]
+            self._db.execute("DELETE FROM snapshots WHERE stream = ? AND schema = ? AND position < ?", (*own, kept[-1]))
+        return kept[-1] if len(kept) == SLOTS else 0
 
     def load(self, stream: str, schema: str, position: int) -> list[Snapshot]:
         """The snapshots of this schema at or before a position, the newest first; damaged ones are left out."""

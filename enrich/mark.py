@@ -31,7 +31,7 @@ class Mark:
         try:
             if os.fstat(fd).st_size != _MARK.size:
                 os.ftruncate(fd, 0)
-                os.ftruncate(fd, _MARK.size)
+                os.pwrite(fd, bytes(_MARK.size), 0)  # a hole has no room on a full disk: SIGBUS instead of an error
             self._map = mmap.mmap(fd, _MARK.size)
         finally:
             os.close(fd)

@@ -17,7 +17,7 @@ RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-d
 TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish
 
-.PHONY: help run test check bpf format clean packages-run packages-test
+.PHONY: help run test check bench bpf format clean packages-run packages-test
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, 
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	clang-format --dry-run -Werror bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]
+
+bench: packages-run $(VENV)/dev.stamp bpf ## measure: what durability costs (about ten minutes)
+	$(VENV)/bin/python -m tests.bench
 
 bpf: $(PROBES) ## build the kernel programs
 

@@ -19,6 +19,10 @@ from enrich.registry import RegistryView
 from shipper.wire.records import FIRST, AgentStart, KeyframeEnd, Loss, Tick
 
 _HALF, _WHOLE = 1 << 31, 1 << 32
+_WRAPS = _WHOLE - (1 << 20)
+"""Behind such a number, 0 is the one that follows 2^32 - 1."""
+_UNNUMBERED = frozenset({Cause.RECURSION})
+"""Lost where the kernel had not numbered them yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +39,18 @@ class Account:
     @property
     def seen(self) -> int:
         """What the kernel is known to have seen: losses may be told before a higher number comes."""
-        return max(self.highest, self.received + self.lost.total() + self.undelivered)
+        return max(self.highest, self.accounted)
+
+    @property
+    def accounted(self) -> int:
+        """What came, or is known to be lost."""
+        lost = sum(count for cause, count in self.lost.items() if cause not in _UNNUMBERED)
+        return self.received + lost + self.undelivered
+
+    @property
+    def wraps(self) -> bool:
+        """Whether 0 may be the next number; elsewhere it is none."""
+        return self.highest % _WHOLE >= _WRAPS
 
     def receive(self, number: int) -> None:
         """A record came; its number counts modulo 2^32, and CPUs may pass each other."""
@@ -48,7 +63,7 @@ class Account:
 class Ledger:
     """The step that keeps the accounts, and makes a document of what was lost on the way."""
 
-    state: ClassVar[tuple[str, ...]] = ("accounts", "ended", "_moved", "_whole")
+    state: ClassVar[tuple[str, ...]] = ("accounts", "ended", "_moved", "_gone", "_whole")
 
     def __init__(self, host: Host, registry: RegistryView) -> None:
         self._host, self._registry = host, registry
@@ -57,6 +72,8 @@ class Ledger:
         """Of owners that are gone, all in one."""
         self._moved: dict[int, int] = {}
         """Owner → its highest number at the last tick, for those whose number has moved since the tick before."""
+        self._gone: set[int] = set()
+        """Owners that a keyframe did not name: closed once they are settled."""
         self._whole = False
         """An agent's start was seen: accounts begin at 0."""
 
@@ -70,17 +87,27 @@ class Ledger:
         elif isinstance(record, AgentStart):  # the kernel's numbers begin anew
             self.accounts.clear()
             self._moved.clear()
+            self._gone.clear()
             self.ended, self._whole = Account(), True
-        elif isinstance(record, Header) and record.type < FIRST and record.sequence:
-            account = self._account(record.owner)
-            if not account.received and not self._whole:  # begun in the middle: what was before is not known
-                account.highest = account.received = record.sequence - 1
-                account.lost.clear()
-            account.receive(record.sequence)
-            self._moved.setdefault(record.owner, 0)
+        elif isinstance(record, Header) and record.type < FIRST:
+            self._receive(record)
         elif isinstance(record, KeyframeEnd) and not record.incomplete:
-            for owner in [owner for owner in self.accounts if owner and self._registry.known(owner) is None]:
-                self._close(owner)
+            for owner, account in self.accounts.items():
+                if owner and self._registry.known(owner) is None:
+                    self._gone.add(owner)
+                    self._moved[owner] = account.highest
+
+    def _receive(self, record: Header) -> None:
+        known = self.accounts.get(record.owner)
+        if not record.sequence and not (known and known.wraps):
+            return
+        account = known or self._account(record.owner)
+        if not account.received and not self._whole:  # begun in the middle: what was before is not known
+            account.highest = account.received = record.sequence - 1
+            account.lost.clear()
+        account.receive(record.sequence)
+        self._gone.discard(record.owner)
+        self._moved.setdefault(record.owner, 0)
 
     def _account(self, owner: int) -> Account:
         account = self.accounts.get(owner)
@@ -96,17 +123,17 @@ class Ledger:
                 self._moved[owner] = account.highest
                 continue
             del self._moved[owner]
-            missing = account.highest - account.received - account.lost.total() - account.undelivered
+            missing = account.highest - account.accounted
             epoch = self._registry.known(owner)
             if missing > 0:
                 account.undelivered += missing
                 item.made.append(self._made(item, owner, epoch, missing))
-            if epoch is not None and (epoch.ended or epoch.is_host):
+            if owner in self._gone or (epoch is not None and (epoch.ended or epoch.is_host)):
                 self._close(owner)
 
     def _close(self, owner: int) -> None:
         account = self.accounts.pop(owner)
-        self._moved.pop(owner, None)
+        self._gone.discard(owner)
         self.ended.highest += account.seen
         self.ended.received += account.received
         self.ended.lost += account.lost

@@ -22,7 +22,7 @@ from enrich.pipeline import steps
 from enrich.release import Release
 from enrich.snapshot import restore, save, schema
 from shipper.wire.frame import Frame, FrameError
-from shipper.wire.reader import Damage, Gap
+from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
 
 _log = structlog.get_logger()
@@ -67,7 +67,12 @@ class Enricher:
         self._watch = watch
         self.time = 0
         """The newest frame's, in nanoseconds since 1970."""
+        self._damages: list[Damage] = []
         self._gaps: list[Gap] = []
+
+    def waiting(self) -> int | None:
+        """When the oldest document that waits for its container happened, in ns since 1970; None when none waits."""
+        return self._release.waiting()
 
     def save(self) -> bytes:
         """What is known when all frames below `number` have been taken."""
@@ -84,16 +89,27 @@ class Enricher:
         if isinstance(piece, Frame):
             return self._frame(piece)
         if isinstance(piece, Damage):
-            return Output(letters=[self._damaged(piece)])
-        self._gaps.append(piece)
-        for step in self._steps:  # a keyframe with a hole in it says nothing of what has ended
-            step(Item(KeyframeEnd(incomplete=1), self.stream, piece.number, 0))
-        return Output()
+            self._damages.append(piece)
+            return Output()
+        return self._gap(piece)
 
     def finish(self) -> Output:
         """What still waits when the stream has ended for ever."""
         output = Output(documents=self._release.rest())
         self._missing(output, self.time)
+        return output
+
+    def _gap(self, gap: Gap) -> Output:
+        """Damage comes before its gap, which alone knows where it ends."""
+        output = Output(letters=[self._damaged(damage, gap.end) for damage in self._damages])
+        self._damages.clear()
+        last = self._gaps[-1] if self._gaps else None
+        if last and (last.end, last.cause) == (gap.number, gap.cause):  # who reads as it is written sees it in pieces
+            self._gaps[-1] = Gap(last.number, gap.end, gap.cause)
+        else:
+            self._gaps.append(gap)
+        for step in self._steps:  # a keyframe with a hole in it says nothing of what has ended
+            step(Item(KeyframeEnd(incomplete=1), self.stream, gap.number, 0))
         return output
 
     def _frame(self, frame: Frame) -> Output:
@@ -105,6 +121,7 @@ class Enricher:
         except FrameError as error:
             letter = f"{self.stream}-{frame.number}"
             output.letters.append(self._letter(letter, LetterKind.FRAME, frame, 0, str(error), frame.payload))
+            self._gaps.append(Gap(frame.number, frame.number + 1, GapCause.FRAME_DAMAGED))
         self._missing(output, frame.time)
         self.number, self.time = frame.number + 1, frame.time
         return output
@@ -115,12 +132,14 @@ class Enricher:
             self._watch.at(frame.number, index)
             if self._watch.deadly(frame.number, index):
                 data = frame.payload[offset : offset + length]
+                self._unread(data)
                 self._give_up(output, frame, index, data, Trouble.DEADLY, "the worker died of it three times")
                 return
         try:
             record = decode(frame.payload, offset, length)
         except RecordError as error:
             data = frame.payload[offset : offset + length]
+            self._unread(data)
             self._give_up(output, frame, index, data, Trouble.NOT_UNDERSTOOD, str(error))
             return
         item = Item(record, self.stream, frame.number, index)
@@ -132,6 +151,11 @@ class Enricher:
             self._give_up(output, frame, index, data, Trouble.FAILED, _where(error))
         output.documents += item.documents
 
+    def _unread(self, data: bytes) -> None:
+        """A record that the steps never see was delivered all the same: its header begins every version's."""
+        if int.from_bytes(data[4:8], "little") == len(data):
+            self.ledger(Item(Header.decode(data, 0, len(data)), self.stream, 0, 0))
+
     def _give_up(self, output: Output, frame: Frame, index: int, data: bytes, trouble: Trouble, reason: str) -> None:
         self.counts[trouble.value] += 1
         item = Item(Header(), self.stream, frame.number, index, time=frame.time)
@@ -140,15 +164,15 @@ class Enricher:
         number = int.from_bytes(data[:2], "little")
         output.documents.append(self._document(losses.failed(self._host, item, trouble, number), frame.time))
 
-    def _damaged(self, damage: Damage) -> Letter:
+    def _damaged(self, damage: Damage, end: int) -> Letter:
         self.counts["damaged"] += 1
         reason = f"{damage.reason}; {damage.segment} at byte {damage.offset}, {damage.length} bytes"
         _log.error("damage in the spool; it is among the dead letters", stream=self.stream, reason=reason)
-        identity = f"{self.stream}-{damage.number}-{damage.offset}"
-        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, self.time, reason, damage.data)
+        identity = f"{self.stream}-{damage.number}-byte{damage.offset}"
+        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, end, self.time, reason, damage.data)
 
     def _letter(self, identity: str, kind: LetterKind, frame: Frame, index: int, reason: str, body: bytes) -> Letter:
-        return Letter(identity, kind, self.stream, frame.number, index, frame.time, reason, body)
+        return Letter(identity, kind, self.stream, frame.number, index, frame.number + 1, frame.time, reason, body)
 
     def _missing(self, output: Output, until: int) -> None:
         """What was missing before this place, now that it is known when it ended."""

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 import orjson
 import structlog
 
 from enrich.document import Document
-from enrich.statefile import open_database
+from enrich.losses import Trouble
+from enrich.statefile import open_database, open_for_reading
 
 _log = structlog.get_logger()
 
 MAX_BYTES = 256 << 20
-_FORMAT = 1
+_FORMAT = 2
 _DDL = """
-CREATE TABLE letters (id TEXT PRIMARY KEY, kind TEXT, stream TEXT, frame INTEGER, idx INTEGER, time INTEGER,
-                      reason TEXT, body BLOB) STRICT;
+CREATE TABLE letters (id TEXT PRIMARY KEY, kind TEXT, stream TEXT, frame INTEGER, idx INTEGER, behind INTEGER,
+                      time INTEGER, reason TEXT, body BLOB) STRICT;
 """
+
+
+class LettersError(Exception):
+    """Dead letters that can't be read; the message names the file and what to do."""
 
 
 class LetterKind(StrEnum):
@@ -45,11 +52,18 @@ class Letter:
     frame: int
     index: int
     """Of the record in its frame; 0 for a frame."""
+    behind: int
+    """The first frame behind it: damage may hide more than one."""
     time: int
     """When the host met it, as far as is known: nanoseconds since 1970."""
     reason: str
     body: bytes
     """The frame's or record's bytes, or the document as JSON."""
+
+    @property
+    def deadly(self) -> bool:
+        """Whether it is a record that a worker died of."""
+        return self.kind is LetterKind.RECORD and self.reason.startswith(f"{Trouble.DEADLY}:")
 
 
 def rejected(document: Document, reason: str) -> Letter:
@@ -61,6 +75,7 @@ def rejected(document: Document, reason: str) -> Letter:
         stream,
         int(frame),
         int(index) if index.isdigit() else 0,
+        int(frame) + 1,
         document.time,
         reason,
         _body(document),
@@ -77,43 +92,73 @@ def _body(document: Document) -> bytes:
 class DeadLetters:
     """The dead letters of one sink's worker, in a database of their own. `max_bytes` bounds what it keeps of bodies."""
 
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES, *, _db: sqlite3.Connection | None = None) -> None:
         """Open or make it. Raises sqlite3.Error and OSError."""
-        self._db = open_database(path, _DDL, _FORMAT)
+        self._db = _db or open_database(path, _DDL, _FORMAT)
         self._max_bytes = max_bytes
         self.dropped = 0
         """Letters that found no room since this object was made."""
+
+    @classmethod
+    def reading(cls, path: Path) -> Self | None:
+        """Those there are, only to be read, also while a worker adds to them; None when there is no database.
+
+        Raises LettersError.
+        """
+        try:
+            db = open_for_reading(path, _FORMAT)
+        except (sqlite3.Error, OSError) as error:
+            message = f"{path}: the dead letters can't be read ({error}): as their owner, and of this version?"
+            raise LettersError(message) from error
+        return cls(path, _db=db) if db else None
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
-    def add(self, letters: list[Letter]) -> None:
+    def add(self, letters: Sequence[Letter]) -> None:
         """Keep letters durably; one that is there already is not kept twice. Raises sqlite3.Error."""
+        dropped = []
         with self._db:
             (used,) = self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM letters").fetchone()
             for letter in letters:
+                if self._db.execute("SELECT 1 FROM letters WHERE id = ?", (letter.id,)).fetchone():
+                    continue
                 if used + len(letter.body) > self._max_bytes:
-                    self.dropped += 1
-                    _log.error("no room for a dead letter: only counted", id=letter.id, reason=letter.reason)
+                    dropped.append(letter)
                     continue
                 used += len(letter.body)
                 self._db.execute(
-                    "INSERT OR IGNORE INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (letter.id, letter.kind.value, letter.stream, letter.frame, letter.index, letter.time,
-                     letter.reason, letter.body),
+                    "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (letter.id, letter.kind.value, letter.stream, letter.frame, letter.index, letter.behind,
+                     letter.time, letter.reason, letter.body),
                 )  # fmt: skip
+        self.dropped += len(dropped)
+        for letter in dropped:
+            _log.error("no room for a dead letter: only counted", id=letter.id, reason=letter.reason)
+
+    def ids(self) -> list[str]:
+        """All their ids, the oldest letter's first."""
+        return [name for (name,) in self._db.execute("SELECT id FROM letters ORDER BY time, stream, frame, idx, id")]
+
+    def get(self, identity: str) -> Letter | None:
+        """One letter; None when it is not there any more."""
+        row = self._db.execute("SELECT * FROM letters WHERE id = ?", (identity,)).fetchone()
+        return Letter(row[0], LetterKind(row[1]), *row[2:]) if row else None
 
     def all(self) -> Iterator[Letter]:
-        """Every letter, in the order of the stream."""
-        rows = self._db.execute("SELECT * FROM letters ORDER BY stream, frame, idx, id")
-        for identity, kind, *rest in rows:
-            yield Letter(identity, LetterKind(kind), *rest)
+        """Every letter, the oldest first, one by one: their bodies may be large."""
+        return (letter for letter in map(self.get, self.ids()) if letter)
 
     def remove(self, identity: str) -> None:
         """Forget a letter, after it was delivered. Raises sqlite3.Error."""
         with self._db:
             self._db.execute("DELETE FROM letters WHERE id = ?", (identity,))
+
+    def blame(self, identity: str, reason: str) -> None:
+        """A letter stays, for this reason. Raises sqlite3.Error."""
+        with self._db:
+            self._db.execute("UPDATE letters SET reason = ? WHERE id = ?", (reason, identity))
 
     def count(self) -> int:
         """How many there are."""

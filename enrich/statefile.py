@@ -7,6 +7,7 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 
@@ -43,6 +44,31 @@ def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
         return _open(path, ddl, version)
 
 
+def open_for_reading(path: Path, version: int) -> sqlite3.Connection | None:
+    """A connection that changes nothing, also while another writes; None where there is no database yet.
+
+    Raises sqlite3.Error, also for one that is damaged or of another format.
+    """
+    if not path.exists():
+        return None
+    db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    try:
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:  # in the making
+            db.close()
+            return None
+        if found != version:
+            raise sqlite3.DatabaseError(_other(found, version))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _other(found: int, version: int) -> str:
+    return f"format {found}, and this cgtrail knows {version}"
+
+
 def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -54,8 +80,7 @@ def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
         if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
             db.executescript(f"BEGIN; {ddl} PRAGMA user_version = {version}; COMMIT;")
         elif found != version:
-            message = f"format {found}, and this cgtrail knows {version}"
-            raise sqlite3.DatabaseError(message)
+            raise sqlite3.DatabaseError(_other(found, version))
         (check,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if check != "ok":
             raise sqlite3.DatabaseError(check)

@@ -31,9 +31,8 @@ from enrich.sinks import Sink, Status
 from enrich.snapshot import SnapshotError
 from enrich.source import SpoolSource
 from enrich.statefile import UNWRITABLE
-from shipper.wire.frame import Frame
 from shipper.wire.position import Position
-from shipper.wire.reader import Reader
+from shipper.wire.reader import Gap, Reader
 
 _log = structlog.get_logger()
 
@@ -92,8 +91,8 @@ class Worker:
             assert self.enricher is not None
             ended = self.source.ended(self._reader.stream)  # asked first: what it wrote last is read below
             for piece in self._reader.read():
-                before = isinstance(piece, Frame) and piece.number < self._start
-                self._keep(self.enricher.take(piece, quiet=before), wanted=not before)
+                end = piece.end if isinstance(piece, Gap) else piece.number + 1
+                self._keep(self.enricher.take(piece, quiet=end <= self._start), wanted=end > self._start)
                 if len(self._batch.documents) >= BATCH:
                     self._flush()
                 if self.stop.is_set():
@@ -111,15 +110,20 @@ class Worker:
         position = self.source.position(stream)
         self._start, self._needs = position.next, position.needs
         self.mark.begin(stream.id.hex())
-        self.enricher = self._restored(stream.id, position.next)
-        self._reader = Reader(stream, self.enricher.number)
-        if position.next > self.enricher.number:
-            _log.info("taking frames again that were stored before", first=self.enricher.number, up_to=position.next)
+        oldest = min((segment.first for segment in stream.segments()), default=0)
+        self.enricher = self._restored(stream.id, position.next, oldest)
+        begin = self.enricher.number or min(oldest, position.next)  # what was stored and removed is no gap
+        self._reader = Reader(stream, begin)
+        if position.next > begin:
+            _log.info("taking frames again that were stored before", first=begin, up_to=position.next)
         return True
 
-    def _restored(self, stream: bytes, position: int) -> Enricher:
+    def _restored(self, stream: bytes, position: int, oldest: int) -> Enricher:
         fresh = Enricher(stream, forks=self.forks, watch=self.mark, counts=self.counts)
         for snapshot in self.checkpoints.load(stream.hex(), fresh.schema, position):
+            if snapshot.position < min(oldest, position):
+                _log.info("a snapshot is left alone: the frames behind it are gone", position=snapshot.position)
+                continue
             try:
                 fresh.restore(snapshot.body)
             except SnapshotError as error:
@@ -133,7 +137,7 @@ class Worker:
         self.mark.rest()
         if wanted:
             self._batch.documents += output.documents
-        self._batch.letters += output.letters
+            self._batch.letters += output.letters
 
     def _finish(self) -> None:
         """The stream has ended: what still waited leaves, and the next one is begun."""
@@ -156,9 +160,10 @@ class Worker:
         self._write()
         if self._batch.documents:
             return False
-        letters, self._batch.letters = self._batch.letters, []
+        letters = self._batch.letters
         if letters and not self._durably(lambda: self.letters.add(letters)):
             return False
+        self._batch.letters = []
         self.counts["letters"] += len(letters)
         if not self._durably(self._commit):
             return False
@@ -207,7 +212,8 @@ class Worker:
             self._commit()
         except UNWRITABLE as error:
             _log.warning("no snapshot could be kept; a restart will take longer", error=str(error))
-        self.counts["snapshots"] += 1
+        else:
+            self.counts["snapshots"] += 1
         self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
 
     def _durably(self, write: Callable[[], object]) -> bool:

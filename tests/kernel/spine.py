@@ -55,8 +55,8 @@ class Spine:
 
     def settle(self) -> None:
         """Wait until all that was recorded up to now is stored."""
-        before = self.status()["spool"]["frames"] + 8  # ticks go on: over a second of frames
-        wait_until(lambda: self.status()["worker"]["counts"].get("frames", 0) >= before, "the worker to catch up")
+        before = self.status()["agent"]["frames"] + 16  # ticks go on, and the status is a second old: three of frames
+        wait_until(lambda: self.status()["worker"].get("frame", 0) >= before, "the worker to catch up")
 
     def status(self) -> Document:
         """What `cgtrail status --json` prints."""

@@ -179,7 +179,7 @@ def test_found_running(docker_daemon: Dockerd, tmp_path: Path) -> None:
             assert found[-1]["process"]["parent"]["args"] == ["sh", "-c", LOOP]
             assert found[-1]["container"]["id"] == made.id
             ids |= {d["event"]["id"] for d in found}
-    (folder,) = (data / "spool").iterdir()
+    (folder,) = (data / "spool").glob("*-*")
     assert len({event_id.partition("-")[0] for event_id in ids}) == 1, f"one boot, one stream: {folder}"
 
 
@@ -193,7 +193,7 @@ def test_from_the_spool_again(docker_daemon: Dockerd, tmp_path: Path) -> None:
     running.command("enrich", "--once")  # what a busy machine had not come to when it was stopped
     before = running.search("*")
     shutil.rmtree(running.data / "store")
-    (running.data / "enrich.sqlite.position.json").unlink()
+    (running.data / "spool" / "readers" / "sqlite.json").unlink()
     running.command("enrich", "--once")
     assert running.search("*") == before
     printed = running.command("enrich", "--once", "--sink", "stdout").stdout

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,8 @@ import click
 import structlog
 
 from cgtrail import config as configuration
-from cgtrail.times import Instant
-
-Command = Callable[..., Any]
-
-
-def _options(*options: Command) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
-_host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
-_query = click.argument("query", nargs=-1)
-_filters = _options(
-    _query,
-    click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
-    click.option("--kind", metavar="KIND", help="Only documents of this kind: process or loss."),
-    _json,
-)
+from cgtrail import logs, options
+from cgtrail.options import Command
 
 
 def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
@@ -56,7 +34,7 @@ def _everywhere(*names: str, **settings: Any) -> Command:
     return click.option(*names, expose_value=False, callback=_remember, **settings)
 
 
-_shared = _options(
+_shared = options.together(
     _everywhere("--data", metavar="DIR", help="Folder of the spool and the local store. [default: /var/lib/cgtrail]"),
     _everywhere("--config", metavar="FILE", type=click.Path(path_type=Path), envvar="CGTRAIL_CONFIG",
                 help="Configuration in TOML. [default: /etc/cgtrail.toml, if it exists]"),
@@ -75,17 +53,17 @@ def cli() -> None:
     """
 
 
-def _command(function: Command) -> click.Command:
+def _command(function: Command, group: click.Group = cli) -> click.Command:
     """Make a function a command with the options that all share. A reader that goes away, as `| head` does, ends it."""
 
     @wraps(function)
-    def run(**options: Any) -> None:
+    def run(**given: Any) -> None:
         try:
-            function(**options)
+            function(**given)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    return cli.command()(_shared(run))
+    return group.command()(_shared(run))
 
 
 def _config(**flags: Any) -> configuration.Config:
@@ -96,8 +74,8 @@ def _config(**flags: Any) -> configuration.Config:
 
 
 @_command
-@_host
-@_json
+@options.host
+@options.as_json
 @click.option("--quiet", is_flag=True, help="Print no events; only record them.")
 @click.option("--demo", type=click.Choice(["never", "auto", "always"]), default="never", show_default=True,
               help="Play a demonstration beside it; auto: if no container is running.")  # fmt: skip
@@ -112,7 +90,7 @@ def up(host: bool | None, as_json: bool, quiet: bool, demo: str) -> None:
 
 
 @_command
-@_host
+@options.host
 def ship(host: bool | None) -> None:
     """Run the agent only: record this host into the spool."""
     from cgtrail import halves
@@ -135,7 +113,7 @@ def enrich(once: bool, sink: str) -> None:
 
 
 @_command
-@_json
+@options.as_json
 def check(as_json: bool) -> None:
     """Say what can be recorded on this host, and what to do about what can't."""
     from cgtrail import check as command
@@ -144,7 +122,7 @@ def check(as_json: bool) -> None:
 
 
 @_command
-@_json
+@options.as_json
 def demo(as_json: bool) -> None:
     """Play a short session in a throwaway container, and show what was recorded of it.
 
@@ -157,8 +135,8 @@ def demo(as_json: bool) -> None:
 
 
 @_command
-@_host
-@_json
+@options.host
+@options.as_json
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
 def trace(host: bool | None, as_json: bool, count: int | None) -> None:  # noqa: ARG001  it always is
     """Print raw kernel records as they come, one JSON object a line: for debugging.
@@ -171,11 +149,8 @@ def trace(host: bool | None, as_json: bool, count: int | None) -> None:  # noqa:
 
 
 @_command
-@_filters
-@click.option(
-    "--since", type=Instant(), help="From this time: 2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d."
-)
-@click.option("--until", type=Instant(), help="Up to this time, in the same forms.")
+@options.filters
+@options.times("--since", "--until")
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000_000), default=100, show_default=True, help="At most so many documents."
 )
@@ -200,7 +175,7 @@ def search(query: tuple[str, ...], container: str | None, kind: str | None, as_j
 
 
 @_command
-@_filters
+@options.filters
 def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool) -> None:
     """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
     from cgtrail import search as command
@@ -209,12 +184,46 @@ def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_jso
 
 
 @_command
-@_json
+@options.as_json
 def status(as_json: bool) -> None:
     """Say whether agent and worker run, how far they are, and what was lost."""
     from cgtrail import status as command
 
     sys.exit(command.run(_config(), as_json=as_json))
+
+
+@cli.group()
+@_shared
+def spool() -> None:
+    """Look into the spool, where the agent's records wait for workers."""
+
+
+@partial(_command, group=spool)
+@options.as_json
+def ls(as_json: bool) -> None:
+    """List what the spool holds, from keyframe to keyframe, and how far its readers are."""
+    from cgtrail import spool as command
+
+    command.ls(_config(), as_json=as_json)
+
+
+@partial(_command, group=spool)
+@options.times("--from", "--to")
+@click.option("--stream", metavar="PREFIX", default="", help="Only the stream whose id begins so.")
+@click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Only the frame of this number.")
+def cat(**chosen: Any) -> None:
+    """Print records as they were recorded, by the time at which their frames were written; gaps are objects too."""
+    from cgtrail import spool as command
+
+    command.cat(_config(), command.Chosen(**chosen))
+
+
+@partial(_command, group=spool)
+def verify() -> None:
+    """Check every frame of the spool, and say what is damaged or missing. Exit code 1 when anything is."""
+    from cgtrail import spool_verify as command
+
+    sys.exit(command.run(_config()))
 
 
 @_command

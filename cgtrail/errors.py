@@ -11,6 +11,7 @@ _EXIT_CODES = {
     "enrich.stores.query.QueryError": 2,
     "cgtrail.demo_container.DemoError": 1,
     "cgtrail.metrics.MetricsError": 1,
+    "cgtrail.spool.SpoolError": 1,
     "enrich.stores.dayfile.StoreError": 1,
     "shipper.lock.AlreadyRunningError": 1,
     "shipper.cgroups.Cgroup2MissingError": 1,

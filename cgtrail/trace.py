@@ -6,15 +6,10 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from bpf.generate import c_name
-from bpf.schema import Record, decode
+from bpf.schema import decode
 from cgtrail.config import Config
-from enrich import render
-from enrich.printable import json_line
+from cgtrail.records import shown, write
 from shipper import cgroups
 from shipper.probes import Probes
 from shipper.wire.frame import MAX_PAYLOAD, walk
@@ -32,28 +27,12 @@ def run(config: Config, *, count: int | None) -> None:
         while True:
             for span, _, _ in probes.ring.drain(frozenset(), MAX_PAYLOAD):
                 for offset, length in walk(span):
-                    sys.stdout.buffer.write(json_line(orjson.dumps(shown(decode(span, offset, length)))) + b"\n")
+                    write(shown(decode(span, offset, length)))
                     left -= 1
                     if left == 0:
                         return
             sys.stdout.flush()
             time.sleep(POLL_SECONDS)
-
-
-def shown(record: Record) -> dict[str, Any]:
-    """A record as a flat object: its type and every declared field; what is not UTF-8 in base64 beside it."""
-    fields: dict[str, Any] = {"type": c_name(type(record).__name__)}
-    for declared in record.layout.fields():
-        value = getattr(record, declared.name)
-        if declared.name == "type":
-            continue
-        if isinstance(value, bytes):
-            render_as = render.arguments if declared.wire.kind == "args" else render.text
-            value, raw = render_as(value)
-            if raw is not None:
-                fields[f"{declared.name}_base64"] = raw
-        fields[declared.name] = value
-    return fields
 
 
 def _watch_running(probes: Probes, root: Path) -> None:

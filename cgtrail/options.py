@@ -1,0 +1,42 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cgtrail.times import Instant
+
+Command = Callable[..., Any]
+
+
+def together(*options: Command) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
+host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
+filters = together(
+    click.argument("query", nargs=-1),
+    click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
+    click.option("--kind", metavar="KIND", help="Only documents of this kind: process or loss."),
+    as_json,
+)
+
+
+def times(since: str, until: str) -> Callable[[Command], Command]:
+    """Two options of these names, for the parameters `since` and `until`: nanoseconds since 1970."""
+    forms = "2026-11-22, 2026-11-22T10:00, or an age such as 10m, 2h, 3d"
+    return together(
+        click.option(since, "since", type=Instant(), help=f"From this time: {forms}."),
+        click.option(until, "until", type=Instant(), help="Up to this time, in the same forms."),
+    )

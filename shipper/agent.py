@@ -27,7 +27,7 @@ from shipper.runtimes import Docker, Removed
 from shipper.spool import Spool
 from shipper.status import LOCK, STATUS, write_status
 from shipper.wire.frame import MAX_PAYLOAD, wrap
-from shipper.wire.records import AgentStop, Clock, KeyframeBegin, KeyframeEnd, Kind, Tick
+from shipper.wire.records import AgentStart, AgentStop, Clock, KeyframeBegin, KeyframeEnd, Kind, Tick
 
 _log = structlog.get_logger()
 
@@ -61,7 +61,10 @@ def boot_ns() -> int:
 
 @dataclass
 class Agent:
-    """Records this host until `stop` is set. Its status file appears once the first keyframe is committed."""
+    """Records this host until `stop` is set. Its status file appears once the first keyframe is committed.
+
+    A disk that is full from the beginning keeps everything in the ring: nothing stands in the stream before the start.
+    """
 
     settings: Settings
     stop: threading.Event
@@ -70,6 +73,9 @@ class Agent:
     _ticked: int = 0
     _reported: int = 0
     _retained: int = 0
+    _start: AgentStart | None = None
+    _started: bool = False
+    """The stream tells of this agent's start."""
     keyframed: int = 0
     """Boot time in ns of the last keyframe."""
     latest: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +104,7 @@ class Agent:
             for event in self.probes.missing():
                 _log.warning("not recorded on this kernel", kernel_event=event, next="see `cgtrail check`")
             self.docker.wait_listed()
-            self._keyframe(first=True)
+            self._keyframe()
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
             self._round()
@@ -106,6 +112,17 @@ class Agent:
 
     def _round(self) -> None:
         now = boot_ns()
+        if now - self._retained >= RETENTION_NS:
+            self._retain(now)
+        if self._started:
+            self._record(now)
+        elif now - self.keyframed >= TICK_NS:
+            self._keyframe()
+        if now - self._reported >= STATUS_NS:
+            self._reported = now
+            self._report()
+
+    def _record(self, now: int) -> None:
         self.spool.time = time.time_ns()
         self._news()
         self._drain()
@@ -114,9 +131,6 @@ class Agent:
         if now - self.keyframed >= self.settings.keyframe_ns or (self.admission.gap and self._takes_all()):
             self._keyframe()
         self._commit()
-        if now - self._reported >= STATUS_NS:
-            self._reported = now
-            self._report()
 
     def _tick(self, now: int) -> None:
         self._clock(now)
@@ -124,8 +138,6 @@ class Agent:
             self._put(loss)
         self._put(Tick(time=now))
         self._ticked = now
-        if now - self._retained >= RETENTION_NS:
-            self._retain(now)
         if self.admission.measure(self.spool.used):
             self.probes.narrow(self.admission.narrow)
             _log.warning(
@@ -143,15 +155,16 @@ class Agent:
             _log.error("the spool's past can't be removed", error=str(error))
 
     def _end(self) -> None:
-        for loss in self.losses.news(boot_ns()):
-            self._put(loss)
-        self._put(AgentStop(time=boot_ns()))
-        self._commit()
+        if self._started:
+            for loss in self.losses.news(boot_ns()):
+                self._put(loss)
+            self._put(AgentStop(time=boot_ns()))
+            self._commit()
         self._report()
 
-    def _keyframe(self, *, first: bool = False) -> None:
+    def _keyframe(self) -> None:
         """Everything that is alive, between two marks; live records stand between them as they come."""
-        now = boot_ns()
+        now, number = boot_ns(), self.spool.number
         self.keyframed = now
         self.admission.gap = False
         self.spool.keyframe()
@@ -159,10 +172,16 @@ class Agent:
         self._put(self._keyframes.host(now))
         self._clock(now, always=True)
         self._news()
-        for info in self._keyframes.cgroups():
+        infos = list(self._keyframes.cgroups())
+        if not self._started:  # in the first frame: without it, the others would end the blind time before it is told
+            self._start = self._start or keyframe.start(self.spool.before, boot_ns())
+            self._put(self._start)
+        for info in infos:
             self._put(info)
-        if first:
-            self._put(keyframe.start(self.spool.before, boot_ns()))
+        self._commit()
+        self._started = self._started or self.spool.number > number
+        if not self._started:
+            return
         whole = self._keyframes.processes(self._move)
         self._put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
         self._commit()

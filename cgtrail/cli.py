@@ -18,7 +18,7 @@ import click
 import structlog
 
 from cgtrail import config as configuration
-from cgtrail import logs, options
+from cgtrail import options
 from cgtrail.options import Command
 
 

@@ -20,14 +20,13 @@ from typing import Any
 import click
 import pytest
 
-from cgtrail import cli as command
-from cgtrail import config, errors
+from cgtrail import command, config, errors
 from cgtrail.cli import cli, main
 from enrich.document import Document
 from enrich.sinks import Status
 from enrich.sinks.sqlite import SqliteSink
-from shipper.status import LOCK
 from shipper.lock import only
+from shipper.status import LOCK
 
 COMMANDS = sorted(cli.commands)
 SHELLS = ("bash", "zsh", "fish")
@@ -245,7 +244,7 @@ def test_a_query_that_makes_no_sense_is_one_line(run: Run, data: Path, name: str
 
 
 @pytest.mark.parametrize("text", ["dat = '/x'", "data = 5", "data = "])
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"completion", "spool"}])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"completion", "deadletters", "spool"}])
 def test_a_wrong_configuration_ends_every_command(run: Run, tmp_path: Path, name: str, text: str) -> None:
     """No command runs with a configuration that it doesn't understand: one line, and the exit code 2."""
     file = tmp_path / "x.toml"

@@ -6,20 +6,17 @@ Exit codes: 0 done; 1 it could not be done, the message says why; 2 the command 
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 
-from cgtrail import config as configuration
 from cgtrail import options
 from cgtrail.command import command, config, shared
+
+_WHOSE = "Whose dead letters: the worker's that writes there."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,16 +57,30 @@ def ship(host: bool | None) -> None:
 
 @command(cli)
 @click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been stored.")
-@click.option("--sink", type=click.Choice(configuration.SINKS), default="sqlite", show_default=True,
-              help="Where documents go: the local store, or standard output as JSON lines.")  # fmt: skip
-def enrich(once: bool, sink: str) -> None:
+@options.sink("Where documents go: the local store, or standard output as JSON lines.")
+@options.times("--from", "--to")
+@click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="With --from: a store in this folder instead of the local one.")  # fmt: skip
+def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Path | None) -> None:
     """Run the worker only: turn the spool into documents.
 
-    Each sink has its own position in the spool, so several workers may read it side by side.
+    Each sink has its own position in the spool, so several workers may read it side by side. With --from, documents of
+    the past are made again, also while a worker runs: a store knows them by their ids, and keeps each once.
     """
-    from cgtrail import halves
+    from cgtrail import halves, replay
 
-    halves.enrich(config(), sink, once=once)
+    for wrong, message in (
+        (once and since, "--once and --from: a replay ends by itself; leave one of them out"),
+        (until and not since, "--to: from when on? Give --from too"),
+        (into and not since, "--into: only a replay writes to another folder; give --from too"),
+        (into and sink == "stdout", "--into: a folder is for the local store; leave out --sink stdout"),
+    ):
+        if wrong:
+            raise click.UsageError(message)
+    if since is not None:
+        replay.run(config(), sink, since, until, into)
+    else:
+        halves.enrich(config(), sink, once=once)
 
 
 @command(cli)
@@ -184,6 +195,47 @@ def verify() -> None:
     from cgtrail import spool_verify
 
     sys.exit(spool_verify.run(config()))
+
+
+@cli.group()
+@shared
+def deadletters() -> None:
+    """Look at what could become no document, or could not be stored, and try it again."""
+
+
+@command(deadletters, "list")
+@options.sink(_WHOSE)
+@options.as_json
+def list_letters(sink: str, as_json: bool) -> None:
+    """List dead letters, the newest last."""
+    from cgtrail import deadletters
+
+    deadletters.ls(config(), sink, as_json=as_json)
+
+
+@command(deadletters)
+@options.sink(_WHOSE)
+@click.option("--raw", is_flag=True, help="Write the bytes alone, to a file or a program.")
+@click.argument("letter", metavar="ID")
+def show(sink: str, raw: bool, letter: str) -> None:
+    """Show all that is known of the dead letter whose ID is this or begins so."""
+    from cgtrail import deadletters
+
+    deadletters.show(config(), sink, letter, raw=raw)
+
+
+@command(deadletters)
+@options.sink(_WHOSE)
+@click.option("--all", "everything", is_flag=True, help="Try all, but for records that a worker died of.")
+@click.argument("letters", metavar="[ID]...", nargs=-1)
+def replay(sink: str, everything: bool, letters: tuple[str, ...]) -> None:
+    """Try dead letters again, by ID: what can be delivered now is removed. Exit code 1 when something stays.
+
+    Documents are sent again; records and frames are taken out of the spool once more, as this version understands them.
+    """
+    from cgtrail import deadletters
+
+    sys.exit(deadletters.replay(config(), sink, letters, everything=everything))
 
 
 @command(cli)

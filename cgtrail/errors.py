@@ -12,6 +12,8 @@ _EXIT_CODES = {
     "cgtrail.demo_container.DemoError": 1,
     "cgtrail.metrics.MetricsError": 1,
     "cgtrail.spool.SpoolError": 1,
+    "enrich.letters.LettersError": 1,
+    "enrich.replay.ReplayError": 1,
     "enrich.stores.dayfile.StoreError": 1,
     "shipper.lock.AlreadyRunningError": 1,
     "shipper.cgroups.Cgroup2MissingError": 1,

@@ -91,13 +91,13 @@ def worker_on(
         yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds)
 
 
-def open_sink(config: Config, name: str) -> Sink:
-    """The sink of a name. Raises StoreError."""
+def open_sink(config: Config, name: str, into: Path | None = None) -> Sink:
+    """The sink of a name; `into` is another folder for the local store. Raises StoreError."""
     match name:
         case "stdout":
             return StdoutSink(sys.stdout.buffer)
         case _:
-            return SqliteSink(config.store_folder, config.store.retention_days)
+            return SqliteSink(into or config.store_folder, config.store.retention_days)
 
 
 @contextmanager

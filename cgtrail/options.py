@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cgtrail import config as configuration
 from cgtrail.times import Instant
 
 Command = Callable[..., Any]
@@ -40,3 +41,9 @@ def times(since: str, until: str) -> Callable[[Command], Command]:
         click.option(since, "since", type=Instant(), help=f"From this time: {forms}."),
         click.option(until, "until", type=Instant(), help="Up to this time, in the same forms."),
     )
+
+
+def sink(meaning: str) -> Command:
+    """The option that names a sink."""
+    names = click.Choice(configuration.SINKS)
+    return click.option("--sink", type=names, default="sqlite", show_default=True, help=meaning)

@@ -21,8 +21,7 @@ from click.shell_completion import ShellComplete
 
 from bpf.events import Exec
 from bpf.schema import Record
-from cgtrail import cli as command
-from cgtrail import config, spool_verify
+from cgtrail import command, config, spool_verify
 from cgtrail.cli import cli, main
 from cgtrail.records import shown
 from cgtrail.spool import SHORT

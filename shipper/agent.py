@@ -28,6 +28,7 @@ from shipper.spool import Spool
 from shipper.status import LOCK, STATUS, write_status
 from shipper.wire.frame import MAX_PAYLOAD, wrap
 from shipper.wire.records import AgentStart, AgentStop, Clock, KeyframeBegin, KeyframeEnd, Kind, Tick
+from shipper.wire.segment import streams
 
 _log = structlog.get_logger()
 
@@ -153,6 +154,7 @@ class Agent:
             self.spool.used -= self.retention.run(time.time_ns(), self.spool.used)
         except OSError as error:
             _log.error("the spool's past can't be removed", error=str(error))
+            self.spool.used = sum(stream.size for stream in streams(self.settings.data / "spool"))
 
     def _end(self) -> None:
         if self._started:

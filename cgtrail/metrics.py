@@ -18,6 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from enrich.reference import page
+
 Facts = Mapping[str, Any]
 Value = float | Mapping[str, float]
 
@@ -207,13 +209,7 @@ def _table(metrics: Iterable[Metric]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with --check say whether it is out of date. Returns the exit code."""
-    if FILE.exists() and FILE.read_text() == reference():
-        return 0
-    if "--check" in arguments:
-        sys.stderr.write("docs/metrics.md is out of date; run: python -m cgtrail.metrics\n")
-        return 1
-    FILE.write_text(reference())
-    return 0
+    return page(FILE, reference(), "python -m cgtrail.metrics", arguments)
 
 
 if __name__ == "__main__":

@@ -26,15 +26,20 @@ def reference() -> str:
     return HEAD + "".join(f"| `{name}` | {field.type} | {field.meaning} |\n" for name, field in FIELDS.items())
 
 
-def main(arguments: list[str]) -> int:
-    """Write the page, or with --check say whether it is out of date. Returns the exit code."""
-    if FILE.exists() and FILE.read_text() == reference():
+def page(file: Path, text: str, command: str, arguments: list[str]) -> int:
+    """Write a generated page, or with --check say whether it is out of date. Returns the exit code."""
+    if file.exists() and file.read_text() == text:
         return 0
     if "--check" in arguments:
-        sys.stderr.write("docs/fields.md is out of date; run: python -m enrich.reference\n")
+        sys.stderr.write(f"docs/{file.name} is out of date; run: {command}\n")
         return 1
-    FILE.write_text(reference())
+    file.write_text(text)
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with --check say whether it is out of date. Returns the exit code."""
+    return page(FILE, reference(), "python -m enrich.reference", arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,25 @@
+"""`cgtrail` whose worker commits every few documents and keeps a snapshot each time: more moments to be killed in.
+
+python -m tests.faults.eager --data DIR enrich
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cgtrail.__main__ import main
+from enrich import worker
+
+_run = worker.Worker.run
+
+
+def _eager(self: worker.Worker, **options: Any) -> None:
+    self.snapshot_seconds = 0
+    _run(self, **options)
+
+
+if __name__ == "__main__":
+    worker.BATCH = 150
+    worker.IDLE_COMMIT_SECONDS = 0.05
+    worker.Worker.run = _eager  # type: ignore[method-assign]
+    main()

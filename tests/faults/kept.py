@@ -1,0 +1,98 @@
+"""What a worker has left behind, and whether it is what it should be."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cgtrail.halves import worker_on
+from enrich.letters import DeadLetters, Letter
+from enrich.sinks.memory import MemorySink
+from enrich.statefile import own_file
+from tests.faults.writer import begun
+
+Documents = dict[str, str]
+"""Id → body; a stream's random id is replaced by its place, so that two spools of one storm can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Documents and dead letters."""
+
+    documents: Documents
+    letters: dict[str, tuple[str, bytes]]
+    """Id → kind and bytes."""
+
+
+def undisturbed(data: Path, scratch: Path, *, forks: bool = False) -> Kept:
+    """What one worker that nobody disturbs makes of a data folder's spool."""
+    shutil.copytree(data / "spool", scratch / "spool", ignore=shutil.ignore_patterns("readers"))
+    sink = MemorySink()
+    with worker_on(scratch, "memory", sink, threading.Event(), forks=forks) as worker:
+        worker.run(follow=False)
+        letters = list(worker.letters.all())
+    found = {ident: document.encode().decode() for ident, document in sink.documents.items()}
+    return _kept(scratch, found, letters)
+
+
+def kept(data: Path) -> Kept:
+    """What stands in a data folder's store and among its dead letters."""
+    found: Documents = {}
+    for file in sorted((data / "store").glob("*.db")):
+        for ident, body in rows(file):
+            assert ident not in found, f"{ident} stands in two day files"
+            found[ident] = body
+    letters = DeadLetters(own_file(data, "deadletters.db"))
+    try:
+        return _kept(data, found, list(letters.all()))
+    finally:
+        letters.close()
+
+
+def rows(file: Path) -> list[tuple[str, str]]:
+    """Id and body of every document of a day file, which must be sound, its index included."""
+    db = sqlite3.connect(file)
+    try:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        db.execute("INSERT INTO lines (lines) VALUES ('integrity-check')")
+        return db.execute("SELECT id, body FROM docs ORDER BY seq").fetchall()
+    finally:
+        db.close()
+
+
+def assert_same(found: Kept, wanted: Kept, told: object) -> None:
+    """The same ids, the same bodies, the same dead letters. `told`: how to repeat the run."""
+    assert_documents(found.documents, wanted.documents, told)
+    assert found.letters == wanted.letters, f"{told}: other dead letters: {_few(found.letters.keys() ^ wanted.letters)}"
+
+
+def assert_documents(found: Mapping[str, str], wanted: Mapping[str, str], told: object) -> None:
+    """The same ids, and for each the same body, byte for byte."""
+    lost, more = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    assert not lost, f"{told}: {len(lost)} of {len(wanted)} documents are lost, such as {_few(lost)}"
+    assert not more, f"{told}: {len(more)} documents too many, such as {_few(more)}"
+    changed = sorted(ident for ident in wanted if found[ident] != wanted[ident])
+    first = "".join(f"\n{found[ident]}\ninstead of\n{wanted[ident]}" for ident in changed[:1])
+    assert not changed, f"{told}: {len(changed)} documents changed, such as {_few(changed)}:{first}"
+
+
+def _kept(data: Path, found: Documents, letters: list[Letter]) -> Kept:
+    names = {stream.id.hex(): f"stream{place}" for place, stream in enumerate(begun(data / "spool"))}
+
+    def named(text: str) -> str:
+        for stream, name in names.items():
+            text = text.replace(stream, name)
+        return text
+
+    return Kept(
+        {named(ident): named(body) for ident, body in found.items()},
+        {named(letter.id): (letter.kind.value, letter.body) for letter in letters},
+    )
+
+
+def _few(ids: object) -> list[str]:
+    return sorted(ids)[:5]  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,184 @@
+"""A recorded storm: what agents would have written of a busy host, frame by frame; the same for the same seed.
+
+Containers are told late or never, the ring loses records, the clock moves, a record makes no sense; the agent is
+stopped and killed and starts again, and the host boots a second time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shipper.wire.frame import wrap
+from shipper.wire.records import (
+    AgentStart,
+    AgentStop,
+    CgroupInfo,
+    Clock,
+    End,
+    HostInfo,
+    KeyframeBegin,
+    KeyframeEnd,
+    Kind,
+    Loss,
+    State,
+    Tick,
+)
+from tests.faults.boxes import SECOND, Box, Boxes
+
+TICK = SECOND // 5
+BOOTED = 1_792_799_980 * SECOND
+"""Unix time of the first boot: twenty seconds before a UTC day begins, so that a storm fills two day files."""
+HOST = b"one host's own i"
+KEYFRAME_TICKS, AGENT_TICKS, CLOCK_TICKS, ODD_TICKS = 31, 70, 23, 100
+"""So many ticks pass from keyframe to keyframe, agent to agent, move to move of the clock, nonsense to nonsense."""
+NOT_UNDERSTOOD, FAILED = b"\x63\0\x30\0\x30\0\0\0".ljust(48, b"?"), b"{"
+"""A record of a number that nobody knows, and labels that are no JSON: each of these makes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One frame as an agent writes it."""
+
+    keyframe: bool
+    time: int
+    records: tuple[bytes, ...]
+
+    @property
+    def payload(self) -> bytes:
+        """The records as a frame holds them."""
+        return b"".join(map(wrap, self.records))
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What is told of one boot of the host: one stream."""
+
+    id: bytes
+    frames: list[Told]
+
+
+def storm(seed: int, ticks: int) -> list[Boot]:
+    """Two boots; the first has two thirds of the ticks."""
+    rng = random.Random(seed)  # noqa: S311  chance, no secret
+    first = _Recording(rng, BOOTED)
+    boots = [Boot(first.boot, list(first.frames(ticks * 2 // 3)))]
+    second = _Recording(rng, first.unix() + 3 * SECOND)
+    boots.append(Boot(second.boot, list(second.frames(ticks - ticks * 2 // 3, End.KILLED, blind=first.unix()))))
+    return boots
+
+
+class _Recording(Boxes):
+    """One boot: a host, and the agents that record it."""
+
+    def __init__(self, rng: random.Random, booted: int) -> None:
+        super().__init__(rng)
+        self.boot, self._offset = rng.randbytes(16), booted
+        self._read = 0
+
+    def unix(self) -> int:
+        """The wall clock's time, in nanoseconds since 1970."""
+        return self.now + self._offset
+
+    def frames(self, ticks: int, end: End = End.NONE, *, blind: int = 0) -> Iterator[Told]:
+        """What is written in so many ticks."""
+        yield from self._keyframe(AgentStart(end=end, blind_since=blind))
+        for tick in range(1, ticks + 1):
+            yield from self._now_and_then(tick)
+            until = self.now + TICK
+            for _ in range(self.rng.randint(1, 3)):
+                for _ in range(self.rng.randint(0, 30)):
+                    self.happen()
+                self._tell_containers()
+                yield from self._cut()
+            self.now = max(until, self.now)
+            self._tick()
+            yield from self._cut()
+
+    def _now_and_then(self, tick: int) -> Iterator[Told]:
+        if tick % CLOCK_TICKS == 0:
+            self._offset += self.rng.choice((-1, 1)) * self.rng.randint(60_000_000, 2 * SECOND)
+            self._clock()
+        if tick % ODD_TICKS == ODD_TICKS // 2:
+            self.records.append(NOT_UNDERSTOOD)
+            self.put(CgroupInfo(cgroup_id=7, kind=Kind.CONTAINER, state=State.COMPLETE, labels=FAILED))
+        if tick % AGENT_TICKS == 0:
+            yield from self._restart()
+        elif tick % KEYFRAME_TICKS == 0:
+            yield from self._keyframe()
+
+    def _restart(self) -> Iterator[Told]:
+        """The agent is stopped or killed, and another one begins a while later."""
+        end = self.rng.choice((End.STOPPED, End.KILLED))
+        if end == End.STOPPED:
+            self._tell_losses(self.boxes)
+            self.put(AgentStop())
+        yield from self._cut()
+        blind = self.unix()
+        self.unseen()
+        self.now += SECOND
+        yield from self._keyframe(AgentStart(end=end, blind_since=blind))
+
+    def _keyframe(self, start: AgentStart | None = None) -> Iterator[Told]:
+        """As shipper.agent writes it: live records may stand between its marks."""
+        yield from self._cut()
+        self.put(KeyframeBegin())
+        told = {"host_name": b"node", "host_id": HOST.hex().encode(), "kernel": b"6.12.0", "version": b"0.1.0"}
+        self.put(HostInfo(boot_id=_uuid(self.boot), **told))
+        self._clock()
+        for box in self.boxes:
+            for cgroup in box.cgroups:
+                self.put(box.info(cgroup))
+        if start:
+            self.put(start)
+        yield from self._cut(keyframe=True)
+        self.run()
+        self.happen()
+        self.put(KeyframeEnd())
+        yield from self._cut()
+
+    def _tick(self) -> None:
+        self._tell_losses(self.boxes)
+        self.put(Tick())
+
+    def _clock(self) -> None:
+        self.put(Clock(realtime=0))
+        clock = Clock(time=self.now, realtime=self.unix())
+        self.records[-1] = clock.encode()
+
+    def removed(self, box: Box) -> None:
+        """A container is removed: its last losses are told at once."""
+        super().removed(box)
+        self._tell_losses([box])
+
+    def _tell_losses(self, boxes: list[Box]) -> None:
+        for box in boxes:
+            for (cause, number), count in box.lost.items():
+                loss = Loss(cgroup_id=box.owner, count=count, since=self._read or self.now, cause=cause)
+                loss.record_type = number
+                self.put(loss)
+            box.lost.clear()
+        self._read = self.now
+
+    def _tell_containers(self) -> None:
+        for box in self.boxes:
+            if box.state == State.PENDING and box.told_at <= self.now:
+                box.state = State.COMPLETE
+                for cgroup in box.cgroups:
+                    self.put(box.info(cgroup))
+
+    def _cut(self, *, keyframe: bool = False) -> Iterator[Told]:
+        records, self.records = self.records, []
+        if records:
+            yield Told(keyframe, self.unix(), tuple(records))
+
+
+def _uuid(boot: bytes) -> bytes:
+    text = boot.hex().encode()
+    return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def records_of(boots: list[Boot]) -> int:
+    """How many records they are."""
+    return sum(len(frame.records) for boot in boots for frame in boot.frames)

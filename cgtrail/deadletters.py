@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ import orjson
 from bpf.schema import RecordError, decode
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
+from cgtrail.records import shown
 from cgtrail.signals import stop_on_signal
 from enrich.letters import DeadLetters, Letter, LetterKind
 from enrich.losses import Trouble
@@ -171,12 +171,11 @@ def _heads(letter: Letter) -> dict[str, Any]:
 def _document(letter: Letter) -> Iterator[str]:
     """A document as JSON for people; one that is no JSON, as text."""
     try:
-        shown = orjson.dumps(orjson.loads(letter.body), option=orjson.OPT_INDENT_2)
+        lines = orjson.dumps(orjson.loads(letter.body), option=orjson.OPT_INDENT_2).split(b"\n")
     except orjson.JSONDecodeError:
         yield text(letter.body.decode(errors="backslashreplace"))
         return
-    for line in shown.split(b"\n"):
-        yield json_line(line).decode()
+    yield from (json_line(line).decode() for line in lines)
 
 
 def _bytes(letter: Letter) -> Iterator[str]:
@@ -187,8 +186,7 @@ def _bytes(letter: Letter) -> Iterator[str]:
         except RecordError as error:
             yield text(f"still not understood: {error}")
         else:
-            yield type(record).__name__
-            yield from (f"  {field.name} = {_value(getattr(record, field.name))}" for field in fields(record))
+            yield from (f"{name} = {text(str(value))}" for name, value in shown(record).items())
         yield ""
     for at in range(0, min(len(letter.body), MAX_DUMP), 16):
         row = letter.body[at : at + 16]
@@ -196,10 +194,6 @@ def _bytes(letter: Letter) -> Iterator[str]:
         yield f"{at:08x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  |{seen}|"
     if len(letter.body) > MAX_DUMP:
         yield f"… {len(letter.body) - MAX_DUMP:,} bytes more: --raw gives all"
-
-
-def _value(value: int | bytes) -> str:
-    return str(value) if isinstance(value, int) else text(value.decode(errors="backslashreplace"))
 
 
 def _cut(line: str) -> str:

@@ -139,6 +139,7 @@ class Agent:
             self._put(loss)
         self._put(Tick(time=now))
         self._ticked = now
+        before = self.admission.level
         if self.admission.measure(self.spool.used):
             self.probes.narrow(self.admission.narrow)
             _log.warning(
@@ -147,6 +148,8 @@ class Agent:
                 step=self.admission.level,
                 unread_by=self.retention.holding,
             )
+        if self.admission.level > before:
+            self._keyframe()  # what fills the spool is an interval then, which can go once it is read
 
     def _retain(self, now: int) -> None:
         self._retained = now

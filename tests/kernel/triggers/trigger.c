@@ -46,6 +46,7 @@ static const struct {
     {"fork-threads-end", fork_threads_end},
     {"fork-leader-gone", fork_leader_gone},
     {"fork-into", fork_into},
+    {"storm", storm},
     {"identity-uids", identity_uids},
     {"identity-userns", identity_userns},
     {"identity-tty", identity_tty},

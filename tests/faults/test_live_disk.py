@@ -1,0 +1,111 @@
+"""A disk that is full for a while: the agent lives on, counts what it can't write, and recovers by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from shipper.wire.records import AgentStart, KeyframeBegin
+from tests.faults.live import Rig, blind, by_cause, by_record, counts, documents, rig
+from tests.faults.livestorm import done, programs, storm
+from tests.kernel.capture import TRIGGER
+from tests.kernel.conftest import FOREVER
+from tests.kernel.dockerd import Dockerd, wait_until
+
+pytestmark = [pytest.mark.kernel, pytest.mark.faults]
+
+DISK = "16m"
+ROUNDS = 100
+FULL, AGAIN = "the spool can't be written: records are counted", "the spool can be written again"
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "cgtrail-test", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Take all room that is left, to the byte."""
+    with (disk / "filler").open("ab", buffering=0) as opened:
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while opened.write(bytes(size)):
+                    pass
+
+
+def keyframes(live: Rig) -> int:
+    """How many keyframes stand in the spool."""
+    return sum(isinstance(record, KeyframeBegin) for record in live.records())
+
+
+def test_full_disk(docker_daemon: Dockerd, tmp_path: Path) -> None:
+    """A full disk costs what is told, to the record; with room again, a keyframe makes all as it was."""
+    with small_disk(tmp_path / "data") as disk, rig(docker_daemon, tmp_path) as live:
+        live.start_agent()
+        live.start_worker()
+        with storm(docker_daemon, tmp_path / "storm", name="stormy") as box:
+            live.settle()
+            before = by_record(counts(live.documents(box.container.id)))
+            box.batch(ROUNDS)
+            agent, frames = live.facts()["pid"], keyframes(live)
+            fill(disk)
+            box.batch(ROUNDS)
+            wait_until(lambda: FULL in live.log.read_text(), "the agent notices")
+            fill(disk)
+            with docker_daemon.container("busybox", *FOREVER, name="while-full") as meanwhile:
+                box.batch(ROUNDS)
+                wait_until(lambda: bool(live.facts()["spool_error"]), "status knows it")
+                assert "disk      the spool can't be written" in live.command("status").stdout
+                (disk / "filler").unlink()
+                wait_until(lambda: live.facts()["spool_error"] is None, "the agent recovers")
+                last = box.batch(ROUNDS)
+                live.settle()
+                live.assert_healed(meanwhile, "while-full")
+            found = live.documents(box.container.id)
+            assert by_cause(counts(found)).keys() == {"disk"}
+            assert by_record(counts(found)) - before == done(box.rounds())
+            assert live.account(box.container.cgroup_id)["lost"] == dict(by_cause(counts(found)))
+        assert live.facts()["pid"] == agent
+        assert keyframes(live) > frames
+        said = [line for line in live.log.read_text().splitlines() if FULL in line or AGAIN in line]
+        assert [FULL in line for line in said] == [True, False] * (len(said) // 2), "once each time"
+        assert dict(programs(found))[last[0].argument]["process"]["parent"]["args"] == [TRIGGER, "storm", "/storm"]
+
+
+def test_full_from_the_start(docker_daemon: Dockerd, tmp_path: Path) -> None:
+    """An agent that starts on a full disk, its log on it too, tells of the blind time once there is room."""
+    with small_disk(tmp_path / "data") as disk, rig(docker_daemon, tmp_path, log="data/log") as live:
+        live.start_agent()
+        live.start_worker()
+        with storm(docker_daemon, tmp_path / "storm", name="stormy") as box:
+            live.settle()
+            before = by_record(counts(live.documents(box.container.id)))
+            live.kill(live.agent)
+            unseen = box.batch(ROUNDS)
+            fill(disk)
+            live.start_agent()
+            began = time.time_ns()
+            fill(disk)
+            seen = box.batch(ROUNDS)
+            assert sum(isinstance(record, AgentStart) for record in live.records()) == 1
+            (disk / "filler").unlink()
+            wait_until(lambda: live.facts()["spool_error"] is None, "the agent recovers")
+            live.settle()
+            found = live.documents(box.container.id)
+            assert by_record(counts(found)) - before == done(seen)
+            assert {d["cgtrail"]["attribution"] for _, d in programs(found)} == {"exact"}
+        ((cause, (start, end)),) = blind(documents(live.data))
+        assert cause == "agent_killed"
+        assert start <= unseen[0].before
+        assert unseen[-1].after <= end <= began <= seen[0].before

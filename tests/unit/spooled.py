@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bpf.events import Header
 from bpf.schema import Record
 from cgtrail.halves import worker_on
@@ -20,10 +22,11 @@ from enrich.sinks.memory import MemorySink
 from enrich.statefile import own_file
 from enrich.worker import Worker
 from shipper.wire.frame import KEYFRAME, Frame, wrap
+from shipper.wire.position import Position, position_file
 from shipper.wire.reader import Reader
 from shipper.wire.records import AgentStart, Clock, HostInfo, KeyframeBegin, KeyframeEnd, Tick
 from shipper.wire.segment import COMMITTED, Segment, Stream, count
-from tests.unit.stream import BOOT, SECOND, UNIX
+from tests.unit.stream import BOOT, SECOND, UNIX, container, exec_
 
 ID = bytes(range(16))
 MS = 1_000_000
@@ -111,6 +114,19 @@ def garbage(kind: int = 99, body: bytes = b"not understood") -> bytes:
     return kind.to_bytes(2, "little") + (8).to_bytes(2, "little") + (8 + len(body)).to_bytes(4, "little") + body
 
 
+def five(data: Path) -> Spooled:
+    """A container and five programs, a frame each."""
+    stream = Spooled(data)
+    stream.keyframe(container(), first=True)
+    for pid in range(2, 7):
+        stream.add(exec_(pid, 1, b"/bin/p%d" % pid))
+    stream.tick(3)
+    return stream
+
+
+FIVE = ["p2", "p3", "p4", "p5", "p6"]
+
+
 @contextmanager
 def worker(data: Path, sink: Sink, stop: threading.Event | None = None, **settings: Any) -> Iterator[Worker]:
     """A worker on a data folder, as `cgtrail enrich` has it."""
@@ -143,3 +159,24 @@ def enriched(stream: Stream, **settings: Any) -> tuple[Enricher, Output]:
         output.documents += made.documents
         output.letters += made.letters
     return enricher, output
+
+
+def programs(documents: dict[str, Document]) -> list[str]:
+    """The names of processes, in the order of arrival."""
+    return [document.source["process"]["name"] for document in documents.values() if document.kind == "process"]
+
+
+def losses(documents: dict[str, Document]) -> dict[str, Any]:
+    """What is told as lost, by id."""
+    return {name: each.source["cgtrail"]["loss"] for name, each in documents.items() if each.kind == "loss"}
+
+
+def position(stream: Spooled) -> Position:
+    """The committed position."""
+    return position_file(stream.data / "spool", "sqlite").load()[stream.id.hex()]
+
+
+def no_position(stream: Spooled) -> None:
+    """Nothing is committed yet."""
+    with pytest.raises(KeyError):
+        position(stream)

@@ -71,10 +71,10 @@ class Checkpoints:
         for at, written_by, crc, body in rows.fetchall():
             if written_by != schema:
                 _log.info("a snapshot of another version or configuration is left alone", position=at)
-            elif zlib.crc32(body) != crc:
+            elif (whole := _whole(body, crc)) is None:
                 _log.warning("a damaged snapshot is left alone", position=at)
             else:
-                found.append(Snapshot(at, zlib.decompress(body)))
+                found.append(Snapshot(at, whole))
         return found
 
     def died(self, stream: str, frame: int, index: int) -> None:
@@ -89,3 +89,10 @@ class Checkpoints:
         """(frame, index) → how often the worker died of it."""
         rows = self._db.execute("SELECT frame, idx, count FROM deaths WHERE stream = ?", (stream,))
         return {(frame, index): count for frame, index, count in rows}
+
+
+def _whole(body: bytes, crc: int) -> bytes | None:
+    try:
+        return zlib.decompress(body) if zlib.crc32(body) == crc else None
+    except zlib.error:
+        return None

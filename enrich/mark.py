@@ -18,6 +18,8 @@ DEADLY = 3
 _MARK = struct.Struct("<16sQIi")
 _PLACE = struct.Struct("<QIi")
 _WORKING, _RESTING = 1, 0
+_FRAMES = 1 << 63
+"""No stream has so many: a mark that says so was damaged."""
 
 
 class Mark:
@@ -36,7 +38,7 @@ class Mark:
         finally:
             os.close(fd)
         stream, frame, index, state = _MARK.unpack(self._map[:])
-        if state == _WORKING:
+        if state == _WORKING and frame < _FRAMES:
             _log.warning("the worker before this one died at work", stream=stream.hex(), frame=frame, index=index)
             checkpoints.died(stream.hex(), frame, index)
         self.rest()

@@ -40,6 +40,11 @@ class Recorded:
     boots: list[Boot]
     wanted: Kept
 
+    @property
+    def frames(self) -> int:
+        """How many it has."""
+        return sum(len(boot.frames) for boot in self.boots)
+
     def copy(self, to: Path) -> Path:
         """A data folder with this spool, and nothing else."""
         shutil.copytree(self.data / "spool", to / "data" / "spool")

@@ -13,6 +13,7 @@ from cgtrail.halves import worker_on
 from enrich.letters import DeadLetters, Letter
 from enrich.sinks.memory import MemorySink
 from enrich.statefile import own_file
+from shipper.wire.position import position_file
 from tests.faults.writer import begun
 
 Documents = dict[str, str]
@@ -29,14 +30,22 @@ class Kept:
 
 
 def undisturbed(data: Path, scratch: Path, *, forks: bool = False) -> Kept:
-    """What one worker that nobody disturbs makes of a data folder's spool."""
+    """What one worker that nobody disturbs makes of a copy of a data folder's spool."""
     shutil.copytree(data / "spool", scratch / "spool", ignore=shutil.ignore_patterns("readers"))
+    return remade(scratch, forks=forks)
+
+
+def remade(data: Path, *, forks: bool = False) -> Kept:
+    """What a worker that has never been there makes of a data folder's spool; the documents stay in memory."""
+    position_file(data / "spool", "memory").path.unlink(missing_ok=True)
+    for file in data.glob("enrich.memory.*"):
+        file.unlink()
     sink = MemorySink()
-    with worker_on(scratch, "memory", sink, threading.Event(), forks=forks) as worker:
+    with worker_on(data, "memory", sink, threading.Event(), forks=forks) as worker:
         worker.run(follow=False)
         letters = list(worker.letters.all())
     found = {ident: document.encode().decode() for ident, document in sink.documents.items()}
-    return _kept(scratch, found, letters)
+    return _kept(data, found, letters)
 
 
 def kept(data: Path) -> Kept:
@@ -80,18 +89,25 @@ def assert_documents(found: Mapping[str, str], wanted: Mapping[str, str], told: 
     assert not changed, f"{told}: {len(changed)} documents changed, such as {_few(changed)}:{first}"
 
 
+def named(data: Path, found: Mapping[str, str]) -> Documents:
+    """Documents under names that do not depend on the random ids of a spool's streams."""
+    names = _names(data)
+    return {_named(names, ident): _named(names, body) for ident, body in found.items()}
+
+
 def _kept(data: Path, found: Documents, letters: list[Letter]) -> Kept:
-    names = {stream.id.hex(): f"stream{place}" for place, stream in enumerate(begun(data / "spool"))}
+    names = _names(data)
+    return Kept(named(data, found), {_named(names, each.id): (each.kind.value, each.body) for each in letters})
 
-    def named(text: str) -> str:
-        for stream, name in names.items():
-            text = text.replace(stream, name)
-        return text
 
-    return Kept(
-        {named(ident): named(body) for ident, body in found.items()},
-        {named(letter.id): (letter.kind.value, letter.body) for letter in letters},
-    )
+def _names(data: Path) -> dict[str, str]:
+    return {stream.id.hex(): f"stream{place}" for place, stream in enumerate(begun(data / "spool"))}
+
+
+def _named(names: Mapping[str, str], text: str) -> str:
+    for stream, name in names.items():
+        text = text.replace(stream, name)
+    return text
 
 
 def _few(ids: object) -> list[str]:

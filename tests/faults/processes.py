@@ -72,6 +72,16 @@ class Processes:
         """Wait until the worker has come to a frame, or has ended."""
         self.wait(lambda: worker.poll() is not None or self.frame() >= number, f"frame {number}", 0.0005)
 
+    def wait_snapshot(self, worker: subprocess.Popen[bytes], number: int) -> None:
+        """Wait until the worker has come to a frame and keeps a snapshot, or has ended."""
+        self.wait_frame(worker, number)
+        self.wait(lambda: worker.poll() is not None or self._needs() > 0, "a snapshot")
+
+    def _needs(self) -> int:
+        """The newest stream's frame that is needed again: the position of the older of two snapshots."""
+        told = position_file(self.data / "spool", "sqlite").load()
+        return max((position.needs for position in told.values()), default=0)
+
     def wait(self, reached: Callable[[], bool], what: str, poll: float = 0.02) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + PATIENCE

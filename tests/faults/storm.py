@@ -69,30 +69,49 @@ def storm(seed: int, ticks: int) -> list[Boot]:
     return boots
 
 
-class _Recording(Boxes):
-    """One boot: a host, and the agents that record it."""
+def drizzle(seed: int) -> list[Boot]:
+    """Two short boots in which little happens, the clock does not move, and all comes to rest before the end."""
+    rng = random.Random(seed)  # noqa: S311  chance, no secret
+    boots, booted = [], BOOTED
+    for end in (End.NONE, End.KILLED):
+        one = _Recording(rng, booted, busy=2)
+        boots.append(Boot(one.boot, [*one.frames(6, end), *one.keyframe(), *one.frames(3, None), *one.rest(8)]))
+        booted = one.unix()
+    return boots
 
-    def __init__(self, rng: random.Random, booted: int) -> None:
+
+class _Recording(Boxes):
+    """One boot: a host, and the agents that record it. `busy`: what happens between two frames, at the most."""
+
+    def __init__(self, rng: random.Random, booted: int, *, busy: int = 30) -> None:
         super().__init__(rng)
-        self.boot, self._offset = rng.randbytes(16), booted
+        self.boot, self._offset, self._busy = rng.randbytes(16), booted, busy
         self._read = 0
 
     def unix(self) -> int:
         """The wall clock's time, in nanoseconds since 1970."""
         return self.now + self._offset
 
-    def frames(self, ticks: int, end: End = End.NONE, *, blind: int = 0) -> Iterator[Told]:
-        """What is written in so many ticks."""
-        yield from self._keyframe(AgentStart(end=end, blind_since=blind))
+    def frames(self, ticks: int, end: End | None = End.NONE, *, blind: int = 0) -> Iterator[Told]:
+        """What is written in so many ticks, by an agent that begins if `end` says how the one before it ended."""
+        if end is not None:
+            yield from self.keyframe(AgentStart(end=end, blind_since=blind))
         for tick in range(1, ticks + 1):
             yield from self._now_and_then(tick)
             until = self.now + TICK
             for _ in range(self.rng.randint(1, 3)):
-                for _ in range(self.rng.randint(0, 30)):
+                for _ in range(self.rng.randint(0, self._busy)):
                     self.happen()
                 self._tell_containers()
                 yield from self._cut()
             self.now = max(until, self.now)
+            self._tick()
+            yield from self._cut()
+
+    def rest(self, ticks: int) -> Iterator[Told]:
+        """Time passes, and nothing happens."""
+        for _ in range(ticks):
+            self.now += TICK
             self._tick()
             yield from self._cut()
 
@@ -106,7 +125,7 @@ class _Recording(Boxes):
         if tick % AGENT_TICKS == 0:
             yield from self._restart()
         elif tick % KEYFRAME_TICKS == 0:
-            yield from self._keyframe()
+            yield from self.keyframe()
 
     def _restart(self) -> Iterator[Told]:
         """The agent is stopped or killed, and another one begins a while later."""
@@ -118,9 +137,9 @@ class _Recording(Boxes):
         blind = self.unix()
         self.unseen()
         self.now += SECOND
-        yield from self._keyframe(AgentStart(end=end, blind_since=blind))
+        yield from self.keyframe(AgentStart(end=end, blind_since=blind))
 
-    def _keyframe(self, start: AgentStart | None = None) -> Iterator[Told]:
+    def keyframe(self, start: AgentStart | None = None) -> Iterator[Told]:
         """As shipper.agent writes it: live records may stand between its marks."""
         yield from self._cut()
         self.put(KeyframeBegin())

@@ -39,8 +39,7 @@ def kill_somewhere(
 @pytest.mark.parametrize("module", [EAGER, CGTRAIL])
 def test_worker_killed(recorded: Recorded, effort: Effort, rng: random.Random, tmp_path: Path, module: str) -> None:
     """A worker that is killed at random moments ends with what an undisturbed one stores."""
-    frames = sum(len(boot.frames) for boot in recorded.boots)
-    places = sorted(rng.randrange(frames) for _ in range(effort.moments))
+    places = sorted(rng.randrange(recorded.frames) for _ in range(effort.moments))
     with processes(recorded.copy(tmp_path), module) as running:
         kills = [kill_somewhere(running, running.worker(), frame, rng) for frame in places]
         running.finish()
@@ -49,13 +48,12 @@ def test_worker_killed(recorded: Recorded, effort: Effort, rng: random.Random, t
 
 def test_both_killed(recorded: Recorded, effort: Effort, rng: random.Random, tmp_path: Path) -> None:
     """The spool grows meanwhile, and its writer is killed too: what it had not committed it writes again."""
-    frames = sum(len(boot.frames) for boot in recorded.boots)
     data = tmp_path / "data"
     data.mkdir()
     kills: list[object] = []
     with processes(data) as running:
         writer, worker = running.writer(recorded.seed, recorded.ticks, PAUSE), running.worker()
-        for frame in sorted(rng.randrange(frames) for _ in range(effort.moments)):
+        for frame in sorted(rng.randrange(recorded.frames) for _ in range(effort.moments)):
             kills.append(kill_somewhere(running, worker, frame, rng))
             if rng.random() < 0.7:
                 kills.append(kill(writer))

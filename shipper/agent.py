@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -13,21 +12,20 @@ from typing import Any
 
 import structlog
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir
-from bpf.schema import Record, RecordError, decode
+from bpf.events import Cause
 from shipper import cgroups, keyframe
 from shipper.admission import FULL, REFUSE, Admission
+from shipper.intake import Intake, boot_ns
 from shipper.keyframe import Keyframes
 from shipper.lock import only
 from shipper.losses import Losses
 from shipper.probes import RING_BYTES, Probes
 from shipper.registry import Registry
 from shipper.retention import Bounds, Retention
-from shipper.runtimes import Docker, Removed
+from shipper.runtimes import Docker
 from shipper.spool import Spool
 from shipper.status import LOCK, STATUS, write_status
-from shipper.wire.frame import MAX_PAYLOAD, wrap
-from shipper.wire.records import AgentStart, AgentStop, Clock, KeyframeBegin, KeyframeEnd, Kind, Tick
+from shipper.wire.records import AgentStart, AgentStop, Clock, KeyframeBegin, KeyframeEnd, Tick
 from shipper.wire.segment import streams
 
 _log = structlog.get_logger()
@@ -38,7 +36,6 @@ STATUS_NS = 1_000_000_000
 KEYFRAME_NS = 300_000_000_000
 RETENTION_NS = 10_000_000_000
 CLOCK_MOVE_NS = 50_000_000
-_CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir) if cls.layout.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,6 @@ class Settings:
     ring_bytes: int = RING_BYTES
     bounds: Bounds = field(default_factory=Bounds)
     keyframe_ns: int = KEYFRAME_NS
-
-
-def boot_ns() -> int:
-    """Nanoseconds since boot, suspend included: the records' time."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 @dataclass
@@ -97,6 +89,7 @@ class Agent:
             self.retention = Retention(data / "spool", bounds)
             self.admission = Admission(bounds.max_bytes)
             self.losses = Losses(self.probes, self.admission)
+            self._intake = Intake(self.spool, self.probes, self.registry, self.docker, self.admission, self.losses)
             self._keyframes = Keyframes(
                 root, self.registry, self.probes, self.losses, self.settings.capture_host, self.settings.version
             )
@@ -125,8 +118,8 @@ class Agent:
 
     def _record(self, now: int) -> None:
         self.spool.time = time.time_ns()
-        self._news()
-        self._drain()
+        self._intake.news()
+        self._intake.drain()
         if now - self._ticked >= TICK_NS:
             self._tick(now)
         if now - self.keyframed >= self.settings.keyframe_ns or (self.admission.gap and self._takes_all()):
@@ -136,8 +129,8 @@ class Agent:
     def _tick(self, now: int) -> None:
         self._clock(now)
         for loss in self.losses.news(now):
-            self._put(loss)
-        self._put(Tick(time=now))
+            self._intake.put(loss)
+        self._intake.put(Tick(time=now))
         self._ticked = now
         before = self.admission.level
         if self.admission.measure(self.spool.used):
@@ -162,8 +155,8 @@ class Agent:
     def _end(self) -> None:
         if self._started:
             for loss in self.losses.news(boot_ns()):
-                self._put(loss)
-            self._put(AgentStop(time=boot_ns()))
+                self._intake.put(loss)
+            self._intake.put(AgentStop(time=boot_ns()))
             self._commit()
         self._report()
 
@@ -173,72 +166,33 @@ class Agent:
         self.keyframed = now
         self.admission.gap = False
         self.spool.keyframe()
-        self._put(KeyframeBegin(time=now))
-        self._put(self._keyframes.host(now))
+        self._intake.put(KeyframeBegin(time=now))
+        self._intake.put(self._keyframes.host(now))
         self._clock(now, always=True)
-        self._news()
+        self._intake.news()
         infos = list(self._keyframes.cgroups())
         if not self._started:  # in the first frame: without it, the others would end the blind time before it is told
             self._start = self._start or keyframe.start(self.spool.before, boot_ns())
-            self._put(self._start)
+            self._intake.put(self._start)
         for info in infos:
-            self._put(info)
+            self._intake.put(info)
         self._commit()
         self._started = self._started or self.spool.number > number
         if not self._started:
             return
         whole = self._keyframes.processes(self._move)
-        self._put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
+        self._intake.put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
         self._commit()
 
     def _move(self) -> None:
-        self._drain()
+        self._intake.drain()
         self._commit()
-
-    def _news(self) -> None:
-        while True:
-            try:
-                news = self.docker.updates.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(news, Removed):
-                self.registry.forget(news.container_id)
-                continue
-            for info in self.registry.told(news):
-                self._put(info)
-
-    def _drain(self) -> None:
-        for span, count, cut in self.probes.ring.drain(_CUT, MAX_PAYLOAD):
-            taken, kept = self.admission.admit(span, count, self._ticked)
-            if kept:
-                self.spool.add(taken, kept)
-            if cut >= 0:
-                self._cgroup(span, cut)
-
-    def _cgroup(self, span: bytes, offset: int) -> None:
-        try:
-            record = decode(span, offset, int.from_bytes(span[offset + 4 : offset + 8], "little"))
-        except RecordError as error:
-            _log.error("cgroup record not understood", error=str(error))
-            return
-        if isinstance(record, CgroupMkdir):
-            info = self.registry.found(record.cgroup_id, os.fsdecode(record.path), record.time)
-            self._put(info)
-            if info.kind == Kind.HOST:
-                self.probes.unwatch(record.cgroup_id)
-        elif isinstance(record, CgroupRmdir):
-            self.registry.gone(record.cgroup_id)
-            for loss in self.losses.final(record.cgroup_id, boot_ns()):
-                self._put(loss)
 
     def _clock(self, now: int, *, always: bool = False) -> None:
         real = time.time_ns() - (boot_ns() - now)
         if always or abs(real - now - self._offset) > CLOCK_MOVE_NS:
             self._offset = real - now
-            self._put(Clock(time=now, realtime=real))
-
-    def _put(self, record: Record) -> None:
-        self.spool.add(wrap(record.encode()), 1)
+            self._intake.put(Clock(time=now, realtime=real))
 
     def _takes_all(self) -> bool:
         return self.admission.level < REFUSE and self.spool.error is None

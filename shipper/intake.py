@@ -1,0 +1,83 @@
+"""What goes into the spool: the ring's records in whole spans, and behind each cgroup's birth what is known of it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from bpf.events import CgroupMkdir, CgroupRmdir
+from bpf.schema import Record, RecordError, decode
+from shipper.admission import Admission
+from shipper.losses import Losses
+from shipper.probes import Probes
+from shipper.registry import Registry
+from shipper.runtimes import Docker, Removed
+from shipper.spool import Spool
+from shipper.wire.frame import MAX_PAYLOAD, wrap
+from shipper.wire.records import Kind
+
+_log = structlog.get_logger()
+_CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir) if cls.layout.number)
+
+
+def boot_ns() -> int:
+    """Nanoseconds since boot, suspend included: the records' time."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+@dataclass(slots=True)
+class Intake:
+    """Takes from the kernel and the runtimes, and keeps the registry in step with the stream."""
+
+    spool: Spool
+    probes: Probes
+    registry: Registry
+    docker: Docker
+    admission: Admission
+    losses: Losses
+
+    def put(self, record: Record) -> None:
+        """Add a record of the agent's own."""
+        self.spool.add(wrap(record.encode()), 1)
+
+    def news(self) -> None:
+        """What the runtimes have told since it was asked last."""
+        while True:
+            try:
+                news = self.docker.updates.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(news, Removed):
+                self.registry.forget(news.container_id)
+                continue
+            for info in self.registry.told(news):
+                self.put(info)
+
+    def drain(self) -> None:
+        """What the ring holds now, as far as it is admitted."""
+        for span, count, cut in self.probes.ring.drain(_CUT, MAX_PAYLOAD):
+            taken, kept = self.admission.admit(span, count, boot_ns())
+            if kept:
+                self.spool.add(taken, kept)
+            if cut >= 0:
+                self._cgroup(span, cut)
+
+    def _cgroup(self, span: bytes, offset: int) -> None:
+        try:
+            record = decode(span, offset, int.from_bytes(span[offset + 4 : offset + 8], "little"))
+        except RecordError as error:
+            _log.error("cgroup record not understood", error=str(error))
+            return
+        if isinstance(record, CgroupMkdir):
+            info = self.registry.found(record.cgroup_id, os.fsdecode(record.path), record.time)
+            self.put(info)
+            if info.kind == Kind.HOST:
+                self.probes.unwatch(record.cgroup_id)
+        elif isinstance(record, CgroupRmdir):
+            self.registry.gone(record.cgroup_id)
+            for loss in self.losses.final(record.cgroup_id, boot_ns()):
+                self.put(loss)

@@ -43,6 +43,8 @@ class Spooled:
     """Boot time in ns of the next record."""
     number: int = 0
     """Of the next frame."""
+    set_back: int = 0
+    """So many ns the host's clock was set back since it began."""
 
     def __post_init__(self) -> None:
         """Makes the stream's folder; it has no frames yet."""
@@ -81,7 +83,7 @@ class Spooled:
     @property
     def unix(self) -> int:
         """The time of the next record, in ns since 1970."""
-        return UNIX + self.now
+        return UNIX + self.now - self.set_back
 
     def segment(self, number: int) -> Segment:
         """The file that a frame is in."""
@@ -104,7 +106,7 @@ class Spooled:
         assert isinstance(record, Header)
         record.time = record.time or self.now
         if isinstance(record, Clock):
-            record.realtime = UNIX + record.time
+            record.realtime = UNIX + record.time - self.set_back
         self.now += MS
         return record.encode()
 

@@ -79,7 +79,8 @@ class Retry:
         self.met += attempt.met
         stays = attempt.stays(stopped=self.stop.is_set())
         self.stays |= stays
-        return {letter.id: attempt.made[letter.id] for letter in letters if letter.id not in stays}
+        partly = (letter.id for letter in letters if letter.kind is LetterKind.FRAME or letter.id not in stays)
+        return {name: attempt.made[name] for name in partly}
 
     def _send(self, made: dict[str, list[Document]]) -> None:
         for identity, documents in made.items():

@@ -35,6 +35,8 @@ TICK_NS = 200_000_000
 STATUS_NS = 1_000_000_000
 KEYFRAME_NS = 300_000_000_000
 RETENTION_NS = 10_000_000_000
+RETRY_NS = 1_000_000_000
+"""A keyframe that the disk refused is tried anew so often: small frames may find room where it does not."""
 CLOCK_MOVE_NS = 50_000_000
 
 
@@ -69,6 +71,8 @@ class Agent:
     _start: AgentStart | None = None
     _started: bool = False
     """The stream tells of this agent's start."""
+    _troubled: bool = False
+    """The disk has refused something, and no keyframe has made up for it yet."""
     keyframed: int = 0
     """Boot time in ns of the last keyframe."""
     latest: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +126,8 @@ class Agent:
         self._intake.drain()
         if now - self._ticked >= TICK_NS:
             self._tick(now)
-        if now - self.keyframed >= self.settings.keyframe_ns or (self.admission.gap and self._takes_all()):
+        due = RETRY_NS if self.admission.gap and self._takes_all() else self.settings.keyframe_ns
+        if now - self.keyframed >= due:
             self._keyframe()
         self._commit()
 
@@ -183,6 +188,9 @@ class Agent:
         whole = self._keyframes.processes(self._move)
         self._intake.put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
         self._commit()
+        if self._troubled and not self.admission.gap:
+            self._troubled = False
+            _log.info("the spool can be written again")
 
     def _move(self) -> None:
         self._intake.drain()
@@ -198,16 +206,13 @@ class Agent:
         return self.admission.level < REFUSE and self.spool.error is None
 
     def _commit(self) -> None:
-        broken = self.spool.error
         room = self.admission.level < FULL
         for payload in self.spool.commit(room=room):
             self.admission.refuse(payload, Cause.DISK if room else Cause.SPOOL_FULL, self._ticked)
-        if self.spool.error and not broken:
+        if self.spool.error and not self._troubled:
+            self._troubled = True
             _log.error("the spool can't be written: records are counted, and lost", error=str(self.spool.error),
                        next="make room; recording goes on by itself")  # fmt: skip
-        elif broken and not self.spool.error:
-            _log.info("the spool can be written again")
-            self.admission.measure(self.spool.used)
 
     def _report(self) -> None:
         with suppress(OSError):  # a full disk: the commit says so

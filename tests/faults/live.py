@@ -106,7 +106,7 @@ class Rig:
     def command(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """What `cgtrail ARGUMENTS --data DIR` does."""
         argv = [sys.executable, "-m", "cgtrail", *arguments, "--data", str(self.data)]
-        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert done.returncode == expect, f"{argv} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done
 

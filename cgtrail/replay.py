@@ -66,5 +66,6 @@ def _progress(chosen: list[Stretch]) -> Iterator[Callable[[int], object]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    with click.progressbar(length=sum(part.size for part in chosen), file=sys.stderr, label="replaying") as bar:
+    size = sum(part.size for part in chosen)
+    with click.progressbar(length=size, update_min_steps=max(size // 200, 1), file=sys.stderr, label="replaying") as bar:
         yield bar.update

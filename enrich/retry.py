@@ -95,6 +95,10 @@ class _Attempt:
     def __init__(self, letters: list[Letter]) -> None:
         self._letters = {letter.id: letter for letter in letters}
         self._frames = [letter for letter in letters if letter.kind is LetterKind.FRAME]
+        self._wide = [letter for letter in letters if letter.behind - letter.frame > 1]
+        self._of_frame: defaultdict[int, list[str]] = defaultdict(list)
+        for letter in letters:
+            self._of_frame[letter.frame].append(letter.id)
         self._behind = max(letter.behind for letter in letters)
         self._read: Counter[str] = Counter()
         """Letter → how many of its frames were read."""
@@ -123,8 +127,8 @@ class _Attempt:
 
     def passed(self, frame: Frame, waiting: int | None) -> bool:
         """Note a frame that was read; true when nothing more can come of those that are asked for."""
-        for letter in self._letters.values():
-            self._read[letter.id] += _within(frame.number, letter)
+        self._read.update(self._of_frame.get(frame.number, ()))
+        self._read.update(letter.id for letter in self._wide if letter.frame < frame.number < letter.behind)
         if frame.number < self._behind:
             self._time = max(self._time, frame.time)
             return False

@@ -67,5 +67,6 @@ def _progress(chosen: list[Stretch]) -> Iterator[Callable[[int], object]]:
         yield lambda _: None
         return
     size = sum(part.size for part in chosen)
-    with click.progressbar(length=size, update_min_steps=max(size // 200, 1), file=sys.stderr, label="replaying") as bar:
+    step = max(size // 200, 1)
+    with click.progressbar(length=size, update_min_steps=step, file=sys.stderr, label="replaying") as bar:
         yield bar.update

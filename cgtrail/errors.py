@@ -14,6 +14,7 @@ _EXIT_CODES = {
     "cgtrail.spool.SpoolError": 1,
     "enrich.letters.LettersError": 1,
     "enrich.replay.ReplayError": 1,
+    "enrich.statefile.StateError": 1,
     "enrich.stores.dayfile.StoreError": 1,
     "shipper.lock.AlreadyRunningError": 1,
     "shipper.cgroups.Cgroup2MissingError": 1,

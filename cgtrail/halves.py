@@ -21,7 +21,7 @@ from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
 from enrich.source import SpoolSource
-from enrich.statefile import own_file
+from enrich.statefile import damage_named, own_file
 from enrich.worker import SNAPSHOT_SECONDS, Worker
 from shipper.agent import Agent, Settings
 from shipper.lock import only
@@ -56,6 +56,7 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         only(own_file(config.folder, "lock", sink), "worker"),
+        damage_named(config.folder, sink),
         closing(open_sink(config, sink)) as opened,
         worker_on(
             config.folder,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,23 @@ _log = structlog.get_logger()
 BUSY_SECONDS = 5.0
 UNWRITABLE = (OSError, sqlite3.OperationalError)
 """What a disk that is full, or a lock that is held, makes of a write: it can be tried again."""
+
+
+class StateError(RuntimeError):
+    """A worker's own database turned out to be damaged while it was used; the message says what to do."""
+
+
+@contextmanager
+def damage_named(data: Path, sink: str) -> Iterator[None]:
+    """While a worker runs: what SQLite says of damage becomes a StateError that names the files."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        message = (
+            f"{own_file(data, 'state.db', sink)} or deadletters.db beside it can't be used ({error}): start the worker"
+            " again; one that is damaged is moved aside and made anew"
+        )
+        raise StateError(message) from error
 
 
 def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:
@@ -28,8 +46,8 @@ def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:
 def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
     """A connection to a database of this format, whose commits are durable.
 
-    One that is damaged or of another format is renamed to `<name>.damaged-<time>` and made anew: nothing in it is
-    worth more than the work to find it out again. Raises sqlite3.Error and OSError when that can't be done.
+    One that is damaged or of another format is renamed to `<name>.damaged-<time>`, where what can be saved of it can be
+    looked for, and made anew. Raises sqlite3.Error and OSError when that can't be done.
     """
     try:
         return _open(path, ddl, version)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cgtrail.errors import expected
 from enrich.sinks.memory import MemorySink
-from enrich.statefile import own_file
+from enrich.statefile import StateError, damage_named, own_file
 from shipper.wire.position import Position, position_file
 from tests.unit import spooled
 from tests.unit.fickle import Fickle, Mending
@@ -188,3 +189,13 @@ def test_a_full_disk_for_snapshots(spool: Spooled) -> None:
     assert position(spool) == Position(spool.number, 0)
     spool.add(exec_(8, 2, b"/bin/p8"))
     assert programs(work(spool.data)) == ["p8"]
+
+
+def test_damage_in_use_is_named(tmp_path: Path) -> None:
+    """A worker whose own database breaks under it ends with the file's name and what to do, not a traceback."""
+    with (
+        pytest.raises(StateError, match=r"enrich\.sqlite\.state\.db .* start the worker again"),
+        damage_named(tmp_path, "sqlite"),
+    ):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+    assert expected(StateError("x")) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cgtrail.errors import expected
+from cgtrail import errors
 from enrich.sinks.memory import MemorySink
 from enrich.statefile import StateError, damage_named, own_file
 from shipper.wire.position import Position, position_file
@@ -198,4 +198,4 @@ def test_damage_in_use_is_named(tmp_path: Path) -> None:
         damage_named(tmp_path, "sqlite"),
     ):
         raise sqlite3.DatabaseError("database disk image is malformed")
-    assert expected(StateError("x")) == 1
+    assert errors.expected(StateError("x")) == 1

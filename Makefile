@@ -17,7 +17,7 @@ RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-d
 TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish
 
-.PHONY: help run test check bench bpf format clean packages-run packages-test
+.PHONY: help run test test-faults check bench bpf format clean packages-run packages-test
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ run: packages-run $(VENV)/run.stamp bpf ## install what is needed, build, and re
 
 test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs root
 	$(VENV)/bin/pytest
+
+test-faults: packages-run packages-test $(VENV)/dev.stamp bpf ## kill and damage at a hundred moments instead of a few; needs root
+	$(VENV)/bin/pytest tests/faults --faults-long
 
 check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, import contract, generated files
 	$(VENV)/bin/python -m bpf.generate --check

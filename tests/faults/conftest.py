@@ -55,7 +55,7 @@ class Recorded:
 def effort(pytestconfig: pytest.Config) -> Effort:
     """Short by default: a sample of the moments; `--faults-long` tries a hundred."""
     long = bool(pytestconfig.getoption("faults_long"))
-    return Effort(long, 100, 1500) if long else Effort(long, 8, 300)
+    return Effort(long, 100, 1000) if long else Effort(long, 8, 120)
 
 
 @pytest.fixture(scope="session")

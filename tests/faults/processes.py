@@ -49,6 +49,10 @@ class Processes:
         code = worker.wait(PATIENCE)
         assert code == 0, f"exit code {code}:\n{self.tail()}"
 
+    def replay(self) -> None:
+        """Send everything again that the spool holds."""
+        assert self.worker("--from", "2020-01-01").wait(PATIENCE) == 0, self.tail()
+
     def writer(self, seed: int, ticks: int, pause: float) -> subprocess.Popen[bytes]:
         """Start a writer of a storm."""
         spool = self.data / "spool"

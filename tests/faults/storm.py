@@ -28,8 +28,8 @@ from shipper.wire.records import (
 from tests.faults.boxes import SECOND, Box, Boxes
 
 TICK = SECOND // 5
-BOOTED = 1_792_799_980 * SECOND
-"""Unix time of the first boot: twenty seconds before a UTC day begins, so that a storm fills two day files."""
+BOOTED = 1_792_799_992 * SECOND
+"""Unix time of the first boot: eight seconds before a UTC day begins, so that a storm fills two day files."""
 HOST = b"one host's own i"
 KEYFRAME_TICKS, AGENT_TICKS, CLOCK_TICKS, ODD_TICKS = 31, 70, 23, 100
 """So many ticks pass from keyframe to keyframe, agent to agent, move to move of the clock, nonsense to nonsense."""

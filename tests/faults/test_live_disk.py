@@ -40,7 +40,7 @@ def fill(file: Path) -> None:
     with file.open("ab", buffering=0) as opened:
         for size in (1 << 20, 1 << 12, 1):
             with suppress(OSError):
-                while opened.write(bytes(size)):
+                while opened.write(b"\n" * size):
                     pass
 
 

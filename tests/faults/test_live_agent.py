@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bpf.schema import decode
+from shipper.wire.records import AgentStart, CgroupInfo
 from shipper.wire.segment import streams
 from tests.faults.live import blind, documents, made_again, rig
 from tests.faults.livestorm import EXEC, FORK, KINDS, programs, storm
+from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Dockerd
 
 pytestmark = [pytest.mark.kernel, pytest.mark.faults]
@@ -51,6 +55,19 @@ def test_stopped(docker_daemon: Dockerd, tmp_path: Path) -> None:
         assert unseen[-1].after <= end <= after_start
         stored = {argument for argument, _ in programs(live.documents(box.container.id))}
         assert stored == {each.argument for each in first + last if each.number % len(KINDS) != FORK}
+
+
+def test_start_comes_first(docker_daemon: Dockerd, tmp_path: Path) -> None:
+    """However much a keyframe tells, the agent's start stands in its first frame: a kill leaves no other without it."""
+    labels = {"com.example.much": "x" * 60_000}
+    with rig(docker_daemon, tmp_path) as live, ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(docker_daemon.container("busybox", *FOREVER, labels=labels))
+        live.start_agent()
+        first, second, *_ = live.frames()
+        kinds = [type(decode(first.payload, offset, length)) for _, offset, length in first.records()]
+        assert AgentStart in kinds
+        assert CgroupInfo in {type(decode(second.payload, offset, length)) for _, offset, length in second.records()}
 
 
 def test_other_boot(docker_daemon: Dockerd, tmp_path: Path) -> None:

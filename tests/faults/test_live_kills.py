@@ -118,5 +118,7 @@ def test_kills(docker_daemon: Dockerd, tmp_path: Path, effort: Effort, rng: rand
         spans = [span for _, span in blind(everything)]
         found = live.documents(box.container.id)
         assert not [cause for cause, _ in counts(found) if cause != "stored"]
+        causes = {cause for cause, _ in counts(everything)}
+        assert causes <= {"stored", "agent_killed", "ring_full"}, "others' containers may lose something in the ring"
         assert_accounted(box.rounds(), found, spans)
         assert not [(span, calm) for span in spans for calm in killer.undisturbed if meet(span, calm)]

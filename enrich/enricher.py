@@ -95,7 +95,10 @@ class Enricher:
 
     def finish(self) -> Output:
         """What still waits when the stream has ended for ever."""
-        output = Output(documents=self._release.rest())
+        end = Item(Header(), self.stream, self.number, 0, time=self.time)
+        self.ledger.rest(end)
+        self._release(end)
+        output = Output(documents=[*end.documents, *self._release.rest()])
         self._missing(output, self.time)
         return output
 

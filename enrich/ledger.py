@@ -85,6 +85,7 @@ class Ledger:
         elif isinstance(record, Loss):
             self._account(record.cgroup_id).lost[record.cause] += record.count
         elif isinstance(record, AgentStart):  # the kernel's numbers begin anew
+            self.rest(item)
             self.accounts.clear()
             self._moved.clear()
             self._gone.clear()
@@ -123,13 +124,22 @@ class Ledger:
                 self._moved[owner] = account.highest
                 continue
             del self._moved[owner]
-            missing = account.highest - account.accounted
+            self._tell(item, owner)
             epoch = self._registry.known(owner)
-            if missing > 0:
-                account.undelivered += missing
-                item.made.append(self._made(item, owner, epoch, missing))
             if owner in self._gone or (epoch is not None and (epoch.ended or epoch.is_host)):
                 self._close(owner)
+
+    def rest(self, item: Item) -> None:
+        """The agent or its boot is over, at this item: nothing that is missing now can come any more."""
+        for owner in self.accounts:
+            self._tell(item, owner)
+
+    def _tell(self, item: Item, owner: int) -> None:
+        account = self.accounts[owner]
+        missing = account.highest - account.accounted
+        if missing > 0:
+            account.undelivered += missing
+            item.made.append(self._made(item, owner, self._registry.known(owner), missing))
 
     def _close(self, owner: int) -> None:
         account = self.accounts.pop(owner)

@@ -145,15 +145,16 @@ class Boxes:
         box.lives.remove(life)
         self.kernel(box, self._task(Exit, life, status=self.rng.choice((0, 0, 256, 9, 139))))
 
-    def run(self) -> None:
-        """Every process that lives, as the task iterator tells it."""
-        for box in self.boxes:
-            for life in box.lives:
-                self.kernel(box, self._image(Running, life, flags=int(ImageFlag.FORKED) * life.forked), sure=True)
+    def run(self, box: Box) -> None:
+        """Every process of a container that lives, as the task iterator tells it."""
+        for life in box.lives:
+            self.kernel(box, self._image(Running, life, flags=int(ImageFlag.FORKED) * life.forked), sure=True)
 
-    def unseen(self) -> None:
-        """What happens while nobody records: processes come and go, also a whole container."""
-        for _ in range(self.rng.randint(5, 40)):
+    def unseen(self, births: int, events: int = 0) -> None:
+        """What happens while nobody records: containers are born, processes come and go."""
+        for _ in range(births):
+            self.born()
+        for _ in range(events):
             self.happen()
         self.records = []
         for box in self.boxes:

@@ -70,29 +70,29 @@ class Small:
 
     def undelivered(self, stream: int, lost: list[Place]) -> Counter[int] | None:
         """Owner → records that the ledger must miss; None where it can't know all: the numbers' beginning is gone."""
+        told: Counter[int] = Counter()
+        missing: Counter[int] = Counter()
         highest: Counter[int] = Counter()
-        accounted: Counter[int] = Counter()
         ticks = 0
         for place in self.places:
-            if place.stream != stream:
-                continue
-            if place in lost:
+            if place.stream == stream and place in lost:
                 if place.has(AgentStart):
                     return None
                 ticks = 0
-                continue
-            ticks += place.has(Tick)
-            for record in place.records:
-                if isinstance(record, Loss):
-                    accounted[record.cgroup_id] += record.count
-                elif record.layout.number and record.layout.number < FIRST:
-                    accounted[record.owner] += 1
-                    highest[record.owner] = max(highest[record.owner], record.sequence)
-        return +Counter({owner: highest[owner] - accounted[owner] for owner in highest}) if ticks >= SETTLED else None
+            elif place.stream == stream:
+                ticks += place.has(Tick)
+                for record in place.records:
+                    if isinstance(record, AgentStart):  # the kernel counts anew
+                        told += missing
+                        missing.clear()
+                        highest.clear()
+                    _count(record, missing, highest)
+        settled = ticks >= SETTLED or stream < len(self.streams) - 1
+        return told + missing if settled else None
 
     def _needed(self, place: Place, index: list[str], body: str, gone: Place) -> bool:
         """The stream's beginning, a tick that releases what waits, or anything of the document's container."""
-        if gone.has(AgentStart):  # the host's name and clock; ids are made of its boot, and live on
+        if not gone.number:  # the host's name and clock; ids are made of its boot, and live on
             return True
         attribution = json.loads(body).get("cgtrail", {}).get("attribution")
         if gone.has(Tick) and attribution in {"late", "unknown"}:
@@ -105,6 +105,15 @@ class Small:
         if isinstance(record, (CgroupInfo, Loss)):
             return self._owners.get(record.cgroup_id, record.cgroup_id)
         return record.owner or -1
+
+
+def _count(record: Header, missing: Counter[int], highest: Counter[int]) -> None:
+    """Keep what is missing of each owner: up to its highest number, and neither there nor told as a loss."""
+    if isinstance(record, Loss):
+        missing[record.cgroup_id] -= record.count
+    elif record.layout.number and record.layout.number < FIRST:
+        missing[record.owner] += max(record.sequence - highest[record.owner], 0) - 1
+        highest[record.owner] = max(highest[record.owner], record.sequence)
 
 
 def undelivered(documents: dict[str, str], stream: int) -> Counter[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,12 +80,17 @@ class Processes:
     def wait_snapshot(self, worker: subprocess.Popen[bytes], number: int) -> None:
         """Wait until the worker has come to a frame and keeps a snapshot, or has ended."""
         self.wait_frame(worker, number)
-        self.wait(lambda: worker.poll() is not None or self._needs() > 0, "a snapshot")
+        self.wait(lambda: worker.poll() is not None or self._snapshots() > 0, "a snapshot")
 
-    def _needs(self) -> int:
-        """The newest stream's frame that is needed again: the position of the older of two snapshots."""
-        told = position_file(self.data / "spool", "sqlite").load()
-        return max((position.needs for position in told.values()), default=0)
+    def _snapshots(self) -> int:
+        file = own_file(self.data, "state.db")
+        if not file.exists():
+            return 0
+        with closing(sqlite3.connect(file)) as db:
+            try:
+                return int(db.execute("SELECT count(*) FROM snapshots").fetchone()[0])
+            except sqlite3.Error:  # its worker is about to make it
+                return 0
 
     def wait(self, reached: Callable[[], bool], what: str, poll: float = 0.02) -> None:
         """Wait until something is so."""

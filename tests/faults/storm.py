@@ -70,21 +70,27 @@ def storm(seed: int, ticks: int) -> list[Boot]:
 
 
 def drizzle(seed: int) -> list[Boot]:
-    """Two short boots in which little happens, the clock does not move, and all comes to rest before the end."""
+    """Two short boots in which little happens and the clock does not move; the second one comes to rest.
+
+    There is a keyframe in the middle of each, in the second one an agent's that began.
+    """
     rng = random.Random(seed)  # noqa: S311  chance, no secret
-    boots, booted = [], BOOTED
-    for end in (End.NONE, End.KILLED):
-        one = _Recording(rng, booted, busy=2)
-        boots.append(Boot(one.boot, [*one.frames(6, end), *one.keyframe(), *one.frames(3, None), *one.rest(8)]))
-        booted = one.unix()
-    return boots
+    first = _Recording(rng, BOOTED, busy=2, boxes=3)
+    boots = [Boot(first.boot, [*first.frames(7), *first.keyframe(), *first.frames(4, None)])]
+    second = _Recording(rng, first.unix(), busy=2, boxes=3)
+    told = [*second.frames(5, End.KILLED), *second.restart(), *second.frames(4, None), *second.rest(8)]
+    return [*boots, Boot(second.boot, told)]
 
 
 class _Recording(Boxes):
-    """One boot: a host, and the agents that record it. `busy`: what happens between two frames, at the most."""
+    """One boot: a host, and the agents that record it.
 
-    def __init__(self, rng: random.Random, booted: int, *, busy: int = 30) -> None:
+    `busy`: how much happens between two frames, at the most; `boxes`: containers that run when the first agent begins.
+    """
+
+    def __init__(self, rng: random.Random, booted: int, *, busy: int = 30, boxes: int = 0) -> None:
         super().__init__(rng)
+        self.unseen(boxes)
         self.boot, self._offset, self._busy = rng.randbytes(16), booted, busy
         self._read = 0
 
@@ -123,11 +129,11 @@ class _Recording(Boxes):
             self.records.append(NOT_UNDERSTOOD)
             self.put(CgroupInfo(cgroup_id=7, kind=Kind.CONTAINER, state=State.COMPLETE, labels=FAILED))
         if tick % AGENT_TICKS == 0:
-            yield from self._restart()
+            yield from self.restart()
         elif tick % KEYFRAME_TICKS == 0:
             yield from self.keyframe()
 
-    def _restart(self) -> Iterator[Told]:
+    def restart(self) -> Iterator[Told]:
         """The agent is stopped or killed, and another one begins a while later."""
         end = self.rng.choice((End.STOPPED, End.KILLED))
         if end == End.STOPPED:
@@ -135,7 +141,7 @@ class _Recording(Boxes):
             self.put(AgentStop())
         yield from self._cut()
         blind = self.unix()
-        self.unseen()
+        self.unseen(self.rng.randint(0, 1), self.rng.randint(5, 40))
         self.now += SECOND
         yield from self.keyframe(AgentStart(end=end, blind_since=blind))
 
@@ -152,7 +158,9 @@ class _Recording(Boxes):
         if start:
             self.put(start)
         yield from self._cut(keyframe=True)
-        self.run()
+        for box in self.boxes:
+            self.run(box)
+            yield from self._cut()
         self.happen()
         self.put(KeyframeEnd())
         yield from self._cut()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ def kill_somewhere(
         moment = rng.uniform(0, MOMENT)
     time.sleep(moment)
     at = running.frame()
-    kill(worker)
+    assert kill(worker) == -signal.SIGKILL, f"it had ended by itself:\n{running.tail()}"
     return at, moment
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 import struct
 import zlib
@@ -35,14 +36,19 @@ def changed(data: Path, sql: str, *values: object) -> None:
 
 
 def older_schema(data: Path, rng: random.Random) -> None:
-    """Snapshots of another version."""
+    """Snapshots of another version, to which the state meant something else."""
+    with closing(sqlite3.connect(own_file(data, "state.db"))) as db:
+        stream, position = db.execute("SELECT stream, max(position) FROM snapshots").fetchone()
+    empty = Enricher(bytes.fromhex(stream))
+    empty.number = position
     changed(data, "UPDATE snapshots SET schema = ?", rng.randbytes(16).hex())
+    _body(data, zlib.compress(empty.save()))
 
 
 def older_format(data: Path, _: random.Random) -> None:
-    """A database that another version made."""
+    """A database that another version made, with other tables."""
     with closing(sqlite3.connect(own_file(data, "state.db"))) as db:
-        db.execute("PRAGMA user_version = 9")
+        db.executescript("DROP TABLE snapshots; CREATE TABLE snapshots (place INTEGER); PRAGMA user_version = 9;")
 
 
 def no_zlib(data: Path, rng: random.Random) -> None:
@@ -123,7 +129,7 @@ def test_state_changed(recorded: Recorded, effort: Effort, rng: random.Random, t
         for place, change in enumerate(changes, 1):
             worker = running.worker()
             running.wait_snapshot(worker, recorded.frames * place // (len(changes) + 1))
-            kill(worker)
+            assert kill(worker) == -signal.SIGKILL, f"it had ended by itself:\n{running.tail()}"
             change(running.data, rng)
         running.finish()
         told = f"seed {recorded.seed}, {[change.__name__ for change in changes]}"

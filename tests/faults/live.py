@@ -21,10 +21,12 @@ from bpf.schema import Record, decode
 from enrich.statefile import own_file
 from enrich.stores.lucene import parse
 from enrich.stores.sqlite import SqliteStore
+from shipper.intake import boot_ns
 from shipper.status import STATUS, read_status
 from shipper.wire.frame import Frame
 from shipper.wire.position import Position, position_file
 from shipper.wire.reader import Reader
+from shipper.wire.records import Tick
 from shipper.wire.segment import Stream, streams
 from tests.kernel.dockerd import Container, Dockerd, wait_until
 
@@ -145,20 +147,23 @@ class Rig:
             yield from (piece for piece in Reader(stream).read() if isinstance(piece, Frame))
 
     def written(self) -> int:
-        """Wait until all that had happened on this host when it was called is on disk; the frames that hold it."""
-        now, reader = time.time_ns(), Reader(self.stream, self.stream.committed)
-        wait_until(
-            lambda: any(isinstance(piece, Frame) and piece.time > now for piece in reader.read()),
-            f"a frame written after {now}; the log ends with {self.said()}",
-            PATIENCE,
-        )
+        """Wait until all that had happened on this host when it was called is on disk; the frames that hold it.
+
+        It is once a tick is that began later: losses are told at ticks.
+        """
+        now, reader = boot_ns(), Reader(self.stream, self.stream.committed)
+
+        def ticked() -> bool:
+            found = (r for frame in reader.read() if isinstance(frame, Frame) for r in records(frame))
+            return any(isinstance(record, Tick) and record.time > now for record in found)
+
+        wait_until(ticked, f"a tick after {now}; the log ends with {self.said()}", PATIENCE)
         return reader.number
 
     def records(self) -> Iterator[Record]:
         """Every record that can be read, of all streams."""
         for frame in self.frames():
-            for _, offset, length in frame.records():
-                yield decode(frame.payload, offset, length)
+            yield from records(frame)
 
     def settle(self) -> None:
         """Wait until all that had happened on this host when it was called is stored."""
@@ -184,6 +189,12 @@ class Rig:
     def losses(self, container: str) -> list[Document]:
         """What was lost of a container, and what was lost of nobody in particular."""
         return self.documents(container, "event.action:loss")
+
+
+def records(frame: Frame) -> Iterator[Record]:
+    """A frame's records."""
+    for _, offset, length in frame.records():
+        yield decode(frame.payload, offset, length)
 
 
 def documents(data: Path, query: str = "*", container: str | None = None) -> list[Document]:

@@ -19,7 +19,8 @@ from tests.kernel.dockerd import Dockerd, wait_until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.faults]
 
-DISK = "16m"
+DISK = "128m"
+"""More than all documents take, also those of other containers."""
 ROUNDS = 100
 FULL, AGAIN = "the spool can't be written: records are counted", "the spool can be written again"
 

@@ -27,12 +27,11 @@ LONG, CUT = 60_000, 4096
 
 
 def fill(live: Rig, box: Storm, step: float, rounds: int) -> None:
-    """Go on in batches until the policy has taken a step."""
+    """Go on in batches until the policy has taken a step, or the next, when others fill the spool too."""
     while live.stream.size < step * BOUND:
         box.batch(rounds, padding=LONG)
         live.written()
     wait_until(lambda: live.facts()["admission"] >= step, f"the step at {step}", PATIENCE)
-    assert live.facts()["admission"] == step
 
 
 def recorded(live: Rig, owner: int) -> Counts:

@@ -115,7 +115,7 @@ class Boxes:
             self.removed(box)
             return
         life = self.rng.choice(box.lives)
-        acts = (self._fork, self._exec, self._fail, self.end, self._enter, self._empty, self._host_cgroup)
+        acts = (self._fork, self._exec, self.fail, self.end, self._enter, self._empty, self._host_cgroup)
         (act,) = self.rng.choices(acts, weights=(38, 22, 6, 28, 3, 0.3, 0.5))
         act(box, life)
 
@@ -144,6 +144,10 @@ class Boxes:
         """A process ends."""
         box.lives.remove(life)
         self.kernel(box, self._task(Exit, life, status=self.rng.choice((0, 0, 256, 9, 139))))
+
+    def fail(self, box: Box, life: Life, *, sure: bool = False) -> None:
+        """A program can't be started."""
+        self.kernel(box, self._image(ExecFailed, life, error=-self.rng.choice((2, 13, 8))), sure=sure)
 
     def run(self, box: Box) -> None:
         """Every process of a container that lives, as the task iterator tells it."""
@@ -190,9 +194,6 @@ class Boxes:
         if self.rng.random() < 0.1:
             life.group = life.session = life.pid
         self.kernel(box, self._image(Exec, life))
-
-    def _fail(self, box: Box, life: Life) -> None:
-        self.kernel(box, self._image(ExecFailed, life, error=-self.rng.choice((2, 13, 8))))
 
     def _enter(self, box: Box, _: Life | None) -> None:
         self.kernel(box, self._task(CgroupAttach, self._life(box, None)))

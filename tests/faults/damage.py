@@ -12,7 +12,7 @@ from typing import Any
 from bpf.events import CgroupMkdir, Header
 from bpf.schema import decode
 from shipper.wire.frame import Frame
-from shipper.wire.records import FIRST, AgentStart, CgroupInfo, Loss, Tick
+from shipper.wire.records import FIRST, AgentStart, CgroupInfo, KeyframeEnd, Loss, Tick
 from shipper.wire.segment import Segment, Stream, scan
 from tests.faults.writer import begun
 
@@ -46,6 +46,7 @@ class Small:
         ]
         self._by_name = {(place.stream, place.number): place for place in self.places}
         self._owners: dict[int, int] = {}
+        self._starts = list(_starts(self.places))
         for place in self.places:
             for record in place.records:
                 if isinstance(record, CgroupMkdir):
@@ -92,6 +93,8 @@ class Small:
 
     def _needed(self, place: Place, index: list[str], body: str, gone: Place) -> bool:
         """The stream's beginning, a tick that releases what waits, or anything of the document's container."""
+        if gone in self._starts and place.number > gone.number:  # nobody says what ended while there was no agent
+            return True
         if not gone.number:  # the host's name and clock; ids are made of its boot, and live on
             return True
         attribution = json.loads(body).get("cgtrail", {}).get("attribution")
@@ -105,6 +108,16 @@ class Small:
         if isinstance(record, (CgroupInfo, Loss)):
             return self._owners.get(record.cgroup_id, record.cgroup_id)
         return record.owner or -1
+
+
+def _starts(places: list[Place]) -> Iterator[Place]:
+    """The frames of keyframes with which agents begin."""
+    inside = False
+    for place in places:
+        inside = inside or place.has(AgentStart)
+        if inside:
+            yield place
+        inside = inside and not place.has(KeyframeEnd)
 
 
 def _count(record: Header, missing: Counter[int], highest: Counter[int]) -> None:

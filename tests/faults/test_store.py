@@ -75,9 +75,9 @@ def test_damaged(
             kill(worker)
             worker = running.worker()
         move_away(running, file)
-        assert worker.poll() is None, running.tail()
+        running.wait(file.exists, "a new file")
         assert writer.wait(600) == 0
-        kill(worker)
+        assert kill(worker) == -signal.SIGKILL, running.tail()
         running.finish()
         missing = recorded.wanted.documents.keys() - kept(running.data).documents.keys()
         gone = named(running.data, dict.fromkeys(held, "")).keys()

@@ -117,20 +117,23 @@ class Rig:
         return dict(json.loads(self.command("status", "--json").stdout))
 
     def account(self, owner: int) -> Document:
-        """A container's row of the ledger, once all is at rest; what the kernel has numbered is stored or lost."""
-        since, found = time.time_ns(), dict[int, Document]()
+        """A container's row of the ledger, once it is even: what the kernel has numbered is stored or lost."""
+        since, found = time.time_ns(), list[Document]()
         files = [self.data / STATUS, own_file(self.data, "status.json")]
 
-        def quiet() -> bool:
-            found.update({row["cgroup"]: row for row in self.status()["ledger"]})
-            return owner in found and found[owner]["in_flight"] == 0
+        def even() -> bool:
+            status = self.status()
+            found[:] = [row for row in status["ledger"] if row["cgroup"] == owner]
+            seen = status["agent"]["seen"].get(str(owner))
+            print(f"the kernel has numbered {seen} records; {found}")
+            return any(
+                row["in_flight"] == 0 and seen == row["seen"] == row["stored"] + sum(row["lost"].values())
+                for row in found
+            )
 
         wait_until(lambda: all(read_status(file).get("time", 0) > since for file in files), "both to tell", PATIENCE)
-        wait_until(quiet, f"nothing in flight of {owner} in {found}", PATIENCE)
-        row = found[owner]
-        seen = self.facts()["seen"][str(owner)]
-        assert seen == row["seen"] == row["stored"] + sum(row["lost"].values())
-        return row
+        wait_until(even, f"an even account of {owner}", PATIENCE)
+        return found[0]
 
     @property
     def stream(self) -> Stream:

@@ -45,7 +45,7 @@ _STEPS: dict[str, DocumentField] = {
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
     "event.duration": DocumentField("long", "how long the process lived, in nanoseconds"),
-    "event.end": DocumentField("date_nanos", "when the loss ended; before event.start nothing of it was lost"),
+    "event.end": DocumentField("date_nanos", "end of the span a loss lies in"),
     "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
     "host.os.type": DocumentField("keyword", "always linux"),
     "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),

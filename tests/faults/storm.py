@@ -76,9 +76,9 @@ def drizzle(seed: int) -> list[Boot]:
     """
     rng = random.Random(seed)  # noqa: S311  chance, no secret
     first = _Drizzle(rng, BOOTED, busy=2, boxes=3)
-    boots = [Boot(first.boot, [*first.frames(9), *first.keyframe(), *first.frames(9, None)])]
+    boots = [Boot(first.boot, [*first.frames(6), *first.keyframe(), *first.frames(5, None)])]
     second = _Drizzle(rng, first.unix(), busy=2, boxes=3)
-    told = [*second.frames(5, End.KILLED), *second.restart(), *second.frames(4, None), *second.rest(8)]
+    told = [*second.frames(3, End.KILLED), *second.restart(), *second.frames(3, None), *second.rest(8)]
     return [*boots, Boot(second.boot, told)]
 
 

@@ -21,6 +21,7 @@ _EXIT_CODES = {
     "shipper.libbpf.BpfError": 1,
     "shipper.libbpf.LibbpfMissingError": 1,
     "shipper.probes.CaptureError": 1,
+    "shipper.spool.SpoolGoneError": 1,
     "shipper.wire.frame.FrameError": 1,
     "cgtrail.supervise.HalfEndedError": 1,
     "builtins.PermissionError": 1,

@@ -93,7 +93,9 @@ class Agent:
             self.retention = Retention(data / "spool", bounds)
             self.admission = Admission(bounds.max_bytes)
             self.losses = Losses(self.probes, self.admission)
-            self._intake = Intake(self.spool, self.probes, self.registry, self.docker, self.admission, self.losses)
+            self._intake = Intake(
+                self.spool, self.probes, self.registry, self.docker, self.admission, self.losses, boot_ns()
+            )
             self._keyframes = Keyframes(
                 root, self.registry, self.probes, self.losses, self.settings.capture_host, self.settings.version
             )
@@ -121,18 +123,22 @@ class Agent:
             self._report()
 
     def _record(self, now: int) -> None:
-        self.spool.time = time.time_ns()
+        real = time.time_ns()
         self._intake.news()
         self._intake.drain()
         if now - self._ticked >= TICK_NS:
-            self._tick(now)
+            self._tick(now, real)
         due = RETRY_NS if self.admission.gap and self._takes_all() else self.settings.keyframe_ns
         if now - self.keyframed >= due:
             self._keyframe()
         self._commit()
+        self._intake.since = now
 
-    def _tick(self, now: int) -> None:
+    def _tick(self, now: int, real: int) -> None:
+        """Both times are of before the ring was drained."""
         self._clock(now)
+        self.spool.time = real  # all that was lost by then is told in this commit
+        self._hold_time()
         for loss in self.losses.news(now):
             self._intake.put(loss)
         self._intake.put(Tick(time=now))
@@ -205,10 +211,16 @@ class Agent:
     def _takes_all(self) -> bool:
         return self.admission.level < REFUSE and self.spool.error is None
 
+    def _hold_time(self) -> None:
+        """Frames claim no time after a refusal that is not told: were this agent killed now, blindness began there."""
+        if self.admission.since:
+            self.spool.time = min(self.spool.time, self.admission.since + self._offset)
+
     def _commit(self) -> None:
-        room = self.admission.level < FULL
+        room = self.admission.level < FULL and self.spool.used + self.spool.waiting <= self.settings.bounds.max_bytes
+        self._hold_time()
         for payload in self.spool.commit(room=room):
-            self.admission.refuse(payload, Cause.DISK if room else Cause.SPOOL_FULL, self._ticked)
+            self.admission.refuse(payload, Cause.DISK if room else Cause.SPOOL_FULL, self._intake.since)
         if self.spool.error and not self._troubled:
             self._troubled = True
             _log.error("the spool can't be written: records are counted, and lost", error=str(self.spool.error),

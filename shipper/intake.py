@@ -39,6 +39,8 @@ class Intake:
     docker: Docker
     admission: Admission
     losses: Losses
+    since: int
+    """Boot time in ns: what is drained now happened after it."""
 
     def put(self, record: Record) -> None:
         """Add a record of the agent's own."""
@@ -60,7 +62,7 @@ class Intake:
     def drain(self) -> None:
         """What the ring holds now, as far as it is admitted."""
         for span, count, cut in self.probes.ring.drain(_CUT, MAX_PAYLOAD):
-            taken, kept = self.admission.admit(span, count, boot_ns())
+            taken, kept = self.admission.admit(span, count, self.since)
             if kept:
                 self.spool.add(taken, kept)
             if cut >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import uuid
@@ -37,6 +38,10 @@ class _Mark:
     previous: bytes = bytes(16)
     segment: Path | None = None
     size: int = 0
+
+
+class SpoolGoneError(RuntimeError):
+    """Somebody removed the spool, or the file being written; the message says what to do."""
 
 
 class Spool:
@@ -99,6 +104,11 @@ class Spool:
         self._size += len(records)
         self._count += count
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of records that were added and not committed yet."""
+        return self._size + sum(len(payload) for payload, _, _ in self._sealed)
+
     def keyframe(self) -> None:
         """What is added next begins a keyframe, and with it a frame and a segment."""
         self._seal()
@@ -108,7 +118,8 @@ class Spool:
         """Make what was added durable and readable. Does nothing when nothing was added.
 
         When the disk refuses, all of it is undone: the payloads that were not stored are returned, `error` says why,
-        and the next commit tries anew. Raises OSError only when the undoing fails. Without `room` nothing is tried.
+        and the next commit tries anew. Without `room` nothing is tried. Raises SpoolGoneError, and OSError when the
+        undoing fails.
         """
         self._seal()
         sealed, self._sealed = self._sealed, []
@@ -121,7 +132,14 @@ class Spool:
                 mark = self._append(mark, payload, records, flags)
             os.fdatasync(self._fd)
             self._publish(mark.number)
+            if os.fstat(self._fd).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(mark.segment))
         except OSError as error:
+            if not self.stream.path.is_dir() or isinstance(error, FileNotFoundError):
+                message = (
+                    f"{self.stream.path} was removed while it was written: what it held is lost; start the agent again"
+                )
+                raise SpoolGoneError(message) from error
             self.error = error
             self._undo()
             return [payload for payload, _, _ in sealed]

@@ -111,3 +111,32 @@ def test_full_from_the_start(docker_daemon: Dockerd, tmp_path: Path) -> None:
         assert cause == "agent_killed"
         assert start <= unseen[0].before
         assert unseen[-1].after <= end <= began <= seen[0].before
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "stopped"])
+def test_the_end_on_a_full_disk(docker_daemon: Dockerd, tmp_path: Path, kill: bool) -> None:
+    """What an agent refused and could not tell before it ended lies in the blind time that the next one tells."""
+    with small_disk(tmp_path / "data") as disk, rig(docker_daemon, tmp_path, spool_keyframe_seconds=1) as live:
+        live.start_agent()
+        live.start_worker()
+        with storm(docker_daemon, tmp_path / "storm", name="stormy") as box:
+            live.settle()
+            fill(disk / "filler")
+            unseen = box.batch(ROUNDS)
+            wait_until(lambda: FULL in live.log.read_text(), "the agent notices")
+            keyframed = live.facts()["keyframe_time"]
+            fill(disk / "filler")
+            wait_until(lambda: live.facts()["keyframe_time"] > keyframed + 2 * 10**9, "keyframes tried on a full disk")
+            (live.kill if kill else live.stop)(live.agent)
+            (disk / "filler").unlink()
+            live.start_agent()
+            seen = box.batch(ROUNDS)
+            live.settle()
+            found = live.documents(box.container.id)
+        spans = [span for _, span in blind(documents(live.data))]
+        stored = dict(programs(found))
+        covered = [one for one in unseen if any(start <= one.before and one.after <= end for start, end in spans)]
+        left = [one for one in unseen if one not in covered and one.argument not in stored]
+        lost = counts(found)["disk", "Exec"] + counts(found)["disk", "ExecFailed"]
+        assert len(left) in {0, lost}, (left, counts(found), spans)
+        assert sum(one.argument in stored for one in seen) >= done(seen)["Exec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper import spool as writer
-from shipper.spool import Spool
+from shipper.spool import Spool, SpoolGoneError
 from shipper.wire.frame import MAX_PAYLOAD, Frame, wrap
 from shipper.wire.reader import Reader
 from shipper.wire.segment import Stream, streams
@@ -282,3 +283,19 @@ def test_a_full_disk_lets_no_agent_begin(tiny: Path) -> None:
         add(spool, b"one")
         spool.commit()
         assert payloads(spool) == [wrap(b"one")]
+
+
+@pytest.mark.parametrize("what", ["segment", "stream", "spool"])
+def test_removed_under_its_writer(tmp_path: Path, what: str) -> None:
+    """An agent whose spool was removed says so instead of writing into nothing."""
+    with pytest.raises(SpoolGoneError, match="start the agent again"), Spool(tmp_path / "spool", HOST, BOOT) as spool:
+        spool.add(wrap(b"one"), 1)
+        spool.commit()
+        (segment,) = spool.stream.segments()
+        removed = {"segment": segment.path, "stream": spool.stream.path, "spool": tmp_path / "spool"}[what]
+        if removed.is_dir():
+            shutil.rmtree(removed)
+        else:
+            removed.unlink()
+        spool.add(wrap(b"two"), 1)
+        spool.commit()

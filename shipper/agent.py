@@ -65,6 +65,8 @@ class Agent:
     stop: threading.Event
     _stack: ExitStack = field(default_factory=ExitStack)
     _offset: int = 0
+    _real: int = 0
+    """Nanoseconds since 1970 when the last round began."""
     _ticked: int = 0
     _reported: int = 0
     _retained: int = 0
@@ -123,24 +125,21 @@ class Agent:
             self._report()
 
     def _record(self, now: int) -> None:
-        real = time.time_ns()
+        self._real = time.time_ns()
         self._intake.news()
         self._intake.drain()
         if now - self._ticked >= TICK_NS:
-            self._tick(now, real)
+            self._tick(now)
         due = RETRY_NS if self.admission.gap and self._takes_all() else self.settings.keyframe_ns
         if now - self.keyframed >= due:
             self._keyframe()
         self._commit()
         self._intake.since = now
 
-    def _tick(self, now: int, real: int) -> None:
-        """Both times are of before the ring was drained."""
+    def _tick(self, now: int) -> None:
+        """`now` is of before the ring was drained."""
         self._clock(now)
-        self.spool.time = real  # all that was lost by then is told in this commit
-        self._hold_time()
-        for loss in self.losses.news(now):
-            self._intake.put(loss)
+        self._tell_losses(now)
         self._intake.put(Tick(time=now))
         self._ticked = now
         before = self.admission.level
@@ -165,8 +164,7 @@ class Agent:
 
     def _end(self) -> None:
         if self._started:
-            for loss in self.losses.news(boot_ns()):
-                self._intake.put(loss)
+            self._tell_losses(boot_ns())
             self._intake.put(AgentStop(time=boot_ns()))
             self._commit()
         self._report()
@@ -210,6 +208,13 @@ class Agent:
 
     def _takes_all(self) -> bool:
         return self.admission.level < REFUSE and self.spool.error is None
+
+    def _tell_losses(self, now: int) -> None:
+        """Only now may frames claim the time at which the ring was drained: all that was lost by then is told."""
+        self.spool.time = self._real
+        self._hold_time()
+        for loss in self.losses.news(now):
+            self._intake.put(loss)
 
     def _hold_time(self) -> None:
         """Frames claim no time after a refusal that is not told: were this agent killed now, blindness began there."""

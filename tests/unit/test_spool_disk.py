@@ -288,14 +288,15 @@ def test_a_full_disk_lets_no_agent_begin(tiny: Path) -> None:
 @pytest.mark.parametrize("what", ["segment", "stream", "spool"])
 def test_removed_under_its_writer(tmp_path: Path, what: str) -> None:
     """An agent whose spool was removed says so instead of writing into nothing."""
-    with pytest.raises(SpoolGoneError, match="start the agent again"), Spool(tmp_path / "spool", HOST, BOOT) as spool:
-        spool.add(wrap(b"one"), 1)
-        spool.commit()
-        (segment,) = spool.stream.segments()
-        removed = {"segment": segment.path, "stream": spool.stream.path, "spool": tmp_path / "spool"}[what]
-        if removed.is_dir():
-            shutil.rmtree(removed)
-        else:
-            removed.unlink()
-        spool.add(wrap(b"two"), 1)
+    spool = Spool(tmp_path / "spool", HOST, BOOT)
+    spool.add(wrap(b"one"), 1)
+    spool.commit()
+    (segment,) = spool.stream.segments()
+    removed = {"segment": segment.path, "stream": spool.stream.path, "spool": tmp_path / "spool"}[what]
+    if removed.is_dir():
+        shutil.rmtree(removed)
+    else:
+        removed.unlink()
+    spool.add(wrap(b"two"), 1)
+    with pytest.raises(SpoolGoneError, match="start the agent again"):
         spool.commit()

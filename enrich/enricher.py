@@ -53,7 +53,13 @@ class Enricher:
     """The knowledge of one stream and its way on. The same pieces make the same documents, ids included."""
 
     def __init__(
-        self, stream: bytes, *, forks: bool = False, watch: Watch | None = None, counts: Counter[str] | None = None
+        self,
+        stream: bytes,
+        *,
+        opened: int = 0,
+        forks: bool = False,
+        watch: Watch | None = None,
+        counts: Counter[str] | None = None,
     ) -> None:
         self.stream = stream.hex()
         self.number = 0
@@ -65,8 +71,8 @@ class Enricher:
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
         self.ledger = _one(self._steps, Ledger)
         self._watch = watch
-        self.time = 0
-        """The newest frame's, in nanoseconds since 1970."""
+        self.time = opened
+        """The newest frame's, in nanoseconds since 1970; before the first, when the stream was opened."""
         self._damages: list[Damage] = []
         self._gaps: list[Gap] = []
 

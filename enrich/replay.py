@@ -21,7 +21,7 @@ from enrich.letters import Letter
 from enrich.sinks import Outcome, Sink, Status
 from shipper.wire.frame import HEADER_SIZE, Frame, FrameError
 from shipper.wire.reader import Damage, Gap, Reader
-from shipper.wire.segment import Interval, Stream, scan, streams
+from shipper.wire.segment import Interval, Stream, newest, scan, streams
 
 _log = structlog.get_logger()
 
@@ -101,7 +101,7 @@ class Replay:
 
     def _outputs(self, stretch: Stretch, until: int, progress: Callable[[int], object]) -> Iterator[Output]:
         watch = PassOver(stretch.stream.id, self.deadly)
-        enricher = Enricher(stretch.stream.id, forks=self.forks, watch=watch)
+        enricher = Enricher(stretch.stream.id, opened=stretch.stream.opened, forks=self.forks, watch=watch)
         for piece in Reader(stretch.stream, stretch.first).read():
             yield enricher.take(piece)
             if isinstance(piece, Frame):
@@ -146,7 +146,8 @@ def stretches(folder: Path, since: int, until: int) -> list[Stretch]:
     if not known:
         message = f"{folder}: there is no spool, so nothing can be replayed: name the data folder with --data"
         raise ReplayError(message)
-    found = (_stretch(stream, since, until, ended=stream != known[-1]) for stream in known)
+    last = newest(known)
+    found = (_stretch(stream, since, until, ended=stream != last) for stream in known)
     return [stretch for stretch in found if stretch]
 
 

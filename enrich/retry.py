@@ -17,7 +17,7 @@ from enrich.replay import SLACK_NS, PassOver, Place, send
 from enrich.sinks import Outcome, Sink, Status
 from shipper.wire.frame import Frame
 from shipper.wire.reader import Reader
-from shipper.wire.segment import Stream, streams
+from shipper.wire.segment import Stream, newest, streams
 
 GONE = "the spool does not hold it any more"
 UNREADABLE = "the spool still does not hold these frames, or not all of them"
@@ -51,18 +51,20 @@ class Retry:
             else:
                 made[letter.id] = [document]
         known = streams(self.folder)
+        last = newest(known) if known else None
         for name, chosen in by_stream.items():
             stream = next((stream for stream in known if stream.id.hex() == name), None)
             if stream is None:
                 self.stays |= dict.fromkeys((letter.id for letter in chosen), GONE)
             else:
-                made |= self._take(stream, chosen, ended=stream != known[-1])
+                made |= self._take(stream, chosen, ended=stream != last)
         self._send(made)
 
     def _take(self, stream: Stream, letters: list[Letter], *, ended: bool) -> dict[str, list[Document]]:
         """The documents of each letter's record or frames, out of the stream."""
         attempt = _Attempt(letters)
-        enricher = Enricher(stream.id, forks=self.forks, watch=PassOver(stream.id, self.deadly))
+        watch = PassOver(stream.id, self.deadly)
+        enricher = Enricher(stream.id, opened=stream.opened, forks=self.forks, watch=watch)
         oldest = min((segment.first for segment in stream.segments()), default=0)
         for piece in Reader(stream, oldest).read():
             attempt.take(enricher.take(piece))

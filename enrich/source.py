@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shipper.wire.position import Position, PositionFile
-from shipper.wire.segment import Stream, streams
+from shipper.wire.segment import Stream, newest, streams
 
 
 class SpoolSource:
@@ -25,16 +25,17 @@ class SpoolSource:
     def following(self, stream: Stream | None) -> Stream | None:
         """The first stream behind this one that is not done; None when there is none yet."""
         known = streams(self._folder)
+        last = newest(known) if known else None
         for candidate in known:
             behind = stream is None or candidate.path.name > stream.path.name
-            if behind and (candidate == known[-1] or self.position(candidate).next <= candidate.committed):
+            if behind and (candidate == last or self.position(candidate).next <= candidate.committed):
                 return candidate
         return None
 
     def ended(self, stream: Stream) -> bool:
-        """Whether nothing more will be written to a stream: a later one exists."""
-        known = streams(self._folder)
-        return bool(known) and known[-1].path.name > stream.path.name
+        """Whether nothing more will be written to a stream: a later one was begun."""
+        later = [each for each in streams(self._folder) if each.path.name > stream.path.name]
+        return any(each.segments() for each in later)  # a folder without a segment may be anybody's
 
     def commit(self, stream: Stream, position: Position) -> None:
         """All that comes of the frames before a position is stored. Durable. Raises OSError."""

@@ -33,6 +33,7 @@ from enrich.source import SpoolSource
 from enrich.statefile import UNWRITABLE
 from shipper.wire.position import Position
 from shipper.wire.reader import Gap, Reader
+from shipper.wire.segment import Stream
 
 _log = structlog.get_logger()
 
@@ -111,16 +112,16 @@ class Worker:
         self._start, self._needs = position.next, position.needs
         self.mark.begin(stream.id.hex())
         oldest = min((segment.first for segment in stream.segments()), default=0)
-        self.enricher = self._restored(stream.id, position.next, oldest)
+        self.enricher = self._restored(stream, position.next, oldest)
         begin = self.enricher.number or min(oldest, position.next)  # what was stored and removed is no gap
         self._reader = Reader(stream, begin)
         if position.next > begin:
             _log.info("taking frames again that were stored before", first=begin, up_to=position.next)
         return True
 
-    def _restored(self, stream: bytes, position: int, oldest: int) -> Enricher:
-        fresh = Enricher(stream, forks=self.forks, watch=self.mark, counts=self.counts)
-        for snapshot in self.checkpoints.load(stream.hex(), fresh.schema, position):
+    def _restored(self, stream: Stream, position: int, oldest: int) -> Enricher:
+        fresh = self._fresh(stream)
+        for snapshot in self.checkpoints.load(stream.id.hex(), fresh.schema, position):
             if snapshot.position < min(oldest, position):
                 _log.info("a snapshot is left alone: the frames behind it are gone", position=snapshot.position)
                 continue
@@ -128,10 +129,13 @@ class Worker:
                 fresh.restore(snapshot.body)
             except SnapshotError as error:
                 _log.warning("a snapshot is left alone", position=snapshot.position, error=str(error))
-                fresh = Enricher(stream, forks=self.forks, watch=self.mark, counts=self.counts)
+                fresh = self._fresh(stream)
             else:
                 return fresh
         return fresh
+
+    def _fresh(self, stream: Stream) -> Enricher:
+        return Enricher(stream.id, opened=stream.opened, forks=self.forks, watch=self.mark, counts=self.counts)
 
     def _keep(self, output: Output, *, wanted: bool) -> None:
         self.mark.rest()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from shipper.wire.regular import open_regular
+
+_MAX = 1 << 62  # no stream has so many frames
 READERS = "readers"
 """The folder of these files in the spool."""
 
@@ -24,6 +28,12 @@ class Position(msgspec.Struct, frozen=True):
     """Frames from this number on are wanted again when the reader starts anew."""
 
 
+class _File(msgspec.Struct):
+    streams: msgspec.Raw
+    crc: int
+    """crc32 of the bytes of `streams`: one digit that flips would make its reader pass over frames."""
+
+
 @dataclass(frozen=True, slots=True)
 class PositionFile:
     """The positions of one reader: stream, in hexadecimal, → Position."""
@@ -36,10 +46,13 @@ class PositionFile:
         A file that can't be understood counts as none: what is sent again has the same ids, and stores drop it.
         """
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Position])
+            with open_regular(self.path) as opened:
+                return _decoded(opened.read())
         except FileNotFoundError:
             return {}
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except PermissionError:
+            raise
+        except (msgspec.DecodeError, ValueError, OSError) as error:
             _log.warning("position not understood; reading the spool from its beginning",
                          file=str(self.path), error=str(error))  # fmt: skip
             return {}
@@ -50,7 +63,7 @@ class PositionFile:
         temporary = self.path.with_suffix(".new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as opened:
-            opened.write(msgspec.json.encode(positions))
+            opened.write(_encoded(positions))
             opened.flush()
             os.fsync(opened.fileno())
         temporary.replace(self.path)
@@ -59,6 +72,25 @@ class PositionFile:
             os.fsync(folder)  # what the agent removes on the word of this file can't be read again
         finally:
             os.close(folder)
+
+
+def _encoded(positions: dict[str, Position]) -> bytes:
+    streams = msgspec.json.encode(positions)
+    return msgspec.json.encode(_File(msgspec.Raw(streams), zlib.crc32(streams)))
+
+
+def _decoded(data: bytes) -> dict[str, Position]:
+    """Raises DecodeError or ValueError for what `_encoded` did not make."""
+    file = msgspec.json.decode(data, type=_File)
+    if zlib.crc32(file.streams) != file.crc:
+        message = "crc32 differs"
+        raise ValueError(message)
+    positions = msgspec.json.decode(file.streams, type=dict[str, Position])
+    for position in positions.values():
+        if not 0 <= position.needs <= position.next <= _MAX:
+            message = f"no reader comes to {position}"
+            raise ValueError(message)
+    return positions
 
 
 def position_file(spool: Path, reader: str) -> PositionFile:

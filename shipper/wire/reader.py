@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shipper.wire.frame import Frame, FrameError
-from shipper.wire.segment import Segment, Stream, scan
+from shipper.wire.segment import Segment, Stream, content, scan
 
 MAX_DAMAGE = 1 << 20
 """Bytes that are kept of a damaged stretch."""
@@ -93,7 +93,7 @@ class Reader:
                     return
         self._segment = None
         following = min((s.first for s in self.stream.segments() if s.first > segment.first), default=limit)
-        if self.number < min(following, limit) and segment.path.exists():
+        if self.number < min(following, limit) and os.path.lexists(segment.path):
             yield from damage
             yield self._gap(following, limit, _cause(damage))
 
@@ -103,10 +103,7 @@ class Reader:
         return gap
 
     def _damage(self, segment: Segment, offset: int, end: int, error: FrameError) -> Damage:
-        data = b""
-        with suppress(FileNotFoundError), segment.path.open("rb") as opened:
-            opened.seek(offset)
-            data = opened.read(min(end - offset, MAX_DAMAGE))
+        data = content(segment.path, offset, min(end - offset, MAX_DAMAGE))
         return Damage(self.number, segment.path.name, offset, end - offset, data, str(error))
 
 

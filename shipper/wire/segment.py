@@ -12,6 +12,7 @@ keyframe to the next, can be removed.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -21,12 +22,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shipper.wire.frame import HEADER_SIZE, KEYFRAME, MAGIC, Frame, FrameError, decode, head, size
+from shipper.wire.regular import open_regular, reason
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 COMMITTED = "committed"
 _COUNT = struct.Struct("<QQ")
 _ALL = 2**64 - 1
-_NAME = re.compile(r"\d{20}-[0-9a-f]{32}", re.ASCII)
+_PAGE = 4096
+_NAME = re.compile(r"0[0-8]\d{18}-[0-9a-f]{32}", re.ASCII)  # a time before the year 2255; what is later, nobody opened
 _SEGMENT = re.compile(r"\d{20}\.seg", re.ASCII)
 
 
@@ -40,15 +43,18 @@ class Segment:
 
     @property
     def size(self) -> int:
-        """Bytes; 0 when it is gone."""
-        with suppress(FileNotFoundError):
+        """Bytes; 0 when it is gone or can't be told."""
+        try:
             return self.path.stat().st_size
-        return 0
+        except PermissionError:
+            raise
+        except OSError:
+            return 0
 
     def head(self) -> Frame | None:
         """Its first frame without the payload; None when there is none that can be read."""
-        with suppress(FrameError, FileNotFoundError), self.path.open("rb") as opened:
-            return head(opened.read(HEADER_SIZE))
+        with suppress(FrameError, FileNotFoundError), _opened(self.path) as opened:
+            return head(_bytes(opened, 0, HEADER_SIZE))
         return None
 
 
@@ -79,9 +85,9 @@ class Stream:
 
     def told(self) -> int | None:
         """What the file COMMITTED says; None when it is missing or damaged."""
-        with suppress(FileNotFoundError, struct.error):
-            for _ in range(3):  # its writer may be at work on it
-                number, check = _COUNT.unpack((self.path / COMMITTED).read_bytes()[: _COUNT.size])
+        for _ in range(3):  # its writer may be at work on it
+            with suppress(FileNotFoundError, FrameError, struct.error), _opened(self.path / COMMITTED) as opened:
+                number, check = _COUNT.unpack(_bytes(opened, 0, _COUNT.size))
                 if check == _ALL - number:
                     return int(number)
         return None
@@ -142,6 +148,11 @@ def streams(folder: Path) -> list[Stream]:
     return [Stream(path) for path in sorted(folder.glob("*-*")) if _NAME.fullmatch(path.name) and path.is_dir()]
 
 
+def newest(known: list[Stream]) -> Stream:
+    """The stream of some, oldest first, that is written: the last, but for folders behind it that hold no segment."""
+    return next((stream for stream in reversed(known) if stream.segments()), known[-1])
+
+
 def count(number: int) -> bytes:
     """What the file COMMITTED holds when `number` frames are on disk."""
     return _COUNT.pack(number, _ALL - number)
@@ -159,14 +170,18 @@ class Piece:
 def scan(file: Path, stream: bytes, offset: int = 0) -> Iterator[Piece]:
     """What a segment holds from `offset` to its end. Damage is passed over up to the next frame of this stream.
 
-    The bytes behind the last whole frame, if there are any, are the last piece. A file that is gone holds nothing.
+    The bytes behind the last whole frame, if there are any, are the last piece. A file that is gone holds nothing; one
+    that can't be opened is a piece without bytes.
     """
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(file.open("rb"))
+            opened = stack.enter_context(_opened(file))
         except FileNotFoundError:
             return
-        end = opened.seek(0, 2)
+        except FrameError as error:
+            yield Piece(error, offset, offset)
+            return
+        end = opened.seek(0, os.SEEK_END)
         while offset < end:
             try:
                 frame, behind = _read(opened, offset, stream)
@@ -177,15 +192,42 @@ def scan(file: Path, stream: bytes, offset: int = 0) -> Iterator[Piece]:
             offset = behind
 
 
+def content(file: Path, offset: int, length: int) -> bytes:
+    """Bytes of a file, as far as they can be read."""
+    data = bytearray()
+    with suppress(FileNotFoundError, FrameError), _opened(file) as opened:
+        while len(data) < length and (part := _bytes(opened, offset + len(data), min(length - len(data), _PAGE))):
+            data += part
+    return bytes(data)
+
+
+def _opened(file: Path) -> BinaryIO:
+    """A file to read. Raises FrameError where it can't be read, and FileNotFoundError."""
+    try:
+        return open_regular(file)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FrameError(reason(error)) from error
+
+
+def _bytes(opened: BinaryIO, offset: int, length: int) -> bytes:
+    """Bytes of a file, fewer at its end. Raises FrameError where the disk does not give them."""
+    try:
+        opened.seek(offset)
+        return opened.read(length)
+    except OSError as error:
+        raise FrameError(reason(error)) from error
+
+
 def _read(opened: BinaryIO, offset: int, stream: bytes) -> tuple[Frame, int]:
-    opened.seek(offset)
-    begin = opened.read(HEADER_SIZE)
+    begin = _bytes(opened, offset, HEADER_SIZE)
     whole = size(begin)
     owner = head(begin).stream
     if owner != stream:  # before the payload is read: forged headers may stand every few bytes
         message = f"a frame of stream {owner.hex()}"
         raise FrameError(message)
-    return decode(begin + opened.read(whole - HEADER_SIZE)), offset + whole
+    return decode(begin + _bytes(opened, offset + HEADER_SIZE, whole - HEADER_SIZE)), offset + whole
 
 
 def _resume(opened: BinaryIO, offset: int, end: int, stream: bytes) -> int:
@@ -195,16 +237,17 @@ def _resume(opened: BinaryIO, offset: int, end: int, stream: bytes) -> int:
     for in payloads: they hold what containers wrote, and only a frame with this stream's random id counts as one.
     """
     with suppress(FrameError):
-        opened.seek(offset)
-        begin = opened.read(HEADER_SIZE)
+        begin = _bytes(opened, offset, HEADER_SIZE)
         behind = offset + size(begin)
         following, _ = _read(opened, behind, stream)
         if following.number == head(begin).number + 1:  # else the length itself may be what is damaged
             return behind
     at, step = offset + 1, 1 << 20
     while at < end:
-        opened.seek(at)
-        chunk = opened.read(step + len(MAGIC) - 1)
+        try:
+            chunk = _bytes(opened, at, step + len(MAGIC) - 1)
+        except FrameError:  # passed over whole: a dying disk takes seconds for every sector it can't read
+            chunk = b""
         found = chunk.find(MAGIC)
         while found >= 0:
             with suppress(FrameError):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
+
+import pytest
 
 from shipper.wire.frame import KEYFRAME, Frame, wrap
 from shipper.wire.reader import Damage, Gap, Reader
@@ -13,6 +19,8 @@ from shipper.wire.segment import COMMITTED, Stream, count
 ID, OTHER_ID = bytes(range(16)), bytes(range(100, 116))
 HOST, BOOT = b"h" * 16, b"b" * 16
 SECOND = 1_000_000_000
+NO_FILES: list[Callable[[Path], None]] = [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)]
+"""Each puts something in the place of a file that can't be read as one."""
 MANY = 10_000
 """More than any stream of these tests has to tell."""
 
@@ -57,6 +65,23 @@ def segment(stream: Stream, numbers: range, *, tail: bytes = b"") -> Path:
 def commit(stream: Stream, number: int) -> None:
     """Declare frames below this number readable."""
     (stream.path / COMMITTED).write_bytes(count(number))
+
+
+def bad_sector(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Segments can't be read where this byte would be among what is asked for."""
+
+    class Bad(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            begin = self.tell()
+            data = super().read(size)
+            if begin <= at < begin + len(data):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return data
+
+    def opened(file: Path) -> BinaryIO:
+        return Bad(file.read_bytes())
+
+    monkeypatch.setattr("shipper.wire.segment.open_regular", opened)
 
 
 def told(reader: Reader) -> list[Frame | Damage | Gap]:

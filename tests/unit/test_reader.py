@@ -17,8 +17,10 @@ from tests.unit.frames import (
     BOOT,
     HOST,
     ID,
+    NO_FILES,
     OTHER_ID,
     assert_accounted,
+    bad_sector,
     chained,
     commit,
     frame,
@@ -444,3 +446,46 @@ def test_what_was_not_overwritten_is_read(
     assert frames_of(found) == intact
     assert_accounted(found, 0, 4, FRAMES)
     assert all(each.stream == ID for each in frames_of(found))
+
+
+# Files that can't be read
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("what", [*NO_FILES, lambda path: path.symlink_to("nowhere")])
+def test_a_segment_that_is_no_file(stream: Stream, files: list[Path], what: Callable[[Path], None], at: int) -> None:
+    """Its frames are a gap, and the other segment's are read."""
+    files[at].unlink()
+    what(files[at])
+    found = told(Reader(stream))
+    assert missing(found) == [2 * at, 2 * at + 1]
+    assert_accounted(found, 0, 4, FRAMES)
+    damage = [each for each in found if isinstance(each, Damage)]
+    cause = GapCause.FRAME_DAMAGED if damage else GapCause.FRAME_MISSING
+    assert [gap.cause for gap in gaps_of(found)] == [cause]
+    assert all(each.reason and not each.data for each in damage)
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_count_that_is_no_file(stream: Stream, files: list[Path], what: Callable[[Path], None]) -> None:
+    """What is whole on disk is read."""
+    (stream.path / COMMITTED).unlink()
+    what(stream.path / COMMITTED)
+    assert numbers(Reader(stream)) == [0, 1, 2, 3]
+    assert files
+
+
+def test_a_bad_sector_is_damage(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is before it in its frame is kept; frames of other segments are read."""
+    frames = chained(b"one", bytes(100_000), b"three")
+    write(stream, frames[:2])
+    write(stream, frames[2:])
+    commit(stream, 3)
+    bad_sector(monkeypatch, 50_000)
+    found = told(Reader(stream))
+    (damage,) = [each for each in found if isinstance(each, Damage)]
+    assert (damage.number, damage.reason) == (1, "Input/output error")
+    assert damage.data
+    assert frames[1].encode().startswith(damage.data)
+    assert gaps_of(found) == [Gap(1, 2, GapCause.FRAME_DAMAGED)]
+    assert_accounted(found, 0, 3, frames)

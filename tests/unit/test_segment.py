@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipper.wire import segment as segments
 from shipper.wire.frame import HEADER_SIZE, KEYFRAME, MAX_PAYLOAD, PREFIX, Frame, FrameError, TornFrameError
-from shipper.wire.segment import COMMITTED, Piece, Stream, count, scan, streams
-from tests.unit.frames import ID, OTHER_ID, SECOND, chained, commit, frame, segment, stream_in, write
+from shipper.wire.segment import COMMITTED, Piece, Stream, content, count, newest, scan, streams
+from tests.unit.frames import (
+    ID,
+    NO_FILES,
+    OTHER_ID,
+    SECOND,
+    bad_sector,
+    chained,
+    commit,
+    frame,
+    segment,
+    stream_in,
+    write,
+)
 
 
 @pytest.fixture
@@ -43,9 +60,20 @@ def test_streams_come_in_the_order_they_were_opened(tmp_path: Path) -> None:
         stream_in(tmp_path, opened)
     (tmp_path / f"{1:020d}-{ID.hex()}").touch()
     (tmp_path / "lost-and-found").mkdir()
+    (tmp_path / f"{9 * 10**18:020d}-{ID.hex()}").mkdir()
+    (tmp_path / f"{'9' * 20}-{ID.hex()}").mkdir()
     (tmp_path / "readers").mkdir()
     assert [found.opened for found in streams(tmp_path)] == [20, 300, 1000]
     assert streams(tmp_path / "none") == []
+
+
+def test_the_newest_stream_holds_a_segment(tmp_path: Path) -> None:
+    """A folder of the right name without one may be anybody's, but when there is nothing else."""
+    first, second, empty = (stream_in(tmp_path, opened) for opened in (10, 20, 30))
+    assert newest(streams(tmp_path)) == empty
+    segment(first, range(1))
+    segment(second, range(1))
+    assert newest(streams(tmp_path)) == second
 
 
 def test_segments_come_in_order(stream: Stream) -> None:
@@ -185,6 +213,49 @@ def test_scanning_begins_anywhere(stream: Stream) -> None:
 def test_a_file_that_is_gone_holds_nothing(stream: Stream) -> None:
     """The agent removes old segments while readers look at the folder."""
     assert list(scan(stream.path / f"{0:020d}.seg", ID)) == []
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+def test_what_is_no_file_is_damage(stream: Stream, what: Callable[[Path], None]) -> None:
+    """A folder, a FIFO or a link to itself in a segment's place, and in that of the count: told, and nothing hangs."""
+    file = stream.path / f"{0:020d}.seg"
+    what(file)
+    (piece,) = scan(file, ID)
+    assert isinstance(piece.found, FrameError)
+    assert stream.segments()[0].head() is None
+    assert stream.size >= 0
+    what(stream.path / COMMITTED)
+    assert stream.told() is None
+    assert stream.committed == 0
+
+
+def test_a_bad_sector_hides_only_what_is_in_it(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames before it and far enough behind it are read; the disk's word is the reason."""
+    frames = chained(*[bytes(100_000)] * 30)
+    file = write(stream, frames)
+    bad_sector(monkeypatch, 250_000)
+    pieces = list(scan(file, ID))
+    assert numbers(pieces)[:2] == [0, 1]
+    assert numbers(pieces)[-1] == 29
+    (damage,) = [piece for piece in pieces if isinstance(piece.found, FrameError)]
+    assert str(damage.found) == "Input/output error"
+    assert_tiled(pieces, file.stat().st_size)
+    assert content(file, damage.offset, 200_000) == file.read_bytes()[damage.offset : 250_000][: 12 * 4096]
+
+
+def test_rights_and_a_lack_of_memory_are_no_damage(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is whole must not be given up because it can't be opened now."""
+    file = segment(stream, range(2))
+    for number in (errno.EACCES, errno.EMFILE, errno.ENOMEM):
+
+        def refuse(*_: object, number: int = number) -> BinaryIO:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(segments, "open_regular", refuse)
+            for ask in (lambda: list(scan(file, ID)), stream.told, stream.segments()[0].head):
+                with pytest.raises(OSError, match=os.strerror(number)):
+                    ask()
 
 
 def test_an_empty_segment_holds_nothing(stream: Stream) -> None:

@@ -32,7 +32,7 @@ from shipper.wire.frame import HEADER_SIZE, KEYFRAME, Frame, wrap
 from shipper.wire.position import Position, position_file
 from shipper.wire.records import AgentStop, KeyframeBegin, KeyframeEnd, Tick
 from shipper.wire.segment import COMMITTED, Stream, streams
-from tests.unit.frames import BOOT, HOST, ID, OTHER_ID, SECOND, chained, commit, stream_in, write
+from tests.unit.frames import BOOT, HOST, ID, NO_FILES, OTHER_ID, SECOND, chained, commit, stream_in, write
 
 START = 1_700_000_000 * SECOND
 PAYLOAD = wrap(KeyframeBegin().encode()) + wrap(KeyframeEnd().encode())
@@ -645,3 +645,22 @@ def test_ls_and_cat_work_while_an_agent_writes(run: Run, tmp_path: Path) -> None
         spool.commit()
         assert [row["time"] for row in run("cat").objects] == [1, 2]
         assert run("verify").code == 0
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_segment_that_is_no_file(run: Run, tmp_path: Path, what: Callable[[Path], None]) -> None:
+    """Every command works on what can be read, and says what can't; the count may be such a file too."""
+    stream = stream_in(tmp_path / "spool")
+    frames = chained(*(b"record %d" % number for number in range(4)), keyframes=[0, 2])
+    write(stream, frames[:2]).unlink()
+    write(stream, frames[2:])
+    commit(stream, 4)
+    what(stream.path / f"{0:020d}.seg")
+    assert run("ls").code == 0
+    assert '"gap"' in run("cat").out
+    assert (run("verify").code, "0 bytes that are no frame" in run("verify").out) == (1, True)
+    (stream.path / COMMITTED).unlink()
+    what(stream.path / COMMITTED)
+    assert run("ls").code == 0
+    assert '"frame":3' in run("cat").out
+    assert "missing or damaged; 4 frames are whole" in run("verify").out

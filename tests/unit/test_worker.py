@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from enrich import render
 from enrich.document import Document
 from enrich.item import Item
 from enrich.letters import LetterKind
@@ -206,11 +207,53 @@ def test_what_waits_leaves_with_its_stream(spool: Spooled) -> None:
     """While a stream goes on, a document waits for its container; when it has ended, nothing more will be told."""
     spool.add(container(99, state=State.PENDING), exec_(9, 1, b"/bin/waits", cgroup_id=99))
     assert programs(work(spool.data)) == FIVE
-    Spooled(spool.data, b"2" * 16, spool.opened + 1)
+    later = Spooled(spool.data, b"2" * 16, spool.opened + 1)
+    assert work(spool.data) == {}  # a folder is no stream yet
+    later.keyframe()
     waited = work(spool.data)
     assert programs(waited) == ["waits"]
     assert [document.source["cgtrail"]["attribution"] for document in waited.values()] == ["unknown"]
     assert work(spool.data) == {}
+
+
+def test_a_later_folder_without_a_segment(spool: Spooled) -> None:
+    """Whoever made it, the stream that is written is not left for it."""
+    Spooled(spool.data, b"9" * 16, spool.opened + 10**17)
+    assert programs(work(spool.data)) == FIVE
+    spool.add(exec_(8, 1, b"/bin/p8"))
+    assert programs(work(spool.data)) == ["p8"]
+    assert position(spool).next == spool.number
+
+
+def test_a_stream_of_which_nothing_can_be_read(spool: Spooled) -> None:
+    """Its gap lasts from when it was opened."""
+    spool.segment(0).path.write_bytes(b"")
+    Spooled(spool.data, b"2" * 16, spool.opened + 1).keyframe()
+    (document,) = [each for each in work(spool.data).values() if each.id == f"{ID}-0-gap"]
+    opened = render.timestamp(spool.opened)
+    assert document.time == spool.opened
+    assert (document.source["event"]["start"], document.source["@timestamp"]) == (opened, opened)
+
+
+def test_a_gap_before_the_first_frame(spool: Spooled) -> None:
+    """It lasts from when the stream was opened to that frame."""
+    spool.damage(0)
+    document = work(spool.data)[f"{ID}-0-gap"]
+    assert document.source["event"]["start"] == render.timestamp(spool.opened)
+    assert document.time > spool.opened
+
+
+def test_a_segment_that_is_a_folder(spool: Spooled) -> None:
+    """Its frames are a gap and a dead letter; the worker goes on."""
+    spool.keyframe(container())
+    spool.add(exec_(9, 1, b"/bin/p9"))
+    path = spool.segment(0).path
+    path.unlink()
+    path.mkdir()
+    assert programs(work(spool.data)) == ["p9"]
+    (letter,) = letters(spool.data)
+    assert (letter.kind, letter.frame, letter.body) == (LetterKind.FRAME, 0, b"")
+    assert letter.reason.startswith("Is a directory")
 
 
 def test_what_waits_is_told_after_a_restart(spool: Spooled) -> None:

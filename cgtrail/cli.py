@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,11 @@ def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Pa
     from cgtrail import halves, replay
 
     for wrong, message in (
-        (once and since, "--once and --from: a replay ends by itself; leave one of them out"),
-        (until and not since, "--to: from when on? Give --from too"),
-        (into and not since, "--into: only a replay writes to another folder; give --from too"),
+        (once and since is not None, "--once and --from: a replay ends by itself; leave one of them out"),
+        (until is not None and since is None, "--to: from when on? Give --from too"),
+        (into and since is None, "--into: only a replay writes to another folder; give --from too"),
         (into and sink == "stdout", "--into: a folder is for the local store; leave out --sink stdout"),
+        (since is not None and until is not None and since > until, "--from is later than --to: exchange them"),
     ):
         if wrong:
             raise click.UsageError(message)
@@ -256,11 +258,15 @@ def completion(shell: str) -> None:
 def main() -> None:
     """Run the command; an expected error is one line on standard error, not a traceback."""
     from cgtrail.errors import expected
+    from enrich.printable import message
 
     try:
         cli.main(prog_name="cgtrail", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        for line in told.getvalue().rstrip("\n").split("\n"):
+            click.echo(message(line), err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -271,5 +277,5 @@ def main() -> None:
         # Our own errors say what to do; the operating system's are mostly about the data folder.
         ours = type(error).__module__ != "builtins"
         advice = "" if ours else "; can the data folder be written, and has it space? `cgtrail check` tells"
-        click.echo(f"cgtrail: {error}{advice}", err=True)
+        click.echo(f"cgtrail: {message(str(error))}{advice}", err=True)
         sys.exit(code)

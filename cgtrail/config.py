@@ -25,6 +25,7 @@ _LISTS = {"spool.readers"}
 """Keys of several values: comma-separated in the environment."""
 _READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
+_MAX_PORT = 65535
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -225,9 +226,9 @@ def _check(config: Config, places: Mapping[str, str]) -> None:
             raise ConfigError(message)
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
-        if address and not _ADDRESS.fullmatch(address):
-            place = places[f"metrics.{half}"]
-            message = f"{place}: metrics.{half} is {address!r}; it must be host:port, as in 127.0.0.1:9464"
+        if address and not (_ADDRESS.fullmatch(address) and int(address.rpartition(":")[2]) <= _MAX_PORT):
+            wanted = f"it must be host:port, as in 127.0.0.1:9464, with a port of at most {_MAX_PORT}"
+            message = f"{places[f'metrics.{half}']}: metrics.{half} is {address!r}; {wanted}"
             raise ConfigError(message)
     if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
         message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"

@@ -77,7 +77,7 @@ def replay(config: Config, sink: str, names: tuple[str, ...], *, everything: boo
             chosen, left = _named(letters, names), []
     failed = _alone(config, sink, [letter for letter in chosen if letter.deadly])
     failed += _try(config, sink, [letter for letter in chosen if not letter.deadly])
-    click.echo(f"cgtrail: {len(chosen) - failed} dead letters delivered, {failed} stay", err=True)
+    click.echo(f"cgtrail: {len(chosen) - failed} dead letters done, {failed} stay", err=True)
     if left:
         click.echo(f"cgtrail: {len(left)} more are records that a worker died of: name one to try it again", err=True)
     return 1 if failed or left else 0

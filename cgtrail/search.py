@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import click
+import orjson
 
 from cgtrail import table
 from cgtrail.config import Config
 from enrich.documents import KINDS
-from enrich.printable import json_line
+from enrich.printable import json_line, text
+from enrich.stores.dayfile import StoreError
 from enrich.stores.lucene import parse
 from enrich.stores.query import QueryError
 from enrich.stores.sqlite import SqliteStore
 
 POLL_SECONDS = 0.1
+_ID = re.compile(rb'"event":{[^{}]*"id":"([^"]{1,200})"')
+_DAY = re.compile(rb'"@timestamp":"(\d{4}-\d\d-\d\d)T')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,14 @@ class Chosen:
 
 
 def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
-    """Print what matches. Raises QueryError and StoreError."""
+    """Print what matches. Raises QueryError and StoreError, that also at the end when documents were damaged."""
     found = _store(config).search(parse(query), **asdict(chosen))
-    if show(found, as_json=as_json) == chosen.limit:
-        click.echo(f"cgtrail: {chosen.limit} documents shown; there may be more: use --limit", err=True)
+    count, damaged = show(found, as_json=as_json)
+    if count == chosen.limit:
+        click.echo(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit", err=True)
+    if damaged:
+        message = f"{config.store_folder}: {damaged} damaged documents, named above, were left out"
+        raise StoreError(message)
 
 
 def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
@@ -61,15 +70,36 @@ def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> int:
-    """Print documents as a table or as JSON lines; returns how many."""
-    render: Callable[[bytes], str] = (lambda body: json_line(body).decode()) if as_json else table.row
-    count = 0
+def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> tuple[int, int]:
+    """Print documents as a table or as JSON lines; returns how many there were, and how many of them are damaged.
+
+    Those are named on standard error instead.
+    """
+    render = _json if as_json else table.row
+    count = damaged = 0
     for count, body in enumerate(bodies, 1):
         if count == 1 and header and not as_json:
             click.echo(table.header())
-        click.echo(render(body))
-    return count
+        try:
+            line = render(body)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # all that flipped bytes can cause
+            damaged += 1
+            click.echo(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}", err=True)
+        else:
+            click.echo(line)
+    return count, damaged
+
+
+def _json(body: bytes) -> str:
+    orjson.loads(body)  # who reads JSON lines must not get what is none
+    return json_line(body).decode()
+
+
+def _name(body: bytes) -> str:
+    """A damaged document's id and day file, as far as it still tells them."""
+    name, day = _ID.search(body), _DAY.search(body)
+    what = f"document {text(name[1].decode(errors='backslashreplace'))}" if name else "a document without a legible id"
+    return f"{what} in {day[1].decode()}.db" if day else what
 
 
 def _store(config: Config) -> SqliteStore:

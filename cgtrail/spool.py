@@ -154,9 +154,15 @@ def _records(frame: Frame) -> Iterator[dict[str, Any]]:
 def _positions(config: Config) -> dict[str, dict[str, Position]]:
     """The positions of every reader that has stored some, or is declared."""
     stored = {file.stem for file in (config.spool_folder / READERS).glob("*.json")}
-    return {
-        name: position_file(config.spool_folder, name).load() for name in sorted(stored | set(config.spool.readers))
-    }
+    positions = {}
+    for name in sorted(stored | set(config.spool.readers)):
+        file = position_file(config.spool_folder, name)
+        decoded = not any("\ud800" <= char <= "\udfff" for char in name)  # what is no UTF-8 can't be shown as JSON
+        if os.path.lexists(file.path) and not (decoded and file.path.is_file()):  # a pipe would be waited for
+            click.echo(f"cgtrail: {text(str(file.path))} is no reader's file: passed over", err=True)
+            continue
+        positions[name] = file.load()
+    return positions
 
 
 def _intervals(stream: Stream, positions: dict[str, dict[str, Position]]) -> Iterator[dict[str, Any]]:

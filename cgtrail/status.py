@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import click
+import msgspec
 import orjson
 
 from cgtrail.config import Config
-from enrich.printable import text
+from enrich.printable import message, text
 from enrich.source import SpoolSource
 from enrich.statefile import own_file
 from enrich.stores.sqlite import SqliteStore
@@ -21,6 +22,40 @@ from shipper.wire.segment import streams
 _COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
 
 
+class _Account(TypedDict):
+    container: NotRequired[str | None]
+    seen: int
+    received: int
+    lost: dict[str, int]
+
+
+class _Agent(TypedDict, total=False):
+    """What is used of an agent's status file."""
+
+    stream: str
+    seen: dict[int, int]
+    records: int
+    containers: int
+    lost: dict[str, int]
+    docker: str | None
+    not_recorded: list[str]
+    spool_error: str | None
+    admission: float
+    unread_by: list[str]
+
+
+class _Counts(TypedDict, total=False):
+    letters: int
+
+
+class _Worker(TypedDict, total=False):
+    """What is used of a worker's status file."""
+
+    stream: str | None
+    counts: _Counts
+    accounts: dict[int, _Account]
+
+
 def run(config: Config, *, as_json: bool) -> int:
     """Print it; returns 0 when both run, 1 otherwise."""
     status = collect(config)
@@ -28,7 +63,7 @@ def run(config: Config, *, as_json: bool) -> int:
         click.echo(orjson.dumps(status))
     else:
         for line in _lines(status):
-            click.echo(line)
+            click.echo(message(line))
     return 0 if status["agent"]["running"] and status["worker"]["running"] else 1
 
 
@@ -38,12 +73,15 @@ def collect(config: Config) -> dict[str, Any]:
     spool = streams(config.spool_folder)
     store = SqliteStore(config.store_folder)
     source = SpoolSource(config.spool_folder, position_file(config.spool_folder, "sqlite"))
-    agent = read_status(folder / STATUS) | _process(folder / LOCK)
-    worker = read_status(own_file(folder, "status.json")) | _process(own_file(folder, "lock"))
+    files = folder / STATUS, own_file(folder, "status.json")
+    told = _told(files[0], _Agent), _told(files[1], _Worker)
+    agent = (told[0] or {}) | _process(folder / LOCK)
+    worker = (told[1] or {}) | _process(own_file(folder, "lock"))
     return {
         "data": str(folder),
         "agent": agent,
         "worker": worker,
+        "not_understood": [str(file) for file, known in zip(files, told, strict=True) if known is None],
         "spool": {
             "streams": len(spool),
             "frames": sum(stream.committed for stream in spool),
@@ -71,6 +109,18 @@ def ledger(agent: dict[str, Any], worker: dict[str, Any]) -> list[dict[str, Any]
     return sorted(rows, key=lambda row: -row["seen"])
 
 
+def _told(file: Path, form: type[_Agent | _Worker]) -> dict[str, Any] | None:
+    """A status file; {} where there is none, None for one that is damaged or of another version."""
+    known = read_status(file)
+    if not known:
+        return None if file.exists() else {}
+    try:
+        msgspec.convert(known, form, str_keys=True)
+    except msgspec.ValidationError:
+        return None
+    return known
+
+
 def _process(lock: Path) -> dict[str, Any]:
     pid = holder(lock)
     return {"running": pid is not None, "pid": pid}
@@ -82,6 +132,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"data      {status['data']}",
         f"agent     {_running(agent)}",
         f"worker    {_running(worker)}",
+        *(f"unclear   status of another version, or damaged: {file}" for file in status["not_understood"]),
         f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {spool['backlog_frames']} not stored yet",
         f"store     {store['documents']:,} documents on {store['days']} day(s)",
     ]
@@ -103,7 +154,7 @@ def _troubles(agent: dict[str, Any]) -> list[str]:
     if agent.get("spool_error"):
         lines.append(f"disk      the spool can't be written: {agent['spool_error']}")
     if agent.get("admission"):
-        unread = ", ".join(agent["unread_by"]) or "nobody"
+        unread = ", ".join(agent.get("unread_by", ())) or "nobody"
         lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
     if agent["docker"]:
         lines.append(f"docker    {agent['docker']}")

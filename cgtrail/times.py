@@ -25,9 +25,11 @@ class Instant(click.ParamType[int]):
         try:
             age = _AGE.fullmatch(value)
             if age:
-                return time.time_ns() - int(age[1]) * _UNITS[age[2]] * 1_000_000_000
+                at = time.time_ns() - int(age[1]) * _UNITS[age[2]] * 1_000_000_000
+                datetime.fromtimestamp(at // 1_000_000_000, UTC)  # raises where the calendar ends
+                return at
             return _ns(datetime.fromisoformat(value))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):
             self.fail(
                 f"{value!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or an age such as 10m, 2h, 3d", param, ctx
             )

@@ -36,6 +36,11 @@ def text(value: str) -> str:
     return _UNSAFE_OR_BACKSLASH.sub(_escape, value)
 
 
+def message(value: str) -> str:
+    """An error's message for a terminal: as `text`, but backslashes stay: what it quotes has its own already."""
+    return _UNSAFE.sub(_escape, value)
+
+
 def _json_escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code < 0x10000:

@@ -28,6 +28,8 @@ _log = structlog.get_logger()
 SLACK_NS = 10_000_000_000
 """Documents leave within a second of stream time, and clocks that run apart are set; what is read beyond is cheap."""
 RETRY_SECONDS = 1.0
+TRIES = 10
+"""So often in a row a store may take nothing at all."""
 BATCH = 2000
 _SHOWN = 5
 """Rejected documents that are logged; the others are counted."""
@@ -38,7 +40,7 @@ Place = tuple[str, int, int]
 
 
 class ReplayError(Exception):
-    """There is nothing to replay from; the message names the folder and what to do."""
+    """There is nothing to replay from, or no store to replay into; the message says which and what to do."""
 
 
 class PassOver:
@@ -126,12 +128,23 @@ class Replay:
 
 
 def send(sink: Sink, documents: list[Document], stop: threading.Event) -> list[Outcome]:
-    """Write documents, again and again where the sink asks for it; RETRY is the answer only once stopped."""
+    """Write documents, again and again where the sink asks for it; RETRY is the answer only once stopped.
+
+    Raises ReplayError when the sink takes none of them TRIES times in a row.
+    """
     outcomes = list(sink.write(documents)) if documents else []
+    refused, waiting = 0, len(outcomes)
     while not stop.is_set():
         again = [index for index, outcome in enumerate(outcomes) if outcome.status is Status.RETRY]
         if not again:
             break
+        refused, waiting = refused + 1 if len(again) == waiting else 0, len(again)
+        if refused == TRIES:
+            message = (
+                f"the store took nothing {TRIES} times in a row: {outcomes[again[0]].reason}: see to that, then run"
+                " this again; what is stored already is only passed over"
+            )
+            raise ReplayError(message)
         _log.warning("the store can't take documents now; trying again",
                      documents=len(again), reason=outcomes[again[0]].reason)  # fmt: skip
         if not stop.wait(RETRY_SECONDS):

@@ -13,7 +13,7 @@ import orjson
 from enrich.document import Document
 from enrich.enricher import Enricher, Output
 from enrich.letters import Letter, LetterKind
-from enrich.replay import SLACK_NS, PassOver, Place, send
+from enrich.replay import SLACK_NS, PassOver, Place, ReplayError, send
 from enrich.sinks import Outcome, Sink, Status
 from shipper.wire.frame import Frame
 from shipper.wire.reader import Reader
@@ -21,6 +21,7 @@ from shipper.wire.segment import Stream, newest, streams
 
 GONE = "the spool does not hold it any more"
 UNREADABLE = "the spool still does not hold these frames, or not all of them"
+NO_DOCUMENT = "its body is no document, and its record makes none"
 WAITS = "its container is not told yet: try again in a moment"
 
 
@@ -36,7 +37,7 @@ class Retry:
     deadly: Collection[Place] = ()
     """Records to leave alone: workers died of them."""
     stays: dict[str, str] = field(default_factory=dict)
-    """Ids of letters that failed again, each with its reason; the others were delivered."""
+    """Ids of letters that failed again, each with its reason; the others are done."""
     met: list[Letter] = field(default_factory=list)
     """New ones, of frames that can be read now."""
 
@@ -86,7 +87,12 @@ class Retry:
 
     def _send(self, made: dict[str, list[Document]]) -> None:
         for identity, documents in made.items():
-            bad = [outcome for outcome in send(self.sink, documents, self.stop) if not _is_stored(outcome)]
+            try:
+                outcomes = send(self.sink, documents, self.stop)
+            except ReplayError as error:  # what was sent before is done
+                self.stays = dict.fromkeys(list(made)[list(made).index(identity) :], str(error)) | self.stays
+                return
+            bad = [outcome for outcome in outcomes if not _is_stored(outcome)]
             if bad:
                 self.stays[identity] = bad[0].reason
 
@@ -146,6 +152,8 @@ class _Attempt:
                 stays[letter.id] = self.failed[letter.id]
             elif stopped:
                 stays[letter.id] = letter.reason
+            elif letter.kind is LetterKind.DOCUMENT and letter.id not in self.made:
+                stays.setdefault(letter.id, NO_DOCUMENT)
         return stays
 
 

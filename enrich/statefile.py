@@ -69,7 +69,18 @@ def open_for_reading(path: Path, version: int) -> sqlite3.Connection | None:
     """
     if not path.exists():
         return None
-    db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        return _open_reader(uri, version)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or os.access(path.parent, os.W_OK):
+            raise
+        # SQLite can't make the log's index there. Without it the database is as of its last checkpoint.
+        return _open_reader(f"{uri}&immutable=1", version)
+
+
+def _open_reader(uri: str, version: int) -> sqlite3.Connection | None:
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
     try:
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:  # in the making

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ class SqliteSink:
 
     An id is unique within its day's file, which is decided by the document's time: the same document always meets
     itself. What can't be written now (disk full, file locked, a file that is damaged or of another format) is RETRY,
-    and the reason names the file. Days older than `retention_days` are removed, when the sink opens and when the day
-    changes, and their documents are rejected. `clock` tells the time in seconds since 1970.
+    and the reason names the file. A file that was moved away or replaced is let go of, with what it has. Days older
+    than `retention_days` are removed, when the sink opens and when the day changes, and their documents are rejected.
+    `clock` tells the time in seconds since 1970.
     """
 
     def __init__(self, folder: Path, retention_days: int, clock: Callable[[], float] = time.time) -> None:
@@ -36,6 +39,7 @@ class SqliteSink:
         self._retention = timedelta(days=retention_days)
         self._clock = clock
         self._files: dict[date, sqlite3.Connection] = {}
+        self._inodes: dict[date, tuple[int, int] | None] = {}
         self._today = date.min
         self._expire()
 
@@ -60,8 +64,8 @@ class SqliteSink:
 
     def close(self) -> None:
         """Close every file."""
-        while self._files:
-            self._files.popitem()[1].close()
+        for day in list(self._files):
+            self._close(day)
 
     def _day(self, document: Document) -> date:
         day = dayfile.day_of(document.time)
@@ -88,14 +92,25 @@ class SqliteSink:
         return outcomes
 
     def _file(self, day: date) -> sqlite3.Connection:
-        db = self._files.pop(day, None) or dayfile.open_writer(self._folder, day)
-        self._files[day] = db
+        path = dayfile.path_of(self._folder, day)
+        if day in self._files and (self._inodes[day] is None or self._inodes[day] != _inode(path)):
+            # Closing alone would leave the log where the next file of this name finds it: first into its own file.
+            with suppress(sqlite3.Error):
+                self._files[day].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._close(day)
+        if day in self._files:
+            db = self._files.pop(day)
+        else:
+            db = dayfile.open_writer(self._folder, day)
+            self._inodes[day] = _inode(path)
+        self._files[day] = db  # the last one used stands last
         if len(self._files) > _OPEN_FILES:
             self._close(next(iter(self._files)))
         return db
 
     def _close(self, day: date) -> None:
         if day in self._files:
+            del self._inodes[day]
             self._files.pop(day).close()
 
     def _expire(self) -> None:
@@ -115,6 +130,15 @@ class SqliteSink:
                     )
                     raise dayfile.StoreError(message) from error
         self._today = today
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Which file is there now; None for none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _insert(db: sqlite3.Connection, rows: list[tuple[tuple[Any, ...], str | None]]) -> list[Outcome]:

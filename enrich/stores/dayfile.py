@@ -124,7 +124,17 @@ def open_reader(path: Path) -> sqlite3.Connection | None:
     Raises StoreError and sqlite3.Error.
     """
     try:
-        db = sqlite3.connect(_uri(path), uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
+        return _open_reader(path, _uri(path))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or os.access(path.parent, os.W_OK):
+            raise
+        # A disk that is read-only: SQLite can't make the log's index there. Without it, as of the last checkpoint.
+        return _open_reader(path, _uri(path) + "&immutable=1")
+
+
+def _open_reader(path: Path, uri: str) -> sqlite3.Connection | None:
+    try:
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
     except sqlite3.OperationalError:
         if path.exists():
             raise

@@ -302,3 +302,14 @@ def test_a_deep_file_is_refused(file: Path) -> None:
     file.write_text("a = " + "[" * 5000)
     with pytest.raises(ConfigError, match=str(file)):
         load(file, {}, {})
+
+
+@pytest.mark.parametrize(("port", "fits"), [(0, True), (65535, True), (65536, False), (99999, False)])
+def test_a_port_has_a_range(port: int, fits: bool) -> None:
+    """A port that there can't be is refused before anybody tries to listen there."""
+    variables = {"CGTRAIL_METRICS_WORKER": f"127.0.0.1:{port}"}
+    if fits:
+        assert load(None, variables, {}).metrics.worker == f"127.0.0.1:{port}"
+        return
+    with pytest.raises(ConfigError, match=r"^CGTRAIL_METRICS_WORKER: .*at most 65535"):
+        load(None, variables, {})

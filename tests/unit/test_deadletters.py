@@ -222,7 +222,7 @@ def test_documents_are_sent_again(run: Run, spool: Spooled) -> None:
             kept.add([Letter(f"{ID}-{number}-0", LetterKind.DOCUMENT, ID, number, 0, number + 1, UNIX, "full", body)])
     result = run("deadletters", "replay", "--all")
     assert result.code == 1
-    assert "1 dead letters delivered, 1 stay" in result.err
+    assert "1 dead letters done, 1 stay" in result.err
     assert stored(spool) == {f"{ID}-0-0": "ls"}
     (reason,) = reasons(spool).values()
     assert "event.sequence" in reason
@@ -388,7 +388,7 @@ def test_deadly_records_are_left_alone(run: Run, spool: Spooled, deadly: str, mo
     kill(monkeypatch)
     result = run("deadletters", "replay", "--all")
     assert result.code == 1
-    assert "0 dead letters delivered, 1 stay" in result.err
+    assert "0 dead letters done, 1 stay" in result.err
     assert "1 more are records that a worker died of" in result.err
     assert reasons(spool)[deadly].startswith("deadly: ")
 
@@ -408,6 +408,6 @@ def test_a_deadly_record_kills_only_a_child(
 def test_a_deadly_record_that_kills_no_more(run: Run, spool: Spooled, deadly: str) -> None:
     """After the bug was mended it is delivered."""
     result = run("deadletters", "replay", deadly)
-    assert (result.code, "1 dead letters delivered, 0 stay" in result.err) == (0, True)
+    assert (result.code, "1 dead letters done, 0 stay" in result.err) == (0, True)
     assert stored(spool)[deadly] == "deadly"
     assert deadly not in reasons(spool)

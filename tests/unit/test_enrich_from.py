@@ -80,6 +80,9 @@ def test_no_spool_to_read(run: Run, tmp_path: Path) -> None:
         ["--into", "/x"],
         ["--from", "1h", "--into", "/x", "--sink", "stdout"],
         ["--from", "yesterday"],
+        ["--from", "99999999999999d"],
+        ["--once", "--from", "1970-01-01T00:00Z"],
+        ["--from", "1h", "--to", "2h"],
     ],
 )
 def test_options_that_do_not_fit(run: Run, arguments: list[str]) -> None:
@@ -87,6 +90,12 @@ def test_options_that_do_not_fit(run: Run, arguments: list[str]) -> None:
     result = run("enrich", *arguments)
     assert (result.code, result.out) == (2, "")
     assert "Error: " in result.err
+
+
+def test_from_the_beginning_of_time(run: Run, spool: Spooled) -> None:
+    """0 is a time as any other."""
+    assert "5 documents" in run("enrich", "--from", "1970-01-01T00:00Z").err
+    assert spool.number
 
 
 def test_beside_a_worker(run: Run, spool: Spooled) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bpf.schema import Record
 from enrich.document import Document
-from enrich.replay import SLACK_NS, Replay, ReplayError, deadly, oldest, stretches
+from enrich.replay import SLACK_NS, TRIES, Replay, ReplayError, deadly, oldest, stretches
 from enrich.sinks import Status
 from enrich.sinks.memory import MemorySink
 from enrich.sinks.sqlite import SqliteSink
@@ -280,6 +280,17 @@ def test_a_sink_that_can_not_now(history: Spooled) -> None:
     assert stop.waits == 2
     assert len(sink.documents) == replay.counts["new"] == replay.counts["documents"] - 1
     assert replay.counts["rejected"] == 1
+
+
+def test_a_sink_that_never_can(history: Spooled) -> None:
+    """A store that takes nothing for long ends the replay, with its reason; one document taken counts anew."""
+    first, *_ = replayed(history.data)
+    for taken in (0, 5):
+        sink = Fickle(lambda document, call: None if (call, document.id) == (taken, first) else Status.RETRY)  # noqa: B023
+        stop = Mending(lambda _: None)
+        with pytest.raises(ReplayError, match="because"):
+            Replay(sink, stop).run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+        assert sink.calls == TRIES + taken
 
 
 def test_stopped(history: Spooled) -> None:

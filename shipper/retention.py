@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -76,14 +77,15 @@ def _spans(folder: Path) -> list[_Span]:
 def _written(interval: Interval) -> int:
     try:
         return interval.segments[-1].path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except OSError:
         return interval.time
 
 
 def _remove(interval: Interval) -> int:
     freed = interval.size
     for segment in interval.segments:
-        segment.path.unlink(missing_ok=True)
+        with suppress(IsADirectoryError):  # somebody's folder in its place: passed over
+            segment.path.unlink(missing_ok=True)
     _remove_stream(interval.stream)
     return freed
 

@@ -261,7 +261,7 @@ def _tell(stream: Stream, number: int) -> None:
 
 
 def _cut(file: Path, size: int) -> None:
-    fd = os.open(file, os.O_WRONLY)
+    fd = os.open(file, os.O_WRONLY | os.O_NONBLOCK)  # a FIFO in its place is an error, and does not hang
     try:
         os.ftruncate(fd, size)
         os.fsync(fd)  # a killed agent may have left whole frames that were not on disk yet

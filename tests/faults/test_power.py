@@ -54,7 +54,7 @@ def after_power_cut(disk: Path, later: Boot, rng: random.Random) -> None:
 def moments(recorded: Recorded, running: Processes, number: int, rng: random.Random) -> Iterator[Path]:
     """A writer and its worker, stopped at random moments: a copy of the data folder each time."""
     writer, worker = running.writer(recorded.seed, recorded.ticks, PAUSE), running.worker()
-    for at in sorted(rng.randrange(1, recorded.frames) for _ in range(number)):
+    for at in sorted(rng.sample(range(1, recorded.frames), number)):
         running.wait(partial(has_written, running.data, at), f"frame {at}")
         for process in (writer, worker):
             process.send_signal(signal.SIGSTOP)

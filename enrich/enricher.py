@@ -20,7 +20,7 @@ from enrich.letters import Letter, LetterKind
 from enrich.losses import Trouble
 from enrich.pipeline import steps
 from enrich.release import Release
-from enrich.snapshot import restore, save, schema
+from enrich.snapshot import SnapshotError, restore, save, schema
 from shipper.wire.frame import Frame, FrameError
 from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
@@ -87,7 +87,11 @@ class Enricher:
     def restore(self, data: bytes) -> None:
         """Go on where `save` was called. Raises SnapshotError; this object is of no use then."""
         own = restore(data, self._steps)
-        self.number, self.time = own["number"], own["time"]
+        try:
+            self.number, self.time = own["number"], own["time"]
+        except KeyError as error:
+            message = f"no snapshot of this version: {error} is missing"
+            raise SnapshotError(message) from error
 
     def take(self, piece: Frame | Damage | Gap, *, quiet: bool = False) -> Output:
         """What comes of the next piece that a Reader gave. `quiet`: its documents are not wanted, so few are made."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 import uuid
@@ -42,6 +41,9 @@ class _Mark:
 
 class SpoolGoneError(RuntimeError):
     """Somebody removed the spool, or the file being written; the message says what to do."""
+
+    def __init__(self, stream: Path) -> None:
+        super().__init__(f"{stream} was removed while it was written: what it held is lost; start the agent again")
 
 
 class Spool:
@@ -132,14 +134,11 @@ class Spool:
                 mark = self._append(mark, payload, records, flags)
             os.fdatasync(self._fd)
             self._publish(mark.number)
-            if os.fstat(self._fd).st_nlink == 0:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(mark.segment))
+            if not os.fstat(self._fd).st_nlink:
+                raise SpoolGoneError(self.stream.path)
+        except FileNotFoundError as error:
+            raise SpoolGoneError(self.stream.path) from error
         except OSError as error:
-            if not self.stream.path.is_dir() or isinstance(error, FileNotFoundError):
-                message = (
-                    f"{self.stream.path} was removed while it was written: what it held is lost; start the agent again"
-                )
-                raise SpoolGoneError(message) from error
             self.error = error
             self._undo()
             return [payload for payload, _, _ in sealed]

@@ -27,24 +27,12 @@ from enrich.stores.sqlite import SqliteStore
 from shipper.wire.records import State
 from tests.unit import spooled
 from tests.unit.fickle import Fickle
-from tests.unit.ran import Run, runner, stored, work
-from tests.unit.spooled import Spooled, five, garbage, letters
+from tests.unit.ran import Run, stored, work
+from tests.unit.spooled import Spooled, garbage, letters
 from tests.unit.stream import SECOND, UNIX, container, exec_
 
 ID = spooled.ID.hex()
 HOSTILE = b"\x1b]0;x\x07\x9b\xe2\x80\xae"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command on the folder of this test."""
-    return runner(monkeypatch, capfd, tmp_path)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spooled:
-    """A container and five programs, a frame each."""
-    return five(tmp_path)
 
 
 def reasons(stream: Spooled) -> dict[str, str]:

@@ -13,24 +13,12 @@ from enrich.sinks.sqlite import SqliteSink
 from enrich.stores.query import All
 from enrich.stores.sqlite import SqliteStore
 from tests.unit import spooled
-from tests.unit.ran import Run, runner, stored, work
-from tests.unit.spooled import Spooled, five, garbage, letters
+from tests.unit.ran import Run, stored, work
+from tests.unit.spooled import Spooled, garbage, letters
 from tests.unit.stream import exec_
 
 ID = spooled.ID.hex()
 HOSTILE = b"\x1b]0;x\x07\x9b\xe2\x80\xae"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command on the folder of this test."""
-    return runner(monkeypatch, capfd, tmp_path)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spooled:
-    """A container and five programs, a frame each."""
-    return five(tmp_path)
 
 
 def test_enrich_from(run: Run, spool: Spooled, tmp_path: Path) -> None:

@@ -24,24 +24,12 @@ from enrich.stores.query import All
 from enrich.stores.sqlite import SqliteStore
 from shipper.status import STATUS
 from tests.unit import spooled
-from tests.unit.ran import Run, runner, work
-from tests.unit.spooled import Spooled, five, letters
+from tests.unit.ran import Run, work
+from tests.unit.spooled import Spooled, letters
 
 NOON = 1_795_305_600_000_000_000 + 43_200_000_000_000
 DAY = date(2026, 11, 22)
 ID = spooled.ID.hex()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command on the folder of this test."""
-    return runner(monkeypatch, capfd, tmp_path)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spooled:
-    """A container and five programs, a frame each."""
-    return five(tmp_path)
 
 
 def document(name: str) -> Document:

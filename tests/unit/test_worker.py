@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 import pytest
 
@@ -20,16 +18,10 @@ from shipper.wire.records import State
 from shipper.wire.segment import COMMITTED, count
 from tests.unit import spooled
 from tests.unit.fickle import Fickle, Mending
-from tests.unit.spooled import FIVE, Spooled, five, garbage, letters, losses, no_position, position, programs, work
+from tests.unit.spooled import FIVE, Spooled, garbage, letters, losses, no_position, position, programs, work
 from tests.unit.stream import BOX, container, exec_
 
 ID = spooled.ID.hex()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spooled:
-    """A container and five programs, a frame each."""
-    return five(tmp_path)
 
 
 # What the sink says

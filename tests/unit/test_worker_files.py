@@ -15,16 +15,10 @@ from enrich.statefile import StateError, damage_named, own_file
 from shipper.wire.position import Position, position_file
 from tests.unit import spooled
 from tests.unit.fickle import Fickle, Mending
-from tests.unit.spooled import FIVE, Spooled, five, garbage, letters, losses, no_position, position, programs, work
+from tests.unit.spooled import FIVE, Spooled, garbage, letters, losses, no_position, position, programs, work
 from tests.unit.stream import BOX, container, end, exec_, fork
 
 ID = spooled.ID.hex()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spooled:
-    """A container and five programs, a frame each."""
-    return five(tmp_path)
 
 
 def ruined(path: Path, how: str) -> None:

@@ -9,7 +9,23 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-from bpf.schema import S32, U16, U32, U64, Args, BootNs, Capabilities, Device, Id32, Name, Record, Text, field, record
+from bpf.schema import (
+    S32,
+    U16,
+    U32,
+    U64,
+    Args,
+    BootNs,
+    Capabilities,
+    Device,
+    Id32,
+    Name,
+    Namespace,
+    Record,
+    Text,
+    field,
+    record,
+)
 
 
 class ImageFlag(IntFlag):
@@ -114,9 +130,9 @@ class Task(Header):
     login_uid: Id32 = field("cgtrail.login_user.id", "audit login uid: who logged in on the host")
     audit_session: Id32 = field("cgtrail.audit_session.id", "audit session id")
     tty: Device = field("process.tty.char_device", "controlling terminal")
-    mount_ns: U32 = field("cgtrail.namespace.mount", "inode of the mount namespace")
-    pid_ns: U32 = field("cgtrail.namespace.pid", "inode of the pid namespace")
-    user_ns: U32 = field("cgtrail.namespace.user", "inode of the user namespace")
+    mount_ns: Namespace = field("cgtrail.namespace.mount", "inode of the mount namespace")
+    pid_ns: Namespace = field("cgtrail.namespace.pid", "inode of the pid namespace")
+    user_ns: Namespace = field("cgtrail.namespace.user", "inode of the user namespace")
     comm: Name = field("cgtrail.process.comm", "the kernel's name of the process, which it can change", default=b"")
     parent_comm: Name = field("cgtrail.process.parent_comm", "the kernel's name of the parent", default=b"")
 

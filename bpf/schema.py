@@ -48,13 +48,15 @@ U64 = Annotated[int, Wire("Q", "__u64", 8, "long")]
 S32 = Annotated[int, Wire("i", "__s32", 4, "long")]
 Id32 = Annotated[int, Wire("I", "__u32", 4, "id")]
 """A number that names something (uid, audit session); 2^32-1 means unset. Shown as a keyword, as ECS does."""
+Namespace = Annotated[int, Wire("I", "__u32", 4, "namespace")]
+"""A namespace by its inode number (namespaces(7))."""
 BootNs = Annotated[int, Wire("Q", "__u64", 8, "boot_ns")]
 """Nanoseconds since boot, suspend included (CLOCK_BOOTTIME)."""
 Capabilities = Annotated[int, Wire("Q", "__u64", 8, "capabilities")]
 """A bit set of capabilities, bit n = capability n of <linux/capability.h>."""
 Device = Annotated[int, Wire("I", "__u32", 4, "device")]
 """The kernel's own dev_t: major << 20 | minor (<linux/kdev_t.h>). 0 is no device."""
-Name = Annotated[bytes, Wire("16s", "char", 16, "text")]
+Name = Annotated[bytes, Wire("16s", "char", 16, "name")]
 """A NUL-padded name of at most 15 bytes (TASK_COMM_LEN). Any bytes: an attacker chooses them."""
 Text = Annotated[bytes, Wire("I", "__u32", 4, "text", tail=True)]
 """Bytes of any length in the tail, meant as text. Any bytes: an attacker chooses them."""
@@ -118,7 +120,7 @@ class Record:
         skipped: fields are only appended. Raises RecordError when sizes don't add up.
         """
         layout = cls.layout
-        start = int.from_bytes(data[offset + 2 : offset + 4], "little")
+        start = data[offset + 2] | data[offset + 3] << 8
         if start == layout.fixed.size:
             values: list[Any] = list(layout.fixed.unpack_from(data, offset))
         else:

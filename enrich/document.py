@@ -8,7 +8,26 @@ from typing import Any
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
+class Part(dict[str, Any]):
+    """A piece that many documents have in common: its JSON is made once. It is never changed."""
+
+    __slots__ = ("_json",)
+    _json: orjson.Fragment
+
+    def json(self) -> orjson.Fragment:
+        """The piece as JSON. Raises TypeError where it can't be JSON."""
+        try:
+            return self._json
+        except AttributeError:
+            self._json = orjson.Fragment(orjson.dumps(self))
+            return self._json
+
+    def __reduce__(self) -> tuple[type[Part], tuple[dict[str, Any]]]:
+        """Pickled without its JSON."""
+        return Part, (dict(self),)
+
+
+@dataclass(slots=True)
 class Document:
     """One ECS document. `time` is its @timestamp in nanoseconds since 1970; `kind` the last part of event.dataset."""
 
@@ -18,5 +37,12 @@ class Document:
     source: dict[str, Any]
 
     def encode(self) -> bytes:
-        """The document as JSON, UTF-8, nested as ECS nests."""
-        return orjson.dumps(self.source)
+        """The document as JSON, UTF-8, nested as ECS nests. Raises TypeError where it can't be JSON."""
+        return orjson.dumps(self.source, _part, orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+
+def _part(value: object) -> orjson.Fragment:
+    if isinstance(value, Part):
+        return value.json()
+    message = f"a {type(value).__name__} is no JSON"
+    raise TypeError(message)

@@ -21,7 +21,7 @@ from enrich.losses import Trouble
 from enrich.pipeline import steps
 from enrich.release import Release
 from enrich.snapshot import SnapshotError, restore, save, schema
-from shipper.wire.frame import Frame, FrameError
+from shipper.wire.frame import Frame, FrameError, walk
 from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
 
@@ -32,12 +32,8 @@ T = TypeVar("T")
 class Watch(Protocol):
     """Is told which record is being worked on, and tells which ones a worker has died of too often."""
 
-    def at(self, frame: int, index: int) -> None:
-        """The steps begin with this record."""
-        ...
-
-    def deadly(self, frame: int, index: int) -> bool:
-        """Whether this record is to be left alone."""
+    def begins(self, frame: int, index: int) -> bool:
+        """Work begins on a record; True where it is to be left alone."""
         ...
 
 
@@ -128,26 +124,25 @@ class Enricher:
     def _frame(self, frame: Frame) -> Output:
         output = Output()
         self.counts["frames"] += 1
+        index = -1
         try:
-            for index, offset, length in frame.records():
+            for index, (offset, length) in enumerate(walk(frame.payload)):
                 self._record(output, frame, index, offset, length)
         except FrameError as error:
             letter = f"{self.stream}-{frame.number}"
             output.letters.append(self._letter(letter, LetterKind.FRAME, frame, 0, str(error), frame.payload))
             self._gaps.append(Gap(frame.number, frame.number + 1, GapCause.FRAME_DAMAGED))
+        self.counts["records"] += index + 1
         self._missing(output, frame.time)
         self.number, self.time = frame.number + 1, frame.time
         return output
 
     def _record(self, output: Output, frame: Frame, index: int, offset: int, length: int) -> None:
-        self.counts["records"] += 1
-        if self._watch is not None:
-            self._watch.at(frame.number, index)
-            if self._watch.deadly(frame.number, index):
-                data = frame.payload[offset : offset + length]
-                self._unread(data)
-                self._give_up(output, frame, index, data, Trouble.DEADLY, "the worker died of it three times")
-                return
+        if self._watch is not None and self._watch.begins(frame.number, index):
+            data = frame.payload[offset : offset + length]
+            self._unread(data)
+            self._give_up(output, frame, index, data, Trouble.DEADLY, "the worker died of it three times")
+            return
         try:
             record = decode(frame.payload, offset, length)
         except RecordError as error:
@@ -155,14 +150,13 @@ class Enricher:
             self._unread(data)
             self._give_up(output, frame, index, data, Trouble.NOT_UNDERSTOOD, str(error))
             return
-        item = Item(record, self.stream, frame.number, index)
+        item = Item(record, self.stream, frame.number, index, documents=output.documents)
         try:
             for step in self._steps:
                 step(item)
         except Exception as error:  # noqa: BLE001  whatever a record makes a step do, the stream goes on
             data = frame.payload[offset : offset + length]
             self._give_up(output, frame, index, data, Trouble.FAILED, _where(error))
-        output.documents += item.documents
 
     def _unread(self, data: bytes) -> None:
         """A record that the steps never see was delivered all the same: its header begins every version's."""

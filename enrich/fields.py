@@ -18,8 +18,10 @@ FieldType = Literal["keyword", "wildcard", "long", "date", "date_nanos", "boolea
 _BY_KIND: dict[str, FieldType] = {
     "long": "long",
     "id": "keyword",
+    "namespace": "long",
     "boot_ns": "date_nanos",
     "capabilities": "keyword",
+    "name": "keyword",
     "text": "keyword",
     "args": "keyword",
 }
@@ -61,8 +63,12 @@ _STEPS: dict[str, DocumentField] = {
     "process.parent.entity_id": DocumentField("keyword", "the parent's life"),
     "process.parent.name": DocumentField("keyword", "the parent's name"),
     "process.parent.executable": DocumentField("keyword", "the parent's executable, where its exec was recorded"),
-    "process.parent.args": DocumentField("keyword", "the parent's arguments, where its exec was recorded"),
-    "process.parent.command_line": DocumentField("wildcard", "the parent's arguments in one line"),
+    "process.parent.args": DocumentField(
+        "keyword", "the parent's arguments, where its exec was recorded and they are not long"
+    ),
+    "process.parent.command_line": DocumentField(
+        "wildcard", "the parent's arguments in one line, 4,096 characters of it: a longer one ends in …"
+    ),
     "process.parent.working_directory": DocumentField("keyword", "the parent's working directory at its exec"),
     "process.group_leader.name": DocumentField("keyword", "the group leader's name"),
     "process.session_leader.name": DocumentField("keyword", "the session leader's name"),

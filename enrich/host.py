@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bpf.events import Header
 from enrich import render
+from enrich.document import Part
 from enrich.item import Item
 from shipper.wire.records import Clock, HostInfo
 
@@ -19,7 +20,7 @@ class Host:
     offset: int = 0
     boot: bytes = bytes(16)
     capture_host: bool = False
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Part = field(default_factory=Part)
 
     def __call__(self, item: Item) -> None:
         """Sets the item's time."""
@@ -28,8 +29,8 @@ class Host:
             self.offset = record.realtime - record.time
         elif isinstance(record, HostInfo):
             self._learn(record)
-        if isinstance(record, Header):
-            item.time = self.unix(record.time)
+        assert isinstance(record, Header)
+        item.time = record.time + self.offset
 
     def unix(self, boot_ns: int) -> int:
         """A boot time as nanoseconds since 1970."""
@@ -37,15 +38,15 @@ class Host:
 
     def timestamp(self, boot_ns: int) -> str:
         """A boot time as shown in documents."""
-        return render.timestamp(self.unix(boot_ns))
+        return render.timestamp(boot_ns + self.offset)
 
     def _learn(self, record: HostInfo) -> None:
         boot = render.text(record.boot_id)[0]
         self.boot = bytes.fromhex(boot.replace("-", "")) if boot else bytes(16)
         self.capture_host = bool(record.capture_host)
-        self.fields = {
-            "name": render.text(record.host_name)[0],
-            "id": render.text(record.host_id)[0],
-            "boot": {"id": boot},
-            "os": {"type": "linux", "kernel": render.text(record.kernel)[0]},
-        }
+        self.fields = Part(
+            name=render.text(record.host_name)[0],
+            id=render.text(record.host_id)[0],
+            boot={"id": boot},
+            os={"type": "linux", "kernel": render.text(record.kernel)[0]},
+        )

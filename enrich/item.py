@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from bpf.schema import Record
-from enrich.document import Document
+from enrich.document import Document, Part
 from shipper.wire.records import CgroupInfo, Kind, State
 
 
@@ -38,6 +38,8 @@ class Process:
     group_leader: Identity | None = None
     session_leader: Identity | None = None
     keyframe: int = 0
+    as_parent: tuple[int, Part] | None = None
+    """What its children's documents say of it, for one offset of the clock; None when that has to be made anew."""
     only_forked: bool = False
     """It was made while we watched, and has not started a program since."""
 
@@ -51,8 +53,9 @@ class Epoch:
     info: CgroupInfo | None = None
     ended: bool = False
     keyframe: int = 0
-    container: dict[str, Any] | None = None
-    """The ECS container object, made once for all documents."""
+    cgroup: Part | None = None
+    container: Part | None = None
+    """The ECS container object."""
 
     @property
     def id(self) -> str:
@@ -92,10 +95,10 @@ class Item:
     epoch: Epoch | None = None
     process: Process | None = None
     parent: Process | None = None
-    made: list[Made] = field(default_factory=list)
+    made: tuple[Made, ...] = ()
     """Documents that steps made at this record beside its own."""
     documents: list[Document] = field(default_factory=list)
-    """What is released at this record, of this and of earlier ones."""
+    """Where documents go that are released at this record, of this and of earlier ones."""
 
     @property
     def id(self) -> str:

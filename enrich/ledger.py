@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from bpf.events import Cause, Header
+from bpf.schema import RECORDS
 from enrich.host import Host
 from enrich.item import Epoch, Item, Made
 from enrich.losses import Trouble, document
@@ -21,6 +22,7 @@ from shipper.wire.records import FIRST, AgentStart, KeyframeEnd, Loss, Tick
 _HALF, _WHOLE = 1 << 31, 1 << 32
 _WRAPS = _WHOLE - (1 << 20)
 """Behind such a number, 0 is the one that follows 2^32 - 1."""
+_OF_KERNEL = frozenset(cls for number, cls in RECORDS.items() if number < FIRST)
 _UNNUMBERED = frozenset({Cause.RECURSION})
 """Lost where the kernel had not numbered them yet."""
 
@@ -80,7 +82,9 @@ class Ledger:
     def __call__(self, item: Item) -> None:
         """Keeps the account of the record's owner."""
         record = item.record
-        if isinstance(record, Tick):
+        if isinstance(record, Header) and type(record) in _OF_KERNEL:
+            self._receive(record)
+        elif isinstance(record, Tick):
             self._settle(item)
         elif isinstance(record, Loss):
             self._account(record.cgroup_id).lost[record.cause] += record.count
@@ -90,7 +94,9 @@ class Ledger:
             self._moved.clear()
             self._gone.clear()
             self.ended, self._whole = Account(), True
-        elif isinstance(record, Header) and record.type < FIRST:
+        elif (
+            type(record) is Header and 0 < record.type < FIRST
+        ):  # one that is not understood was delivered all the same
             self._receive(record)
         elif isinstance(record, KeyframeEnd) and not record.incomplete:
             for owner, account in self.accounts.items():
@@ -139,7 +145,7 @@ class Ledger:
         missing = account.highest - account.accounted
         if missing > 0:
             account.undelivered += missing
-            item.made.append(self._made(item, owner, self._registry.known(owner), missing))
+            item.made += (self._made(item, owner, self._registry.known(owner), missing),)
 
     def _close(self, owner: int) -> None:
         account = self.accounts.pop(owner)

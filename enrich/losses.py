@@ -13,7 +13,8 @@ from enrich.item import Item
 from shipper.wire.reader import Gap, GapCause
 from shipper.wire.records import AgentStart, End, Loss
 
-ECS_VERSION = "9.0.0"
+ECS = {"version": "9.0.0"}
+"""The Elastic Common Schema that documents follow."""
 
 
 class Trouble(StrEnum):
@@ -94,7 +95,7 @@ def document(
         event["start"] = render.timestamp(since)
     return {
         "@timestamp": end,
-        "ecs": {"version": ECS_VERSION},
+        "ecs": ECS,
         "host": host.fields,
         "event": event,
         "cgtrail": {"loss": {"cause": str(cause)} | told},

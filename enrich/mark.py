@@ -54,14 +54,11 @@ class Mark:
         known = self._checkpoints.deaths(stream)
         self._deadly = {place for place, count in known.items() if count >= DEADLY}
 
-    def at(self, frame: int, index: int) -> None:
-        """Work begins on a record."""
+    def begins(self, frame: int, index: int) -> bool:
+        """Work begins on a record; True where the worker died of it DEADLY times."""
         _PLACE.pack_into(self._map, 16, frame, index, _WORKING)
+        return bool(self._deadly) and (frame, index) in self._deadly
 
     def rest(self) -> None:
         """No record is being worked on."""
         _PLACE.pack_into(self._map, 16, 0, 0, _RESTING)
-
-    def deadly(self, frame: int, index: int) -> bool:
-        """Whether the worker died of this record DEADLY times."""
-        return (frame, index) in self._deadly

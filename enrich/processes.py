@@ -32,7 +32,12 @@ class ProcessTree:
     def __call__(self, item: Item) -> None:
         """Sets the item's process."""
         record = item.record
-        if isinstance(record, KeyframeBegin):
+        if isinstance(record, Task):
+            if isinstance(record, Running) and (record.tgid, record.start) in self._ended:
+                return
+            item.parent = self._parent(record)
+            item.process = self._see(record, item.parent)
+        elif isinstance(record, KeyframeBegin):
             self._keyframe += 1
             self._in_keyframe = True
         elif isinstance(record, KeyframeEnd):
@@ -40,11 +45,6 @@ class ProcessTree:
                 self._live = {pid: p for pid, p in self._live.items() if p.keyframe == self._keyframe}
             self._ended.clear()
             self._in_keyframe = False
-        elif isinstance(record, Running) and (record.tgid, record.start) in self._ended:
-            return
-        elif isinstance(record, Task):
-            item.parent = self._parent(record)
-            item.process = self._see(record, item.parent)
 
     def _see(self, record: Task, parent: Process) -> Process:
         process = self._live.get(record.tgid)
@@ -95,7 +95,7 @@ class ProcessTree:
 
 
 def _set_image(process: Process, record: Image) -> None:
-    process.only_forked = False
+    process.only_forked, process.as_parent = False, None
     process.exe_inode = record.exe_inode
     process.executable = render.text(record.exe)[0]
     filename = render.text(record.filename)[0]
@@ -119,7 +119,7 @@ def _find(process: Process, record: Running) -> None:
 
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:
     """A fork is its parent's image until it execs; of one that is not known, the kernel's name is."""
-    process.identity.found = parent.identity.found
+    process.identity.found, process.as_parent = parent.identity.found, None
     if parent.executable:
         process.name, process.executable = parent.name, parent.executable
         process.args, process.command_line = parent.args, parent.command_line

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from bpf.events import CgroupRmdir, Header
+import orjson
+
+from bpf.events import CgroupRmdir, Header, Task
 from enrich import render
+from enrich.document import Part
 from enrich.host import Host
 from enrich.item import Epoch, Item
 from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, Tick
@@ -45,7 +47,9 @@ class RegistryView:
     def __call__(self, item: Item) -> None:
         """Sets the item's epoch; learns from registry records."""
         record = item.record
-        if isinstance(record, KeyframeBegin):
+        if isinstance(record, Task):
+            item.epoch = self._epoch(record.cgroup_id, begins=False) if record.cgroup_id else None
+        elif isinstance(record, KeyframeBegin):
             self._keyframe += 1
             self._in_keyframe = True
         elif isinstance(record, Tick):
@@ -57,7 +61,8 @@ class RegistryView:
         elif isinstance(record, Header) and record.cgroup_id:
             item.epoch = epoch = self._epoch(record.cgroup_id, begins=isinstance(record, CgroupInfo))
             if isinstance(record, CgroupInfo):
-                epoch.info, epoch.container = record, _container(record)
+                epoch.info, epoch.cgroup = record, Part(id=record.cgroup_id, path=render.text(record.path)[0])
+                epoch.container = _container(record)
             elif isinstance(record, CgroupRmdir):
                 epoch.ended = True
                 self._ended.append((record.time, epoch))
@@ -81,7 +86,7 @@ class RegistryView:
         return epoch
 
 
-def _container(info: CgroupInfo) -> dict[str, Any] | None:
+def _container(info: CgroupInfo) -> Part | None:
     if info.kind == Kind.HOST:
         return None
     shown = {
@@ -89,6 +94,15 @@ def _container(info: CgroupInfo) -> dict[str, Any] | None:
         "name": render.text(info.name)[0],
         "runtime": render.text(info.runtime)[0],
         "image": render.image(render.text(info.image)[0]) if info.image else None,
-        "labels": json.loads(info.labels) if info.labels else None,
+        "labels": _labels(info.labels),
     }
-    return {name: value for name, value in shown.items() if value}
+    return Part({name: value for name, value in shown.items() if value})
+
+
+def _labels(encoded: bytes) -> dict[str, Any]:
+    """What a runtime gave; what can't be read shows as it is, so that nobody takes it for no labels."""
+    try:
+        labels = orjson.loads(encoded or b"{}")
+    except orjson.JSONDecodeError:
+        labels = None
+    return labels if isinstance(labels, dict) else {"unreadable": render.text(encoded)[0]}

@@ -35,10 +35,16 @@ class Release:
             self._told(item)
         elif isinstance(item.record, Tick):
             self._overdue(item)
-        if not self.quiet or _waits(item, item.epoch):
+        epoch = item.epoch
+        waits = epoch is not None and epoch.pending and _waits(item, epoch)
+        if waits or not self.quiet:
             source = self._documents.source(item)
             if source is not None:
-                self._take(item, Made(item.id, item.time, item.epoch, source))
+                made = Made(source["event"]["id"], item.time, epoch, source)
+                if waits:
+                    self._held.append((_now(item), made))
+                else:
+                    self._send(item, made, _attribution(epoch))
         for made in item.made:
             self._take(item, made)
 
@@ -83,8 +89,8 @@ class Release:
             own = source.setdefault("cgtrail", {})
             own["attribution"] = attribution.value
             own["epoch"] = epoch.id
-            if epoch.info is not None:
-                own.setdefault("cgroup", {})["path"] = epoch.info.path.decode(errors="backslashreplace")
+            if epoch.cgroup is not None:
+                own["cgroup"] = epoch.cgroup
             if epoch.container is not None:
                 source["container"] = epoch.container
         kind = source["event"]["dataset"].removeprefix("cgtrail.")

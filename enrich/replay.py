@@ -49,11 +49,8 @@ class PassOver:
     def __init__(self, stream: bytes, deadly: Collection[Place]) -> None:
         self._places = {place[1:] for place in deadly if place[0] == stream.hex()}
 
-    def at(self, frame: int, index: int) -> None:
-        """Nothing outlives a replay."""
-
-    def deadly(self, frame: int, index: int) -> bool:
-        """Whether this record is to be left alone."""
+    def begins(self, frame: int, index: int) -> bool:
+        """Nothing outlives a replay; True where the record is to be left alone."""
         return (frame, index) in self._places
 
 

@@ -16,12 +16,13 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
+from enrich.document import Part
 from enrich.item import Epoch, Identity, Made, Process, Step
 from enrich.ledger import Account
 from shipper.wire.records import CgroupInfo
 
 _CLASSES = (Account, CgroupInfo, Epoch, Identity, Made, Process)
-_ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, deque)}
+_ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Part, deque)}
 
 
 class SnapshotError(ValueError):

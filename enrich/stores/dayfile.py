@@ -42,6 +42,8 @@ _PAGE = 8192
 """Bytes: of SQLite's own 4,096 a fifth would stay empty beside two documents of the usual size."""
 
 _INT64 = 1 << 63
+_SEQUENCE, *_TEXTS = (tuple(field.split(".")) for field in ("event.sequence", *TEXT_COLUMNS))
+_LINES = tuple(tuple(field.split(".")) for field in LINE_FIELDS)
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.db", re.ASCII)
 _DDL = "\n".join(
     (
@@ -196,11 +198,11 @@ def row(document: Document) -> tuple[Any, ...]:
     if not 0 <= document.time < _INT64:
         message = f"@timestamp {document.time} is not between 1970 and 2262"
         raise UnstorableError(message)
-    sequence = _value(document.source, "event.sequence")
+    sequence = _value(document.source, _SEQUENCE)
     if sequence is not None and not (isinstance(sequence, int) and -_INT64 <= sequence < _INT64):
         message = f"event.sequence {sequence!r} is no integer of 64 bits"
         raise UnstorableError(message)
-    texts = [_value(document.source, field) for field in TEXT_COLUMNS]
+    texts = [_value(document.source, path) for path in _TEXTS]
     for field, value in zip(TEXT_COLUMNS, texts, strict=True):
         if not isinstance(value, str | None):
             message = f"{field} is a {type(value).__name__}, not one text"
@@ -220,8 +222,8 @@ def row(document: Document) -> tuple[Any, ...]:
 def line(source: dict[str, Any]) -> str | None:
     """What the trigram index gets of a document, None for nothing."""
     found: list[str] = []
-    for field in LINE_FIELDS:
-        value = _value(source, field)
+    for path in _LINES:
+        value = _value(source, path)
         found += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
     # The tokenizer ends a text at a NUL, which would hide what follows.
     return "\n".join(found).replace("\0", "\n") or None
@@ -238,9 +240,9 @@ def _searched(body: str) -> str | None:
     return re.sub(r"\\\\|\\u0000", lambda escape: escape[0].replace("u0000", "u0001"), body)
 
 
-def _value(source: dict[str, Any], field: str) -> Any:
+def _value(source: dict[str, Any], path: tuple[str, ...]) -> Any:
     value: Any = source
-    for name in field.split("."):
+    for name in path:
         if not isinstance(value, dict):
             return None
         value = value.get(name)

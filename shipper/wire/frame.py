@@ -27,6 +27,7 @@ DISCARDED = 1 << 30
 _GUARD = struct.Struct("<4sHHII")
 # frame number, time, records, flags | stream, host, boot | digest of the payload, digest of the frame before
 _BODY = struct.Struct("<QQII16s16s16s16s16s")
+_WORD = struct.Struct("<I")
 HEADER_SIZE = _GUARD.size + _BODY.size
 
 
@@ -123,7 +124,10 @@ def walk(payload: bytes | memoryview) -> Iterator[tuple[int, int]]:
     """(offset, length) of every record in a payload. Raises FrameError when a record passes the end."""
     at, end = 0, len(payload)
     while at < end:
-        word = int.from_bytes(payload[at : at + 4], "little")
+        if end - at < PREFIX:
+            message = f"record at byte {at}: {end - at} bytes left of its prefix's {PREFIX}"
+            raise FrameError(message)
+        (word,) = _WORD.unpack_from(payload, at)
         length = word & ~DISCARDED
         if at + PREFIX + length > end:
             message = f"record at byte {at}: {length} bytes, {end - at - PREFIX} left"

@@ -83,7 +83,8 @@ class Day:
     def process(self, kind: type[Header], pid: int, *args: bytes) -> Header:
         """A record of a process of the container."""
         self.sequence += 1
-        told = {"tgid": pid, "start": self.now - SECOND if kind is Running else self.now, "ppid": FIRST_PID,
+        told = {"tgid": pid, "start": SECOND if kind is Running else self.now,
+                "ppid": FIRST_PID, "parent_start": SECOND,
                 "pgid": pid, "sid": FIRST_PID, "vpid": pid, "comm": b"ls", "parent_comm": b"bash",
                 "cgroup_id": BOX, "owner": BOX, "sequence": self.sequence & 0xFFFFFFFF}  # fmt: skip
         if args:

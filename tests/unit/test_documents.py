@@ -13,6 +13,8 @@ from enrich.fields import FIELDS
 from shipper.wire.records import Loss
 from tests.unit.stream import SECOND, Stream, container, end, exec_
 
+TEXTS_OF_EXE = ("process.executable", "cgtrail.exec.filename", "process.args")
+
 
 def document(*args: bytes, **fields: Any) -> dict[str, Any]:
     """The document of one exec."""
@@ -42,6 +44,23 @@ def test_not_utf8() -> None:
     assert made["process"]["args"] == ["/bin/x", "a\\xffb"]
     assert base64.b64decode(made["cgtrail"]["raw"]["process.args"]) == b"/bin/x\0a\xffb\0"
     assert "raw" not in document(b"/bin/x", "é\n\x1b".encode())["cgtrail"]
+
+
+def test_nothing_leaks_into_the_next() -> None:
+    """Documents share parts; what one has beside them, the next has not."""
+    stream = Stream()
+    odd, plain = stream.feed(container(), exec_(2, 1, b"/bin/a\xff", comm=b"\xfe"), exec_(3, 1, b"/bin/b"))
+    again = stream.one(exec_(4, 1, b"/bin/c", comm=b"\xfe"))
+    assert set(odd["cgtrail"]["raw"]) == {"cgtrail.process.comm", *TEXTS_OF_EXE}
+    assert "raw" not in plain["cgtrail"]
+    assert set(again["cgtrail"]["raw"]) == {"cgtrail.process.comm"}
+
+
+def test_no_user() -> None:
+    """A process without a user id of its own is a document without one."""
+    made = document(b"/bin/ls", uid=2**32 - 1, gid=2**32 - 1)
+    assert "user" not in made
+    assert "user" not in made["process"]
 
 
 @pytest.mark.parametrize(

@@ -112,14 +112,14 @@ def test_other_deaths_of_other_records_do_not_add_up(deadly: Spooled) -> None:
             checkpoints.died(STREAM, 2, index)
     with spooled.worker(deadly.data, MemorySink()) as worker:
         worker.mark.begin(STREAM)
-        assert not any(worker.mark.deadly(2, index) for index in range(4))
+        assert not any(worker.mark.begins(2, index) for index in range(4))
 
 
 def test_killed_at_work(tmp_path: Path) -> None:
     """The next mark counts the record that the last one stood at, once."""
     with marked(tmp_path) as (mark, _):
         mark.begin(STREAM)
-        mark.at(7, 3)
+        mark.begins(7, 3)
     for _ in range(2):
         with marked(tmp_path) as (_, checkpoints):
             assert checkpoints.deaths(STREAM) == {(7, 3): 1}
@@ -129,7 +129,7 @@ def test_killed_at_rest(tmp_path: Path) -> None:
     """A worker that is killed while it waits or writes blames no record."""
     with marked(tmp_path) as (mark, _):
         mark.begin(STREAM)
-        mark.at(7, 3)
+        mark.begins(7, 3)
         mark.rest()
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {}
@@ -141,7 +141,7 @@ def test_killed_from_outside(tmp_path: Path) -> None:
     def work() -> None:
         with marked(tmp_path) as (mark, _):
             mark.begin(STREAM)
-            mark.at(1 << 40, (1 << 20) - 1)
+            mark.begins(1 << 40, (1 << 20) - 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_child(work) == -signal.SIGKILL
@@ -156,7 +156,7 @@ def test_ended_by_itself(tmp_path: Path) -> None:
         closing(Mark(tmp_path / "mark", checkpoints)) as mark,
     ):
         mark.begin(STREAM)
-        mark.at(7, 3)
+        mark.begins(7, 3)
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {}
 
@@ -167,7 +167,7 @@ def test_a_mark_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mark").write_bytes(content)
     with marked(tmp_path) as (mark, checkpoints):
         mark.begin(STREAM)
-        mark.at(1, 1)
+        mark.begins(1, 1)
         assert checkpoints.deaths(STREAM) == {}
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {(1, 1): 1}

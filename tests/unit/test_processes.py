@@ -6,9 +6,11 @@ import hashlib
 import struct
 
 from bpf.events import CgroupAttach, ExecFailed
+from enrich.documents import LONGEST_OF_PARENT
+from enrich.host import Host
 from enrich.processes import ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
-from tests.unit.stream import BOOT, Stream, container, end, exec_, fork, process, running
+from tests.unit.stream import BOOT, SECOND, Stream, container, end, exec_, fork, process, running
 
 
 def begun(*, forks: bool = False) -> Stream:
@@ -36,6 +38,39 @@ def test_parent_known() -> None:
     assert (parent["pid"], parent["name"], parent["executable"]) == (2, "sh", "/bin/sh")
     assert parent["args"] == ["/bin/sh", "-c", "ls"]
     assert stream.one(exec_(2, 1, b"/bin/true"))["process"]["name"] == "true"
+
+
+def test_long_parent() -> None:
+    """What a parent was given is stored once, and its beginning with each child."""
+    stream = begun()
+    long = b"x" * (LONGEST_OF_PARENT + 1)
+    own = stream.one(exec_(2, 1, b"/bin/sh", long))["process"]
+    assert own["args"] == ["/bin/sh", long.decode()]
+    parent = stream.one(exec_(3, 2, b"/bin/ls"))["process"]["parent"]
+    assert parent["command_line"] == own["command_line"][:LONGEST_OF_PARENT] + "…"
+    assert "args" not in parent
+    assert parent["executable"] == "/bin/sh"
+
+
+def test_parent_after_another_exec() -> None:
+    """A parent that starts another program is named by it from then on."""
+    stream = begun()
+    stream.feed(exec_(2, 1, b"/bin/sh"))
+    assert stream.one(exec_(3, 2, b"/bin/ls"))["process"]["parent"]["name"] == "sh"
+    stream.feed(exec_(2, 1, b"/bin/dash"))
+    assert stream.one(exec_(4, 2, b"/bin/ls"))["process"]["parent"]["name"] == "dash"
+
+
+def test_parents_start_moves_with_the_clock() -> None:
+    """A parent's start is told by the clock that holds at the child's document, as the child's own is."""
+    stream = begun()
+    stream.feed(exec_(2, 1, b"/bin/sh"))
+    before = stream.one(exec_(3, 2, b"/bin/ls"))["process"]["parent"]["start"]
+    host = stream.steps[0]
+    assert isinstance(host, Host)
+    host.offset += SECOND
+    after = stream.one(exec_(4, 2, b"/bin/ls"))["process"]["parent"]["start"]
+    assert (before[17:19], after[17:19]) == ("20", "21")
 
 
 def test_parent_unknown() -> None:

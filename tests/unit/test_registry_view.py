@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shipper.wire.records import KeyframeBegin, KeyframeEnd, State
 from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
 
@@ -17,6 +19,14 @@ def test_exact() -> None:
         "image": {"name": "debian", "tag": ["12"]},
         "labels": {"a.b": "c"},
     }
+
+
+@pytest.mark.parametrize("labels", [b"{", b"[1]", b"7", b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000])
+def test_labels_that_are_none(labels: bytes) -> None:
+    """Labels that can't be read show as they came; the container is named all the same."""
+    shown = Stream().feed(container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
+    assert shown["name"] == "lab"
+    assert shown["labels"] == {"unreadable": labels.decode(errors="backslashreplace")}
 
 
 def test_late() -> None:

@@ -1,0 +1,128 @@
+"""How the fields that a record declares become a document's, by kind; worked out once for each class of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import Any
+
+from bpf.events import Header
+from bpf.schema import Field, Record
+from enrich import render
+from enrich.document import Part
+from enrich.host import Host
+
+Path = tuple[str, ...]
+Nested = dict[str, Any]
+Nest = Callable[[Record, Nested, Callable[[int], str]], Nested]
+
+_SHARED: dict[str, Callable[[Any], Any]] = {
+    "id": lambda value: None if value == render.UNSET else str(value),
+    "capabilities": render.capabilities,
+    "device": lambda value: render.device(value) if value else None,
+    "namespace": lambda value: value,
+    "name": lambda value: render.text(value)[0] or None,
+}
+"""Kinds of fields that are the same in record after record: who, with what rights, where, on which terminal."""
+_TEXTS: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": render.arguments}
+_BIG = 3
+"""Entries from which on an object is worth encoding apart."""
+_REMEMBERED = 4096
+"""Combinations of shared values for which their part of the document is kept."""
+# A device is written under its own field as {major, minor}; the executable's is of no use to a reader.
+_NOT_SHOWN = frozenset({"cgtrail.exec.device"})
+
+
+class Plan:
+    """What to do for the fields of one class. Those that share their first two names are a group."""
+
+    def __init__(self, cls: type[Record], host: Host) -> None:
+        groups: dict[Path, list[Field]] = {}
+        for declared in _shown(cls):
+            groups.setdefault(_path(declared)[:2], []).append(declared)
+        shared = [f for fields in groups.values() if _all_shared(fields) for f in fields]
+        own = [f for fields in groups.values() if not _all_shared(fields) for f in fields]
+        self._values = attrgetter("type", *(f.name for f in shared))
+        self._parts = lru_cache(_REMEMBERED)(partial(_parts, tuple(shared)))
+        self._nest = _compiled([f for f in own if f.wire.kind not in _TEXTS])
+        self._texts = tuple((f.name, _TEXTS[f.wire.kind], _path(f)) for f in own if f.wire.kind in _TEXTS)
+        self._timestamp = host.timestamp
+
+    def source(self, record: Record) -> Nested:
+        """What the record's own fields say, nested by their ECS names. Its first two levels are the caller's own."""
+        source = self._nest(record, self._parts(self._values(record)), self._timestamp)
+        for name, show, path in self._texts:
+            value, raw = show(getattr(record, name))
+            if value or value == []:
+                put(source, path, value)
+            if raw is not None:
+                own = source["cgtrail"]
+                own["raw"] = {**own.get("raw", {}), ".".join(path): raw}
+        return source
+
+
+def put(source: Nested, path: Path, value: Any) -> None:
+    """Set a nested field."""
+    for name in path[:-1]:
+        source = source.setdefault(name, {})
+    source[path[-1]] = value
+
+
+def _shown(cls: type[Record]) -> Iterable[Field]:
+    return (f for f in cls.layout.fields() if f.ecs and f.ecs not in _NOT_SHOWN) if issubclass(cls, Header) else ()
+
+
+def _path(declared: Field) -> Path:
+    return (declared.ecs or "",) if declared.ecs == "@timestamp" else tuple((declared.ecs or "").split("."))
+
+
+def _all_shared(fields: list[Field]) -> bool:
+    return all(f.wire.kind in _SHARED for f in fields)
+
+
+def _parts(fields: tuple[Field, ...], values: tuple[Any, ...]) -> Nested:
+    """What a combination of shared values looks like; never changed after."""
+    source: Nested = {}
+    for declared, value in zip(fields, values[1:], strict=True):
+        shown = _SHARED[declared.wire.kind](value)
+        if shown is not None:
+            put(source, _path(declared), shown)
+        raw = render.text(value)[1] if declared.wire.kind == "name" else None
+        if raw is not None:
+            put(source, ("cgtrail", "raw", ".".join(_path(declared))), raw)
+    for group in source.values():
+        for name, value in group.items():
+            if isinstance(value, dict) and (len(value) >= _BIG or "capabilities" in value):
+                group[name] = Part(value)
+    return source
+
+
+def _compiled(fields: list[Field]) -> Nest:
+    """A function that makes the document of a record in one expression, as `dataclasses` writes an `__init__`.
+
+    Numbers go in as they are; times as text, and not at all where they are 0.
+    """
+    tree: Nested = {}
+    for declared in fields:
+        path, value = _path(declared), f"record.{declared.name}"
+        if declared.wire.kind != "boot_ns":
+            put(tree, path, value)
+        elif len(path) == 1:
+            put(tree, path, f"timestamp({value})")
+        else:
+            unset = f"**({{{path[-1]!r}: timestamp({value})}} if {value} else {{}})"
+            put(tree, (*path[:-1], unset), None)
+    for top, value in tree.items():
+        if isinstance(value, dict):
+            tree[top] = {f"**parts.get({top!r}, {{}})": None, **value}
+    made: dict[str, Any] = {}
+    exec(f"def nest(record, parts, timestamp): return {_display({'**parts': None, **tree})}", made)  # noqa: S102
+    nest: Nest = made["nest"]
+    return nest
+
+
+def _display(tree: Nested) -> str:
+    """The expression that makes a dictionary; a value of None stands for an unpacked one."""
+    shown = {name: _display(value) if isinstance(value, dict) else value for name, value in tree.items()}
+    return "{" + ", ".join(name if value is None else f"{name!r}: {value}" for name, value in shown.items()) + "}"

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
+SOAK_SECONDS ?= 1200
 VENV := .venv
 PROBES := $(patsubst %.c,%.o,$(wildcard bpf/*.bpf.c))
 # says nothing when all is well (setuptools warns of every editable install), everything when not
@@ -16,8 +17,10 @@ BPF_FLAGS := -O2 -g -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -fno-builtin -Wall 
 RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish
+BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
+	musl-gcc:musl-tools strace:strace
 
-.PHONY: help run test test-faults check bench bpf format clean packages-run packages-test
+.PHONY: help run test test-faults check bench soak bpf format clean packages-run packages-test packages-bench
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,10 +42,13 @@ check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, 
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
-	clang-format --dry-run -Werror bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]
+	clang-format --dry-run -Werror bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch] tests/bench/*.c
 
-bench: packages-run $(VENV)/dev.stamp bpf ## measure: what durability costs (about ten minutes)
-	$(VENV)/bin/python -m tests.bench
+bench: packages-run packages-bench $(VENV)/dev.stamp bpf ## measure what everything costs (BENCH="kernel agent --quick" for less); needs root
+	$(VENV)/bin/python -m tests.bench $(BENCH)
+
+soak: packages-run packages-bench $(VENV)/dev.stamp bpf ## containers come and go for SOAK_SECONDS: nothing may grow or be missing; needs root
+	$(VENV)/bin/python -m tests.bench.soak --seconds $(SOAK_SECONDS)
 
 bpf: $(PROBES) ## build the kernel programs
 
@@ -52,7 +58,7 @@ format: $(VENV)/dev.stamp ## format all code and write generated files
 	$(VENV)/bin/python -m cgtrail.metrics
 	$(VENV)/bin/ruff check --quiet --fix . || true
 	$(VENV)/bin/ruff format --quiet .
-	clang-format -i bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch]
+	clang-format -i bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built
 	rm -rf $(VENV) bpf/*.bpf.o build *.egg-info
@@ -82,6 +88,9 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 packages-run:
 	@$(MAKE) --no-print-directory install-missing NEEDS='$(RUN_NEEDS)'
 	@ldconfig -p | grep -q 'libbpf\.so\.1 ' || $(MAKE) --no-print-directory install-libbpf1
+
+packages-bench:
+	@$(MAKE) --no-print-directory install-missing NEEDS='$(BENCH_NEEDS)'
 
 packages-test:
 	@$(MAKE) --no-print-directory install-missing NEEDS='$(TEST_NEEDS)'

@@ -91,6 +91,7 @@ class Docker:
     def _listen(self) -> None:
         with ExitStack() as stack:
             client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
+            client.headers["Connection"] = "close"  # it would keep one open for each URL, and so for each container
             stack.callback(client.close)
             # Open the stream of events before listing, so that nothing falls between the two.
             events = client.events(decode=True, filters={"type": "container", "event": list(_EVENTS)})

@@ -66,6 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:  # as the client asked
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -217,6 +219,19 @@ def test_a_removed_container_is_told(daemon: FakeDaemon, listen: Listen) -> None
     news(docker)
     daemon.events.put(event("destroy", WEB, name="web", image="nginx:1.29"))
     assert news(docker) == Removed(WEB)
+
+
+def test_connections_to_the_daemon_do_not_grow(daemon: FakeDaemon, listen: Listen) -> None:
+    """However many containers are asked for, only that of the events stays open."""
+    docker = listen()
+    news(docker)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(10):
+        name = f"name-{number}"
+        daemon.containers = [container(f"{number:064x}", name)]
+        daemon.events.put(event("rename", f"{number:064x}", name=name))
+        news(docker)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2  # this test is both ends of a connection
 
 
 def test_events_may_come_in_pieces(daemon: FakeDaemon, listen: Listen) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
 from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_ulonglong, c_void_p
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,8 @@ _log: list[str] = []
 _LOG_MESSAGES = 12
 _NOEXIST = 1
 """BPF_NOEXIST of <linux/bpf.h>."""
+_BATCH = 1024
+"""Entries that one call reads of a map; more than a bucket of a hash ever holds here."""
 _RECURSION_MISSES = 208
 """Offset of struct bpf_prog_info's recursion_misses in <linux/bpf.h>."""
 
@@ -77,7 +78,7 @@ def _load() -> ctypes.CDLL:
         "bpf_map_lookup_elem": [c_int, c_void_p, c_void_p],
         "bpf_map_update_elem": [c_int, c_void_p, c_void_p, c_ulonglong],
         "bpf_map_delete_elem": [c_int, c_void_p],
-        "bpf_map_get_next_key": [c_int, c_void_p, c_void_p],
+        "bpf_map_lookup_batch": [c_int] + 4 * [c_void_p] + [ctypes.POINTER(c_uint32), c_void_p],
         "libbpf_num_possible_cpus": [],
     }
     for name, arguments in numbers.items():
@@ -126,13 +127,27 @@ class Map:
         """Remove a key if it is there."""
         _lib().bpf_map_delete_elem(self.fd, key)
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Every key; those added or removed meanwhile may or may not be among them."""
-        key: bytes | None = None
-        following = ctypes.create_string_buffer(self._key_size)
-        while _lib().bpf_map_get_next_key(self.fd, key, following) == 0:
-            key = following.raw
-            yield key
+    def read(self) -> tuple[bytes, bytes]:
+        """Every key and, in the same order, every value, of a hash; what is added or removed meanwhile may be missing.
+
+        Raises BpfError.
+        """
+        keys, values = bytearray(), bytearray()
+        some_keys = ctypes.create_string_buffer(_BATCH * self._key_size)
+        some_values = ctypes.create_string_buffer(_BATCH * self._value_size)
+        at, count, error = c_uint32(), c_uint32(), 0
+        after = None
+        while not error:
+            count.value = _BATCH
+            following = ctypes.byref(at)
+            error = _lib().bpf_map_lookup_batch(self.fd, after, following, some_keys, some_values, count, None)
+            if error not in {0, -errno.ENOENT}:  # no entry is left: the last of them may have come with that answer
+                what = "reading a BPF map"
+                raise BpfError(what, -error)
+            keys += memoryview(some_keys)[: count.value * self._key_size]
+            values += memoryview(some_values)[: count.value * self._value_size]
+            after = following
+        return bytes(keys), bytes(values)
 
 
 class Link:

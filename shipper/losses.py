@@ -38,7 +38,7 @@ class Losses:
 
     def final(self, owner: int, now: int) -> Iterator[Loss]:
         """What a container that has ended lost since the last reading; its counters are freed."""
-        counts = {account: count for account, count in self.probes.losses().items() if account[0] == owner}
+        counts = self.probes.losses_of(owner)
         if counts:
             yield from self._news(counts, now)
             self.probes.forget(owner)

@@ -33,6 +33,7 @@ WATCHED = struct.Struct("<QIIQ")
 """struct watched of bpf/record.h: owner, watch, children, seen."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
+CGROUP_ID = COUNT = struct.Struct("<Q")
 _SHARED = {
     "ring": (0, 0),
     "scratch": (4, 0),
@@ -146,9 +147,11 @@ class Probes:
         """Owner → records made so far, lost ones included, of those that are watched now; 0 is the host."""
         host = self.maps["counters"].get(_index(Counter.HOST)) or b""
         counts = {0: int.from_bytes(host, "little")}
-        for key in self.maps["watched"]:
-            owner, _, _, seen = WATCHED.unpack(self.maps["watched"].get(key) or bytes(WATCHED.size))
-            if owner == int.from_bytes(key, "little"):
+        keys, values = self.maps["watched"].read()
+        for (cgroup,), (owner, _, _, seen) in zip(
+            CGROUP_ID.iter_unpack(keys), WATCHED.iter_unpack(values), strict=True
+        ):
+            if owner == cgroup:
                 counts[owner] = seen
         return counts
 
@@ -158,13 +161,14 @@ class Probes:
 
     def losses(self) -> dict[tuple[int, int, int], int]:
         """(owner cgroup, cause, record type) → records that could not be written since loading."""
-        counts: dict[tuple[int, int, int], int] = {}
-        for key in self.maps["losses"]:
-            value = self.maps["losses"].get(key)
-            if value is not None:
-                owner, cause, kind = LOSS_KEY.unpack(key)
-                counts[owner, cause, kind] = int.from_bytes(value, "little")
-        return counts
+        keys, values = self.maps["losses"].read()
+        accounts, counts = LOSS_KEY.iter_unpack(keys), COUNT.iter_unpack(values)
+        return {(owner, cause, kind): count for (owner, cause, kind), (count,) in zip(accounts, counts, strict=True)}
+
+    def losses_of(self, owner: int) -> dict[tuple[int, int, int], int]:
+        """The same of one owner, however many others there are."""
+        found = ((key, self.maps["losses"].get(key)) for key in _loss_keys(owner))
+        return {LOSS_KEY.unpack(key): int.from_bytes(value, "little") for key, value in found if value is not None}
 
     def forget(self, owner: int) -> None:
         """Drop the counts of an owner that is gone, so that the map does not fill up."""

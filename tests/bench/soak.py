@@ -34,7 +34,10 @@ LANES, RATE, LIVES = 4, 100, (3, 5, 8)
 """So many containers at a time, each with so many starts a second, for so many seconds in turn; the time that Docker
 needs between two leaves about 300 a second."""
 EVERY_SECONDS = 3.0
-SPOOL_BYTES = 16 << 20
+SPOOL_BYTES = 64 << 20
+"""Retention and keyframes come every ten seconds: what two of them bring must fit above the mark of a crowded spool."""
+STATE_BYTES = 8 << 20
+"""SQLite empties its write-ahead log at four megabytes."""
 SETTINGS = {
     "CGTRAIL_SPOOL_MAX_BYTES": str(SPOOL_BYTES),
     "CGTRAIL_SPOOL_KEYFRAME_SECONDS": "10",
@@ -97,11 +100,14 @@ def account(rig: Rig, tenants: Tenants) -> list[str]:
     settle(rig)
     rows = rig.status()["ledger"]
     seen, received = (sum(row[name] for row in rows) for name in ("seen", "stored"))
-    lost, refused = sum(sum(row["lost"].values()) for row in rows), sum(rig.facts()["lost"].values())
+    causes = rig.facts()["lost"]
+    lost, refused = sum(sum(row["lost"].values()) for row in rows), sum(causes.values())
     found = stored(rig)
     done, kept = sum(tenants.done.values()), found.total()
     print(f"\n{len(tenants.done):,} containers started {done:,} programs; {kept:,} of them are stored")
-    print(f"{seen:,} records seen = {received:,} stored + {lost:,} lost; the agent has counted {refused:,} as lost")
+    print(
+        f"{seen:,} records seen = {received:,} stored + {lost:,} lost; the agent has counted {refused:,} as lost: {causes}"
+    )
     wrong = [f"container {name[:12]}: {found[name]} of {count}" for name, count in tenants.done.items()
              if found[name] != count]  # fmt: skip
     if seen != received + lost:
@@ -127,7 +133,7 @@ def soak(place: Lab, seconds: float, file: Path) -> list[str]:
         wrong = account(rig, tenants)
         end = samples.until_as(start, returning(start), PATIENCE)
     print(f"{sum(tenants.done.values()) / took:,.0f} starts a second over {took:,.0f} s\n\n{HEAD}")
-    found = findings(start, during, end, {"spool MB": SPOOL_BYTES / 1e6})
+    found = findings(start, during, end, {"spool MB": SPOOL_BYTES / 1e6, "state MB": STATE_BYTES / 1e6})
     for each in found:
         print(each.row())
     return wrong + [f"{each.name}: {each.wrong}" for each in found if each.wrong]

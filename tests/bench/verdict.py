@@ -57,7 +57,6 @@ def _wrong(name: str, start: float, middle: float, last: float, end: float, most
         return f"{most:,.1f} is more than {bound:,.1f}" if most > bound else ""
     if name in returning({name: 0}):
         return f"{end:,.0f} at the end, {start:,.0f} at the start" if end != start else ""
-    flat = name.endswith("private MB") or name == "state MB"
-    if flat and last > middle * GROWTH + GROWTH_MB:
+    if name.endswith("private MB") and last > middle * GROWTH + GROWTH_MB:
         return f"grew by {last - middle:,.1f} from the middle third to the last"
     return ""

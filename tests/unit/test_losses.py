@@ -27,6 +27,10 @@ class Kernel:
         """As `Probes.losses`."""
         return dict(self.counts)
 
+    def losses_of(self, owner: int) -> dict[tuple[int, int, int], int]:
+        """As `Probes.losses_of`."""
+        return {account: count for account, count in self.counts.items() if account[0] == owner}
+
     def recursion_misses(self) -> int:
         """As `Probes.recursion_misses`."""
         return self.misses

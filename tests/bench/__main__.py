@@ -27,11 +27,11 @@ class Size:
 
     hours: float = 24
     """Of the day that a restart meets."""
-    rounds: int = 7
+    rounds: int = 5
     spawns: int = 5000
     calls: int = 2_000_000
     idle_seconds: float = 20
-    stream_seconds: float = 120
+    stream_seconds: float = 60
     """Of the stream that the worker is measured on."""
     loss_seconds: int = 20
     containers: int = 200

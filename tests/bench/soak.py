@@ -105,9 +105,8 @@ def account(rig: Rig, tenants: Tenants) -> list[str]:
     found = stored(rig)
     done, kept = sum(tenants.done.values()), found.total()
     print(f"\n{len(tenants.done):,} containers started {done:,} programs; {kept:,} of them are stored")
-    print(
-        f"{seen:,} records seen = {received:,} stored + {lost:,} lost; the agent has counted {refused:,} as lost: {causes}"
-    )
+    print(f"{seen:,} records seen = {received:,} stored + {lost:,} lost; the agent has counted {refused:,} as lost")
+    print(*(f"lost, {cause}: {count:,}" for cause, count in causes.items()), sep="\n")
     wrong = [f"container {name[:12]}: {found[name]} of {count}" for name, count in tenants.done.items()
              if found[name] != count]  # fmt: skip
     if seen != received + lost:

@@ -70,4 +70,4 @@ def write_into(page: Path, subject: str, text: str) -> None:
         raise ValueError(
             f"{page} has no place for {subject!r}: add the lines <!-- bench:{subject} --> and <!-- /bench -->"
         )
-    page.write_text(marked.sub(lambda _: f"\n{text}\n\n", before))
+    page.write_text(marked.sub(lambda _: f"\n{text}\n\n", before, count=1))

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from bpf.events import CgroupAttach, Exec, Exit, Fork, Task
+from bpf.events import Cause, CgroupAttach, Exec, Exit, Fork, Task, Watch
+from shipper.probes import LOSS_KEY, WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd
@@ -15,6 +16,8 @@ from tests.kernel.flood import SMALL, flood, two_containers
 pytestmark = pytest.mark.kernel
 
 CHILDREN = 500
+MANY, FIRST_OWNER = 3000, 1 << 40
+"""Owners that no cgroup has: more than one call reads of a map."""
 
 
 def stored(capture: Capture, begin: int, cgroup_id: int) -> Counter[int]:
@@ -103,3 +106,20 @@ def test_child_cgroup(docker_daemon: Dockerd) -> None:
         assert stored(capture, begin, below) + lost == kinds(fork=CHILDREN, ends=CHILDREN + 1)
         assert lost.total() > 100
         assert capture.losses(below) == {}
+
+
+def test_many_owners() -> None:
+    """Everybody's numbers and losses are read, however many there are, and those of one alone."""
+    owners = range(FIRST_OWNER, FIRST_OWNER + MANY)
+    fork = Fork.layout.number or 0
+    with capturing(SMALL) as capture:
+        watched, lost = capture.probes.maps["watched"], capture.probes.maps["losses"]
+        for count, owner in enumerate(owners, 1):
+            watched.set(owner.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0, count))
+            lost.set(LOSS_KEY.pack(owner, Cause.RING_FULL, fork), count.to_bytes(8, "little"))
+        seen, losses = capture.probes.seen(), capture.probes.losses()
+        assert [seen[owner] for owner in owners] == list(range(1, MANY + 1))
+        assert [losses[owner, Cause.RING_FULL, fork] for owner in owners] == list(range(1, MANY + 1))
+        assert capture.probes.losses_of(owners[6]) == {(owners[6], Cause.RING_FULL, fork): 7}
+        capture.probes.forget(owners[6])
+        assert capture.probes.losses_of(owners[6]) == {}

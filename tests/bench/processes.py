@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from tests.kernel.dockerd import cgroup2_mount
 
 _PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): +(\d+) kB", re.MULTILINE)
 _CPU_CLOCK = 2
@@ -50,9 +53,15 @@ def maps_of(pid: int) -> dict[str, int]:
     return found
 
 
-def map_entries(number: int) -> int:
-    """How many entries a BPF map has."""
-    return len(_bpftool("map", "dump", "id", str(number)))
+def map_owners(number: int) -> list[int]:
+    """The cgroup that each entry of a BPF map is of: the first eight bytes of its key."""
+    entries: list[dict[str, list[str]]] = _bpftool("map", "dump", "id", str(number))
+    return [int.from_bytes(bytes(int(byte, 16) for byte in entry["key"][:8]), "little") for entry in entries]
+
+
+def live_cgroups() -> set[int]:
+    """The ids of all cgroups that there are."""
+    return {os.stat(folder).st_ino for folder, _, _ in os.walk(cgroup2_mount())}
 
 
 def size_of(files: Iterable[Path]) -> int:
@@ -64,6 +73,6 @@ def size_of(files: Iterable[Path]) -> int:
     return total
 
 
-def _bpftool(*arguments: str) -> dict[str, str]:
+def _bpftool(*arguments: str) -> Any:
     answer = subprocess.run(["bpftool", "--json", *arguments], capture_output=True, check=True).stdout
-    return json.loads(answer)  # type: ignore[no-any-return]
+    return json.loads(answer)

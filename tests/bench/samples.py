@@ -17,6 +17,8 @@ from tests.faults.live import Rig
 
 Sample = dict[str, float]
 MAPS = ("watched", "losses")
+HOST = 0
+"""The owner of what is nobody's."""
 MEGABYTE = 1e6
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CHART_WIDTH = 48
@@ -44,7 +46,9 @@ class Samples:
             sample[f"{name}: open files"] = processes.open_files(pid)
             sample[f"{name}: threads"] = processes.threads(pid)
         for name, number in self._maps.items():
-            sample[f"map {name}: entries"] = processes.map_entries(number)
+            owners = processes.map_owners(number)
+            sample[f"map {name}: entries"] = len(owners)
+            sample[f"map {name}: left behind"] = len(set(owners) - processes.live_cgroups() - {HOST})
         sample["containers"] = self.rig.facts()["containers"]
         for name, files in self._files().items():
             sample[f"{name} MB"] = processes.size_of(files) / MEGABYTE
@@ -64,11 +68,11 @@ class Samples:
                 "state": list(state.parent.glob(f"{state.name}*"))}  # fmt: skip
 
     def until_as(self, start: Sample, names: Sequence[str], patience: float) -> Sample:
-        """Sample until these numbers are what they were, or patience has ended; the last sample."""
+        """Sample until these numbers are not more than they were, or patience has ended; the last sample."""
         deadline = time.monotonic() + patience
         while True:
             sample = self.take()
-            if all(sample[name] == start[name] for name in names) or time.monotonic() > deadline:
+            if all(sample[name] <= start[name] for name in names) or time.monotonic() > deadline:
                 return sample
             time.sleep(1)
 

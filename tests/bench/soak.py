@@ -28,7 +28,6 @@ from tests.bench.report import machine
 from tests.bench.samples import Samples
 from tests.bench.verdict import HEAD, findings, returning
 from tests.faults.live import Rig
-from tests.kernel.dockerd import wait_until
 
 LANES, RATE, LIVES = 4, 100, (3, 5, 8)
 """So many containers at a time, each with so many starts a second, for so many seconds in turn; the time that Docker
@@ -122,7 +121,6 @@ def soak(place: Lab, seconds: float, file: Path) -> list[str]:
     with place.recording(SETTINGS) as rig:
         tenants.one(0)
         settle(rig)
-        wait_until(lambda: rig.facts()["containers"] == 0, "the first container to be gone", PATIENCE)
         samples = Samples(rig, file)
         start, began = samples.take(), time.monotonic()
         with tenants.coming_and_going():

@@ -34,8 +34,8 @@ HEAD = "| what | start | middle third | last third | end | verdict | course |\n|
 
 
 def returning(sample: Sample) -> list[str]:
-    """The numbers that must be what they were once nothing runs any more."""
-    return [name for name in sample if name.endswith(("open files", "threads", "entries"))]
+    """The numbers that must be no more than they were once our containers are gone; others' may go on."""
+    return [name for name in sample if name.endswith(("open files", "threads", "left behind"))]
 
 
 def findings(start: Sample, during: Sequence[Sample], end: Sample, bounds: dict[str, float]) -> list[Finding]:
@@ -56,7 +56,7 @@ def _wrong(name: str, start: float, middle: float, last: float, end: float, most
     if bound is not None:
         return f"{most:,.1f} is more than {bound:,.1f}" if most > bound else ""
     if name in returning({name: 0}):
-        return f"{end:,.0f} at the end, {start:,.0f} at the start" if end != start else ""
+        return f"{end:,.0f} at the end, {start:,.0f} at the start" if end > start else ""
     if name.endswith("private MB") and last > middle * GROWTH + GROWTH_MB:
         return f"grew by {last - middle:,.1f} from the middle third to the last"
     return ""

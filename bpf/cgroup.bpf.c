@@ -66,7 +66,7 @@ static __always_inline struct watched cgroup__watch(struct cgroup *cgroup, __u64
     if (!entry.watch)
         return entry;
     if ((top && top->children >= MAX_CHILDREN) || bpf_map_update_elem(&watched, &id, &entry, BPF_NOEXIST)) {
-        if (crowded)
+        if (crowded && above) /* without one, no entry would be found */
             __sync_fetch_and_add(crowded, 1);
     } else if (top) {
         __sync_fetch_and_add(&top->children, 1);
@@ -107,14 +107,15 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
-    __u64 id = cgroup->kn->id, owner;
+    __u64 id = cgroup->kn->id, owner, *crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
+    struct watched *own, *entry, *top;
     struct cgtrail_cgroup_rmdir *e;
     struct scratch *scratch;
-    struct watched *entry, *top;
 
     if (cgroup->root->hierarchy_id != 0)
         return 0;
-    entry = watch__find(cgroup);
+    own = bpf_map_lookup_elem(&watched, &id);
+    entry = own ? own : watch__find(cgroup);
     if (!entry && !capture_host)
         return 0;
     owner = entry ? entry->owner : 0;
@@ -127,6 +128,8 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
     top = owner == id ? 0 : bpf_map_lookup_elem(&watched, &owner);
     if (bpf_map_delete_elem(&watched, &id) == 0 && top && top->children) /* user space puts children in uncounted */
         __sync_fetch_and_sub(&top->children, 1);
+    if (entry && !own && crowded)
+        __sync_fetch_and_add(crowded, -1);
     return 0;
 }
 

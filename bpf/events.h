@@ -34,6 +34,7 @@ enum cgtrail_watch {
 enum cgtrail_counter {
     CGTRAIL_COUNTER_CROWDED = 0,
     CGTRAIL_COUNTER_HOST = 1,
+    CGTRAIL_COUNTER_UNPLACED = 2,
 };
 
 enum cgtrail_narrow {

@@ -61,9 +61,11 @@ class Counter(IntEnum):
     """What the kernel's map `counters` holds, by index."""
 
     CROWDED = 0
-    """Cgroups that found no room among the watched ones; while it is not 0, ancestors are asked."""
+    """Cgroups that found no room among the watched ones; unless it and UNPLACED add up to 0, ancestors are asked."""
     HOST = 1
     """Records of the host, which is no watched cgroup; see `Header.sequence`."""
+    UNPLACED = 2
+    """Cgroups that user space found no room for; only it writes here, and CROWDED is less by those that are gone."""
 
 
 class Narrow(IntEnum):

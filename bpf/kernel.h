@@ -184,6 +184,7 @@ struct cgroup {
     int level;
     struct kernfs_node *kn;
     struct cgroup_root *root;
+    struct cgroup *ancestors[1]; /* by level, the cgroup itself the last */
 };
 
 struct css_set {

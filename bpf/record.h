@@ -9,7 +9,7 @@
 #define ARGS_BYTES 65536  /* one more than is ever read */
 #define FIXED_BYTES 16384 /* room for a record without its arguments: under 256 + 3 * PATH_BYTES */
 #define RECORD_BYTES (FIXED_BYTES + ARGS_BYTES)
-#define MAX_LEVELS 16     /* of cgroups that the slow path climbs */
+#define MAX_LEVELS 16     /* at which a container's topmost cgroup is found by the slow path */
 #define MAX_CHILDREN 1024 /* cgroups a container may have in the map; the rest take the slow path */
 
 char LICENSE[] SEC("license") = "GPL"; /* tracing helpers ask for it */
@@ -46,7 +46,7 @@ struct {
 } ring SEC(".maps");
 
 /* Indexed by CPU; values of a per-CPU map may not pass 32 KiB. Tracepoint programs run with preemption off, so one
- * never finds another's half-written record here; programs that may sleep have a scratch of their own. */
+ * never finds another's half-written record here. Programs that may sleep or be preempted have one of their own. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
@@ -71,7 +71,7 @@ struct {
 /* Indexed by enum cgtrail_counter. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, CGTRAIL_COUNTER_HOST + 1);
+    __uint(max_entries, CGTRAIL_COUNTER_UNPLACED + 1);
     __type(key, __u32);
     __type(value, __u64);
 } counters SEC(".maps");
@@ -95,26 +95,47 @@ static __always_inline __u32 narrow__level(void)
     return level ? *level : CGTRAIL_NARROW_NONE;
 }
 
+/* Whether some cgroup has only an ancestor's entry. The kernel and user space have a number each, for only the kernel
+ * can add to one that both write; what user space found no room for is taken off the kernel's when it is removed. */
+static __always_inline bool watch__crowded(void)
+{
+    __u64 *crowded = counter__at(CGTRAIL_COUNTER_CROWDED), *unplaced = counter__at(CGTRAIL_COUNTER_UNPLACED);
+    return crowded && unplaced && *crowded + *unplaced;
+}
+
+/* The id of a watched ancestor, or 0. From the top, for however deep cgroups are nested, a container's topmost is near
+ * it; what lies above that is provisional. A global function, so that the verifier walks its loop once. */
+__noinline __u64 watch__above(__u64 address, __u32 level)
+{
+    struct cgroup *ancestor, **ancestors = (void *)address + bpf_core_field_offset(struct cgroup, ancestors);
+    __u64 id, above = 0;
+
+    for (__u32 i = 1; i <= MAX_LEVELS && i < level; i++) {
+        struct watched *found;
+
+        if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), &ancestors[i]))
+            break;
+        id = BPF_CORE_READ(ancestor, kn, id);
+        found = bpf_map_lookup_elem(&watched, &id);
+        if (!found)
+            continue;
+        above = id;
+        if (found->watch == CGTRAIL_WATCH_CONTAINER)
+            break;
+    }
+    return above;
+}
+
 /* The entry that a cgroup is watched by, its own or, when the map overflowed, an ancestor's. */
 static __always_inline struct watched *watch__find(struct cgroup *cgroup)
 {
     __u64 id = cgroup->kn->id;
     struct watched *found = bpf_map_lookup_elem(&watched, &id);
-    __u64 *crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
 
-    if (found || !crowded || !*crowded)
+    if (found || !watch__crowded())
         return found;
-    for (int i = 0; i < MAX_LEVELS; i++) {
-        struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
-        if (!parent)
-            break;
-        cgroup = BPF_CORE_READ(parent, cgroup);
-        id = BPF_CORE_READ(cgroup, kn, id);
-        found = bpf_map_lookup_elem(&watched, &id);
-        if (found)
-            return found;
-    }
-    return 0;
+    id = watch__above((__u64)BPF_CORE_READ(cgroup, self.cgroup), cgroup->level); /* itself, as a plain number */
+    return id ? bpf_map_lookup_elem(&watched, &id) : 0;
 }
 
 /* Whether a task's events are recorded; `owner` is whose counters they are on (0: the host). */

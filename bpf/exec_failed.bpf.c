@@ -7,6 +7,15 @@
 #define MAX_PIECES 256 /* an argument takes one for each PIECE_BYTES */
 #define PIECE_BYTES 4096
 
+/* Indexed by CPU, and each program's own: fexit programs can be preempted, by others, which do not write here, and by
+ * themselves, which the kernel does not let run then but counts (CGTRAIL_CAUSE_RECURSION). */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
+    __type(key, __u32);
+    __type(value, struct scratch);
+} own_scratch SEC(".maps");
+
 /* Joins the arguments. Where some are missing, args_bytes is one more than what is there: how long the rest is, is not
  * known. A page that the caller has not touched yet can't be read. */
 static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv)
@@ -57,13 +66,14 @@ static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char
 static __always_inline int exec_failed__record(const char *filename, const char **argv, long error)
 {
     struct task_struct *task = bpf_get_current_task_btf();
+    __u32 cpu = bpf_get_smp_processor_id();
     struct scratch *scratch;
     struct cgtrail_exec *e;
     __u64 owner;
 
     if (!watch__task(task, &owner))
         return 0;
-    scratch = record__scratch();
+    scratch = bpf_map_lookup_elem(&own_scratch, &cpu);
     if (!scratch)
         return 0;
     e = image__begin(scratch, CGTRAIL_RECORD_TYPE_EXEC_FAILED, task);

@@ -42,6 +42,8 @@ _SHARED = {
     "counters": (4, 8),
     "narrow": (4, 4),
 }
+_BY_CPU = ("scratch", "own_scratch")
+"""Maps with an entry for each processor."""
 _KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED)
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 _WHY = {
@@ -89,6 +91,8 @@ class Probes:
     maps: dict[str, Map] = field(default_factory=dict)
     _fds: dict[str, int] = field(default_factory=dict)
     _links: dict[str, Link] = field(default_factory=dict)
+    _unplaced: int = 0
+    """Cgroups that found no room, ever: those that are gone the kernel takes off its own number."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -124,16 +128,18 @@ class Probes:
     def watch(self, cgroup_id: int, owner: int) -> None:
         """Record a cgroup's processes from now on; an entry that the kernel made stays, for it counts already.
 
-        When the map is full, an ancestor's entry serves, if one has any.
+        When the map is full, the owner's entry serves, if it has one.
         """
         try:
             entry = WATCHED.pack(owner, Watch.CONTAINER, 0, 0)
             self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), entry, keep=True)
         except BpfError as error:
             _log.error(
-                "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its ancestors' entries serve"
+                "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its container's entry serves"
             )
-            self.maps["counters"].set(_index(Counter.CROWDED), (1).to_bytes(8, "little"))
+            if cgroup_id != owner:  # its owner's entry serves
+                self._unplaced += 1
+                self.maps["counters"].set(_index(Counter.UNPLACED), self._unplaced.to_bytes(8, "little"))
 
     def unwatch(self, cgroup_id: int) -> None:
         """Stop recording a cgroup's processes."""
@@ -213,7 +219,7 @@ class Probes:
                 opened.share_map(name, self._fds[name])
             elif name == "ring":
                 opened.size_map(name, self.ring_bytes)
-            elif name == "scratch":
+            elif name in _BY_CPU:
                 opened.size_map(name, possible_cpus())
         opened.set_rodata(struct.pack("<I", self.capture_host))
 

@@ -48,7 +48,7 @@ class RegistryView:
         """Sets the item's epoch; learns from registry records."""
         record = item.record
         if isinstance(record, Task):
-            item.epoch = self._epoch(record.cgroup_id, begins=False) if record.cgroup_id else None
+            item.epoch = self._epoch(record) if record.cgroup_id else None
         elif isinstance(record, KeyframeBegin):
             self._keyframe += 1
             self._in_keyframe = True
@@ -59,7 +59,7 @@ class RegistryView:
                 self._epochs = {n: e for n, e in self._epochs.items() if e.keyframe == self._keyframe or e.ended}
             self._in_keyframe = False
         elif isinstance(record, Header) and record.cgroup_id:
-            item.epoch = epoch = self._epoch(record.cgroup_id, begins=isinstance(record, CgroupInfo))
+            item.epoch = epoch = self._epoch(record)
             if isinstance(record, CgroupInfo):
                 epoch.info, epoch.cgroup = record, Part(id=record.cgroup_id, path=render.text(record.path)[0])
                 epoch.container = _container(record)
@@ -77,13 +77,19 @@ class RegistryView:
             if self._epochs.get(ended.cgroup_id) is ended:
                 del self._epochs[ended.cgroup_id]
 
-    def _epoch(self, cgroup_id: int, *, begins: bool) -> Epoch:
+    def _epoch(self, record: Header) -> Epoch:
+        cgroup_id = record.cgroup_id
         epoch = self._epochs.get(cgroup_id)
-        if epoch is None or (begins and epoch.ended):
+        if epoch is None or (epoch.ended and isinstance(record, CgroupInfo) and not _same(epoch, record)):
             boot = self._host.fields.get("boot", {}).get("id", "")
             epoch = self._epochs[cgroup_id] = Epoch(cgroup_id, boot)
         epoch.keyframe = self._keyframe
         return epoch
+
+
+def _same(epoch: Epoch, told: CgroupInfo) -> bool:
+    """Whether it tells of a life that has ended; where its start is not known, it tells of another one."""
+    return epoch.info is not None and epoch.info.started == told.started != 0
 
 
 def _container(info: CgroupInfo) -> Part | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -41,6 +41,8 @@ class Intake:
     losses: Losses
     since: int
     """Boot time in ns: what is drained now happened after it."""
+    _removed: list[str] = field(default_factory=list)
+    """Containers that a runtime removed; the ring may still hold what they did."""
 
     def put(self, record: Record) -> None:
         """Add a record of the agent's own."""
@@ -54,7 +56,7 @@ class Intake:
             except queue.Empty:
                 return
             if isinstance(news, Removed):
-                self.registry.forget(news.container_id)
+                self._removed.append(news.container_id)
                 continue
             for info in self.registry.told(news):
                 self.put(info)
@@ -67,6 +69,9 @@ class Intake:
                 self.spool.add(taken, kept)
             if cut >= 0:
                 self._cgroup(span, cut)
+        for container_id in self._removed:
+            self.registry.forget(container_id)
+        self._removed.clear()
 
     def _cgroup(self, span: bytes, offset: int) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from shipper.wire.records import CgroupInfo, Kind, State
 
 NAME_BYTES = 4096
 """At most so much of a name or an image: a record must fit a frame."""
+PATIENCE_NS = 1_000_000_000
+"""So long a runtime may still tell of a container whose cgroup is gone: documents wait as long."""
 LABELS_BYTES = 64 * 1024
 """So many bytes of labels are recorded of a container: a record has to fit a frame."""
 
@@ -33,6 +36,8 @@ class Registry:
         self._runtimes = runtimes
         self._cgroups: dict[int, _Cgroup] = {}
         self._metadata: dict[str, Metadata] = {}
+        self._gone: OrderedDict[int, tuple[int, _Cgroup]] = OrderedDict()
+        """Cgroups that were removed before a runtime told of them, and when, oldest first."""
 
     @property
     def containers(self) -> set[str]:
@@ -52,13 +57,19 @@ class Registry:
         return set(self._cgroups)
 
     def told(self, metadata: Metadata) -> list[CgroupInfo]:
-        """A runtime told of a container: the records of those of its cgroups that live."""
+        """A runtime told of a container: the records of those of its cgroups that live, or were removed just now."""
         self._metadata[metadata.container_id] = metadata
-        return [self._info(number, cgroup) for number, cgroup in self._cgroups.items() if _belongs(cgroup, metadata)]
+        self._expire()
+        known = self._cgroups | {number: cgroup for number, (_, cgroup) in self._gone.items()}
+        return [self._info(number, cgroup) for number, cgroup in known.items() if _belongs(cgroup, metadata)]
 
     def gone(self, cgroup_id: int) -> None:
         """A cgroup was removed. Its container may start again, with another cgroup."""
-        self._cgroups.pop(cgroup_id, None)
+        self._expire()
+        cgroup = self._cgroups.pop(cgroup_id, None)
+        # One that was found running can't be told from a later life with the same number.
+        if cgroup and cgroup.started and cgroup.owner and cgroup.owner.container_id not in self._metadata:
+            self._gone[cgroup_id] = _now(), cgroup
 
     def forget(self, container_id: str) -> None:
         """A runtime removed a container."""
@@ -67,6 +78,11 @@ class Registry:
     def all(self) -> list[CgroupInfo]:
         """The record of every cgroup that lives."""
         return [self._info(number, cgroup) for number, cgroup in self._cgroups.items()]
+
+    def _expire(self) -> None:
+        now = _now()
+        while self._gone and now - next(iter(self._gone.values()))[0] > PATIENCE_NS:
+            self._gone.popitem(last=False)
 
     def _info(self, cgroup_id: int, cgroup: _Cgroup) -> CgroupInfo:
         placed = cgroup.owner

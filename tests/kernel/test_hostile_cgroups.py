@@ -1,4 +1,4 @@
-"""A container that makes thousands of cgroups hides nothing, harms nobody else, and costs nothing once they are gone."""
+"""A container that makes thousands of cgroups hides nothing, harms nobody, and costs nothing once they are gone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bpf.events import CgroupMkdir, CgroupRmdir, Counter, Exit, Watch
 from shipper.probes import WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount
+from tests.kernel.dockerd import Container, Dockerd
 from tests.kernel.test_cgroup import about, entry
 
 pytestmark = pytest.mark.kernel

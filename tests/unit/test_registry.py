@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bpf.schema import decode
-from shipper.registry import LABELS_BYTES, Registry
+from shipper.registry import LABELS_BYTES, PATIENCE_NS, Registry
 from shipper.runtimes import Metadata
 from shipper.wire.frame import MAX_PAYLOAD
 from shipper.wire.records import CgroupInfo, Kind, State
@@ -174,3 +174,14 @@ def test_too_many_labels_still_fit_a_frame(registry: Registry, labels: dict[str,
     assert "k1" in kept
     assert len(info.labels) <= LABELS_BYTES
     assert len(data) < MAX_PAYLOAD
+
+
+def test_a_runtime_may_tell_last(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of a container that has just ended is still a record of its cgroups, for a second."""
+    registry.found(7, SCOPE, 5)
+    registry.gone(7)
+    assert [(info.started, shown(info)) for info in registry.told(WEB)] == [(5, TOLD)]
+    assert (registry.all(), registry.containers) == ([], set())
+    later = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + PATIENCE_NS + 1
+    monkeypatch.setattr("shipper.registry._now", lambda: later)
+    assert registry.told(WEB) == []

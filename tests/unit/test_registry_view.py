@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from enrich.registry import MEMORY_NS, RegistryView
 from shipper.wire.records import KeyframeBegin, KeyframeEnd, State
 from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
 
@@ -100,6 +101,25 @@ def test_held_across_removal() -> None:
     assert stream.feed(container(container_id=b"d" * 64, name=b"new")) == []
     (document,) = stream.wait(2 * SECOND)
     assert document["container"] == {"id": "c" * 64, "runtime": "docker"}
+
+
+def test_told_after_removal() -> None:
+    """A document that waited when its cgroup went gets the name that is told of this same life of it."""
+    stream = Stream()
+    stream.feed(container(state=State.PENDING, started=5), exec_(2, 1, b"/bin/ls"), removed())
+    (document,) = stream.feed(container(name=b"short", started=5))
+    assert (document["container"]["name"], document["cgtrail"]["attribution"]) == ("short", "late")
+    assert stream.one(end(2, 1))["cgtrail"]["attribution"] == "stale"
+
+
+def test_removed_is_forgotten() -> None:
+    """Of a cgroup that was removed nothing is left after ten seconds, also where it was told of afterwards."""
+    stream = Stream()
+    (view,) = (step for step in stream.steps if isinstance(step, RegistryView))
+    stream.feed(container(started=5), removed(), container(started=5))
+    assert view.known(BOX) is not None
+    stream.wait(MEMORY_NS)
+    assert view.known(BOX) is None
 
 
 def test_host_is_dropped() -> None:

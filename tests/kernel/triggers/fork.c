@@ -157,15 +157,20 @@ int fork_leader_gone(int argc, char **argv)
     return 1;
 }
 
-/* fork-into CGROUP: a child that is born in another cgroup (clone3(2), CLONE_INTO_CGROUP). */
+/* fork-into CGROUP [NAME]: a child that is born in another cgroup (clone3(2), CLONE_INTO_CGROUP); with a name it starts
+ * a program, which has it as an argument. */
 int fork_into(int argc, char **argv)
 {
     int cgroup = must(open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), argv[1]);
     struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = cgroup};
+    char *program[] = {SELF, "nothing", argv[2], NULL};
     pid_t child = must(syscall(SYS_clone3, &args, sizeof(args)), "clone3");
 
-    if (child == 0)
+    if (child == 0) {
+        if (argc > 2)
+            execv(SELF, program);
         _exit(0);
+    }
     json__begin();
     json__add("\"children\":[");
     children__reap(child);

@@ -72,8 +72,13 @@ def late(docker_daemon: Dockerd, data: Path) -> Iterator[Late]:
             yield Late(intake)
         finally:
             docker.stop()
-            short(docker_daemon, "last")  # a listener looks up when it hears something
-            wait_until(lambda: "docker" not in {thread.name for thread in threading.enumerate()}, "the listener's end")
+            listener_ended(docker_daemon)
+
+
+def listener_ended(docker_daemon: Dockerd) -> None:
+    """Let a listener that was stopped hear something, so that it looks up, and wait for its end."""
+    short(docker_daemon, "last")
+    wait_until(lambda: "docker" not in {thread.name for thread in threading.enumerate()}, "the listener's end")
 
 
 def short(docker_daemon: Dockerd, name: str) -> str:

@@ -61,12 +61,14 @@ def run(
     timeout: float,
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
+    boot: str = "",
 ) -> Finished:
     """Boot the kernel, run the command as root and return what it left.
 
     The command gets ENVIRONMENT and `env`, but nothing of the environment of
     this process. It starts in `cwd`, by default the current folder. The
     timeout, in seconds, includes the boot but not the download of the kernel.
+    `boot` is added to the kernel's command line.
     """
     image = fetch(kernel)
     with tempfile.TemporaryDirectory(prefix="guest-") as folder:
@@ -75,7 +77,7 @@ def run(
         box.mkdir()
         (box / "job").write_bytes(_job(command, ENVIRONMENT | (env or {}), cwd or Path.cwd()))
         initramfs = _initramfs(image, scratch)
-        ended = _boot(_qemu(image, initramfs, box), scratch / "console", timeout)
+        ended = _boot(_qemu(image, initramfs, box, boot), scratch / "console", timeout)
         return _finished(box, scratch / "console", ended)
 
 
@@ -116,13 +118,13 @@ def _initramfs(image: Image, scratch: Path) -> Path:
     return archive
 
 
-def _qemu(image: Image, initramfs: Path, box: Path) -> list[str]:
+def _qemu(image: Image, initramfs: Path, box: Path, boot: str) -> list[str]:
     """Return the command that boots the guest and dies with this process."""
     share = "local,security_model=none,multidevs=remap"
     machine = [program("qemu-system-x86_64"), "-accel", "tcg", "-cpu", "max"]
     machine += ["-m", "1024", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none"]
     machine += ["-kernel", str(image.vmlinuz), "-initrd", str(initramfs)]
-    machine += ["-append", "console=ttyS0 quiet panic=-1"]
+    machine += ["-append", f"console=ttyS0 quiet panic=-1 {boot}"]
     machine += ["-virtfs", f"{share},path=/mnt,mount_tag=host,readonly=on"]
     machine += ["-virtfs", f"{share},path={box},mount_tag=box"]
     # Each of these programs becomes the next one: one pid from start to end.

@@ -114,14 +114,14 @@ class Record:
 
     @classmethod
     def decode(cls, data: bytes | memoryview, offset: int, length: int) -> Self:
-        """The record in `data[offset:offset+length]`; the header has been read by `decode` already.
+        """The record in `data[offset:offset+length]`, whose header may say anything.
 
         A shorter fixed part than declared (an older writer) reads as zeros, a longer one (a newer writer) is
         skipped: fields are only appended. Raises RecordError when sizes don't add up.
         """
         layout = cls.layout
         start = data[offset + 2] | data[offset + 3] << 8
-        if start == layout.fixed.size:
+        if start == layout.fixed.size <= length:
             values: list[Any] = list(layout.fixed.unpack_from(data, offset))
         else:
             head = bytes(data[offset : offset + min(start, layout.fixed.size)])

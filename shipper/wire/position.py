@@ -52,7 +52,7 @@ class PositionFile:
             return {}
         except PermissionError:
             raise
-        except (msgspec.DecodeError, ValueError, OSError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError, OSError) as error:
             _log.warning("position not understood; reading the spool from its beginning",
                          file=str(self.path), error=str(error))  # fmt: skip
             return {}

@@ -133,7 +133,8 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     place = str(file or "configuration")
     try:
         tree = tomllib.loads(file.read_text()) if file else {}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        repr(tree)  # a number too long to be shown in a message raises here
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{place}: {error}"
         raise ConfigError(message) from error
     _refuse_unknown(tree, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import multiprocessing
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from cgtrail.config import Config
 from cgtrail.halves import open_sink
 from cgtrail.records import shown
 from cgtrail.signals import stop_on_signal
-from enrich.letters import DeadLetters, Letter, LetterKind
+from enrich.letters import DeadLetters, Letter, LetterKind, LettersError
 from enrich.losses import Trouble
 from enrich.printable import json_line, text
 from enrich.render import timestamp
@@ -128,9 +129,13 @@ def _child(config: Config, sink: str, letter: Letter) -> None:
 
 @contextmanager
 def _reading(config: Config, sink: str) -> Iterator[DeadLetters | None]:
-    letters = DeadLetters.reading(own_file(config.folder, "deadletters.db", sink))
+    path = own_file(config.folder, "deadletters.db", sink)
+    letters = DeadLetters.reading(path)
     try:
         yield letters
+    except sqlite3.DatabaseError as error:
+        message = f"{path}: the dead letters can't be read ({error}): move it away if it is damaged"
+        raise LettersError(message) from error
     finally:
         if letters is not None:
             letters.close()

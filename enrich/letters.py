@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import orjson
 import structlog
 
@@ -89,6 +90,11 @@ def _body(document: Document) -> bytes:
         return repr(document.source).encode(errors="backslashreplace")
 
 
+def _stored(number: int) -> int:
+    """A number as near as SQLite can hold it: times of hostile records reach beyond."""
+    return min(max(number, -(1 << 63)), (1 << 63) - 1)
+
+
 class DeadLetters:
     """The dead letters of one sink's worker, in a database of their own. `max_bytes` bounds what it keeps of bodies."""
 
@@ -130,8 +136,8 @@ class DeadLetters:
                 used += len(letter.body)
                 self._db.execute(
                     "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (letter.id, letter.kind.value, letter.stream, letter.frame, letter.index, letter.behind,
-                     letter.time, letter.reason, letter.body),
+                    (letter.id, letter.kind.value, letter.stream, _stored(letter.frame), letter.index,
+                     _stored(letter.behind), _stored(letter.time), letter.reason, letter.body),
                 )  # fmt: skip
         self.dropped += len(dropped)
         for letter in dropped:
@@ -142,9 +148,15 @@ class DeadLetters:
         return [name for (name,) in self._db.execute("SELECT id FROM letters ORDER BY time, stream, frame, idx, id")]
 
     def get(self, identity: str) -> Letter | None:
-        """One letter; None when it is not there any more."""
+        """One letter; None when it is not there any more. Raises sqlite3.Error."""
         row = self._db.execute("SELECT * FROM letters WHERE id = ?", (identity,)).fetchone()
-        return Letter(row[0], LetterKind(row[1]), *row[2:]) if row else None
+        if row is None:
+            return None
+        names = [column.name for column in fields(Letter)]
+        try:
+            return msgspec.convert(dict(zip(names, row, strict=True)), Letter)
+        except ValueError as error:  # SQLite believes a damaged file what type a value has
+            raise sqlite3.DatabaseError(str(error)) from error
 
     def all(self) -> Iterator[Letter]:
         """Every letter, the oldest first, one by one: their bodies may be large."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import orjson
+import msgspec
 
 from bpf.events import CgroupRmdir, Header, Task
 from enrich import render
@@ -72,7 +72,8 @@ class RegistryView:
         return self._epochs.get(cgroup_id)
 
     def _forget(self, now: int) -> None:
-        while self._ended and now - self._ended[0][0] > MEMORY_NS:
+        # abs: a time ahead of the stream's is nobody's, and would hold back all that ended behind it
+        while self._ended and abs(now - self._ended[0][0]) > MEMORY_NS:
             _, ended = self._ended.popleft()
             if self._epochs.get(ended.cgroup_id) is ended:
                 del self._epochs[ended.cgroup_id]
@@ -105,10 +106,9 @@ def _container(info: CgroupInfo) -> Part | None:
     return Part({name: value for name, value in shown.items() if value})
 
 
-def _labels(encoded: bytes) -> dict[str, Any]:
+def _labels(encoded: bytes) -> dict[str, str]:
     """What a runtime gave; what can't be read shows as it is, so that nobody takes it for no labels."""
     try:
-        labels = orjson.loads(encoded or b"{}")
-    except orjson.JSONDecodeError:
-        labels = None
-    return labels if isinstance(labels, dict) else {"unreadable": render.text(encoded)[0]}
+        return msgspec.json.decode(encoded, type=dict[str, str]) if encoded else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"unreadable": render.text(encoded)[0]}

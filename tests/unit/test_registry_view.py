@@ -22,7 +22,7 @@ def test_exact() -> None:
     }
 
 
-@pytest.mark.parametrize("labels", [b"{", b"[1]", b"7", b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("labels", [b"{", b"[1]", b'{"a": 1}', b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000])
 def test_labels_that_are_none(labels: bytes) -> None:
     """Labels that can't be read show as they came; the container is named all the same."""
     shown = Stream().feed(container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
@@ -152,3 +152,16 @@ def test_renamed() -> None:
     first = stream.feed(container(), exec_(2, 1, b"/bin/ls"))[0]
     second = stream.feed(container(name=b"renamed"), exec_(3, 1, b"/bin/ls"))[0]
     assert (first["container"]["name"], second["container"]["name"]) == ("lab", "renamed")
+
+
+def test_a_time_ahead_holds_nothing_back() -> None:
+    """An end that claims a time to come is forgotten at once, and what ended behind it in its time."""
+    stream = Stream()
+    stream.feed(container(70), container(71))
+    before, stream.now = stream.now, 2**64 - SECOND
+    stream.feed(removed(70))
+    stream.now = before
+    stream.feed(removed(71))
+    stream.wait(11 * SECOND)
+    (view,) = (step for step in stream.steps if isinstance(step, RegistryView))
+    assert [view.known(70), view.known(71)] == [None, None]

@@ -80,6 +80,11 @@ class Reader:
                 damage.append(self._damage(segment, piece.offset, piece.end, found))
                 continue
             if found.number > self.number:
+                behind = self._behind(segment)
+                if behind is not None and found.number >= behind:  # no writer's: it would hide all that follows
+                    misplaced = FrameError(f"frame {found.number}, and the next segment begins with {behind}")
+                    damage.append(self._damage(segment, piece.offset, piece.end, misplaced))
+                    continue
                 yield from damage
                 yield self._gap(found.number, limit, _cause(damage))
                 if self.number >= limit:
@@ -92,10 +97,15 @@ class Reader:
                 if self.number >= limit:  # what stands behind may be torn, and be cut off while we look at it
                     return
         self._segment = None
-        following = min((s.first for s in self.stream.segments() if s.first > segment.first), default=limit)
+        following = self._behind(segment)
+        following = limit if following is None else following
         if self.number < min(following, limit) and os.path.lexists(segment.path):
             yield from damage
             yield self._gap(following, limit, _cause(damage))
+
+    def _behind(self, segment: Segment) -> int | None:
+        """Number of the next segment's first frame; None when there is no next one."""
+        return min((s.first for s in self.stream.segments() if s.first > segment.first), default=None)
 
     def _gap(self, number: int, limit: int, cause: GapCause) -> Gap:
         gap = Gap(self.number, min(number, limit), cause)

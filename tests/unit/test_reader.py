@@ -304,6 +304,29 @@ def test_a_skipped_number_is_a_gap(stream: Stream) -> None:
     assert [each.number for each in frames_of(found)] == [0, 1, 3]
 
 
+@pytest.mark.parametrize("number", [4, 2**64 - 1])
+def test_a_frame_of_a_later_segment_is_damage(stream: Stream, number: int) -> None:
+    """A number that belongs behind the segment is nobody's: what stands behind such a frame is read."""
+    segment(stream, range(1), tail=frame(number).encode() + frame(1).encode() + frame(3).encode())
+    segment(stream, range(4, 6))
+    commit(stream, 6)
+    found = told(Reader(stream))
+    assert [each.number for each in frames_of(found)] == [0, 1, 3, 4, 5]
+    assert gaps_of(found) == [Gap(2, 3, GapCause.FRAME_MISSING)]
+
+
+def test_a_misplaced_frame_explains_a_gap(stream: Stream) -> None:
+    """Where nothing else stands in the place of frames, it is what damaged them."""
+    segment(stream, range(1), tail=frame(9).encode())
+    segment(stream, range(2, 4))
+    commit(stream, 4)
+    found = told(Reader(stream))
+    assert gaps_of(found) == [Gap(1, 2, GapCause.FRAME_DAMAGED)]
+    assert [each.reason for each in found if isinstance(each, Damage)] == [
+        "frame 9, and the next segment begins with 2"
+    ]
+
+
 def test_a_gap_ends_with_what_is_committed(stream: Stream) -> None:
     """A frame behind the gap that is not committed yet is given once it is."""
     segment(stream, range(1), tail=b"\xff" * 200 + frame(4).encode())

@@ -20,6 +20,7 @@ MAX_CLAUSES = 512
 MAX_DEPTH = 32
 """Levels of luqum's tree, which counts parentheses too. What can be built of them fits SQLite's parser stack."""
 
+_DEEP = f"nested more than {MAX_DEPTH} deep: ask for fewer things at once"
 _REFUSED = {
     "Fuzzy": "fuzzy search (~) is not supported; write * or ? for what you are not sure of, or \\~",
     "Proximity": "proximity (~) is not supported; write both words with AND between them",
@@ -42,6 +43,8 @@ def tree(text: str) -> Any:
         fail(text, tokens.lexer.lexpos, _illegal(text[tokens.lexer.lexpos :]))
     except luqum.parser.ParseSyntaxError:
         fail(text, tokens.position(), _unexpected(text[tokens.position() :]))
+    except QueryError:
+        raise
     except (ArithmeticError, ValueError):  # luqum reads the number after ~ or ^ before anybody can refuse it
         fail(text, tokens.position(), "a number after ~ or ^, which are not supported: leave both out")
     _refuse(text, root)
@@ -65,6 +68,8 @@ class _Tokens:
         if word in ("&&", "||"):
             self._operator(token, "AND_OP" if word == "&&" else "OR_OP", word)
         elif word.startswith("!"):
+            if word.startswith("!" * MAX_DEPTH):  # luqum's lexer reads all that follows anew behind each
+                fail(self._text, token.lexpos, _DEEP)
             self._operator(token, "NOT", "!")
             self.lexer.lexpos = token.lexpos + 1
         return token
@@ -90,7 +95,7 @@ def _refuse(text: str, tree: Any) -> None:
         if name in _REFUSED:
             fail(text, node.pos or 0, _REFUSED[name])
         if depth > MAX_DEPTH:
-            fail(text, node.pos or 0, f"nested more than {MAX_DEPTH} deep: ask for fewer things at once")
+            fail(text, node.pos or 0, _DEEP)
         clauses += name in ("Word", "Phrase")
         if clauses > MAX_CLAUSES:
             fail(text, node.pos or 0, f"more than {MAX_CLAUSES} clauses: ask for fewer things at once")

@@ -19,7 +19,6 @@ from bpf.schema import (
     U32,
     U64,
     DeclarationError,
-    Field,
     Name,
     Record,
     RecordError,
@@ -28,35 +27,15 @@ from bpf.schema import (
     field,
     record,
 )
+from tests.unit.any_record import OWN, any_record, records_of
 
 FREE = 60_000
 """A number that no record has."""
-OWN = ("type", "fixed", "length")
-"""Fields that `encode` fills in."""
 
 
 @pytest.fixture(autouse=True)
 def _only_real_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "RECORDS", dict(RECORDS))
-
-
-def values_of(declared: Field) -> st.SearchStrategy[Any]:
-    """Any value that a field can carry."""
-    if declared.wire.tail:
-        return st.binary(max_size=300)
-    if declared.wire.ctype == "char":
-        return st.binary(max_size=declared.wire.size).filter(lambda name: b"\0" not in name)
-    bits = 8 * declared.wire.size
-    signed = declared.wire.code.islower()
-    return st.integers(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else st.integers(0, (1 << bits) - 1)
-
-
-def records_of(cls: type[Record]) -> st.SearchStrategy[Record]:
-    """Any record of a class."""
-    return st.builds(cls, **{f.name: values_of(f) for f in cls.layout.fields() if f.name not in OWN})
-
-
-any_record = st.sampled_from(list(RECORDS.values())).flatmap(records_of)
 
 
 def shown(given_record: Record, names: tuple[str, ...]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import multiprocessing
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -25,7 +24,7 @@ from enrich.printable import json_line, text
 from enrich.render import timestamp
 from enrich.replay import deadly
 from enrich.retry import Retry
-from enrich.statefile import own_file
+from enrich.statefile import DAMAGED, own_file
 
 MAX_DUMP = 4096
 """Bytes of a body that are shown as a hex dump."""
@@ -133,7 +132,7 @@ def _reading(config: Config, sink: str) -> Iterator[DeadLetters | None]:
     letters = DeadLetters.reading(path)
     try:
         yield letters
-    except sqlite3.DatabaseError as error:
+    except DAMAGED as error:
         message = f"{path}: the dead letters can't be read ({error}): move it away if it is damaged"
         raise LettersError(message) from error
     finally:

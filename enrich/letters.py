@@ -15,7 +15,7 @@ import structlog
 
 from enrich.document import Document
 from enrich.losses import Trouble
-from enrich.statefile import open_database, open_for_reading
+from enrich.statefile import DAMAGED, open_database, open_for_reading
 
 _log = structlog.get_logger()
 
@@ -113,7 +113,7 @@ class DeadLetters:
         """
         try:
             db = open_for_reading(path, _FORMAT)
-        except (sqlite3.Error, OSError) as error:
+        except (*DAMAGED, OSError) as error:
             message = f"{path}: the dead letters can't be read ({error}): as their owner, and of this version?"
             raise LettersError(message) from error
         return cls(path, _db=db) if db else None

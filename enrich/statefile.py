@@ -17,6 +17,9 @@ BUSY_SECONDS = 5.0
 UNWRITABLE = (OSError, sqlite3.OperationalError)
 """What a disk that is full, or a lock that is held, makes of a write: it can be tried again."""
 
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What damage makes of a statement: SQLite's message may quote a name that is no UTF-8, and Python can't read it."""
+
 
 class StateError(RuntimeError):
     """A worker's own database turned out to be damaged while it was used; the message says what to do."""
@@ -27,7 +30,7 @@ def damage_named(data: Path, sink: str) -> Iterator[None]:
     """While a worker runs: what SQLite says of damage becomes a StateError that names the files."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except DAMAGED as error:
         message = (
             f"{own_file(data, 'state.db', sink)} or deadletters.db beside it can't be used ({error}): start the worker"
             " again; one that is damaged is moved aside and made anew"
@@ -51,7 +54,7 @@ def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
     """
     try:
         return _open(path, ddl, version)
-    except sqlite3.DatabaseError as error:
+    except DAMAGED as error:
         if isinstance(error, sqlite3.OperationalError):
             raise  # locked, or the disk: not damaged
         aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")

@@ -86,7 +86,7 @@ class SqliteSink:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, OSError, dayfile.StoreError) as error:
+        except (*dayfile.BROKEN, OSError, dayfile.StoreError) as error:
             self._close(day)
             return [Outcome(Status.RETRY, _reason(dayfile.path_of(self._folder, day), error))] * len(rows)
         return outcomes
@@ -95,7 +95,7 @@ class SqliteSink:
         path = dayfile.path_of(self._folder, day)
         if day in self._files and (self._inodes[day] is None or self._inodes[day] != _inode(path)):
             # Closing alone would leave the log where the next file of this name finds it: first into its own file.
-            with suppress(sqlite3.Error):
+            with suppress(*dayfile.BROKEN):
                 self._files[day].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._close(day)
         if day in self._files:

@@ -61,6 +61,9 @@ _DDL = "\n".join(
 ROW = f"(seq, id, time, sequence, kind, {', '.join(TEXT_COLUMNS.values())}, searched, body)"
 """The columns of docs in the order of `row`."""
 
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises: where damage makes its message quote a name that is no UTF-8, Python can't read that."""
+
 
 class StoreError(Exception):
     """A day file or its folder can't be used; the message names it and what to do."""

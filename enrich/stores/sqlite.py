@@ -120,7 +120,7 @@ class SqliteStore:
             with closing(db):
                 sql.prepare(db)
                 yield db
-        except sqlite3.Error as error:
+        except dayfile.BROKEN as error:
             message = (
                 f"{path}: can't be read ({error}): if it is damaged, move it out of the store;"
                 f" `sqlite3 {path.name} .recover` saves what is left"

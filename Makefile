@@ -20,7 +20,7 @@ TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:b
 BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	musl-gcc:musl-tools strace:strace
 
-.PHONY: help run test test-faults check bench soak bpf format clean packages-run packages-test packages-bench
+.PHONY: help run test test-faults fuzz check bench soak bpf format clean packages-run packages-test packages-bench
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,10 @@ test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs 
 
 test-faults: packages-run packages-test $(VENV)/dev.stamp bpf ## kill and damage at a hundred moments instead of a few; needs root
 	$(VENV)/bin/pytest tests/faults --faults-long
+
+FUZZ_SECONDS ?= 600
+fuzz: packages-run $(VENV)/fuzz.stamp ## look for inputs that break a promise, for FUZZ_SECONDS (600), TARGETS or all
+	$(VENV)/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, import contract, generated files
 	$(VENV)/bin/python -m bpf.generate --check
@@ -84,6 +88,11 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "installing Python packages for development into $(VENV)"
 	@$(QUIETLY) $(PIP) -e . --group dev
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/fuzz.stamp: $(VENV)/dev.stamp
+	@echo "installing the fuzzer into $(VENV)"
+	@$(QUIETLY) $(PIP) --group fuzz
+	@touch $@
 
 packages-run:
 	@$(MAKE) --no-print-directory install-missing NEEDS='$(RUN_NEEDS)'

@@ -1,0 +1,131 @@
+"""Writes the seeds of the corpus, made by the code itself: `python -m tests.fuzz.seeds` after a format has changed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from bpf.events import CgroupMkdir
+from bpf.schema import RECORDS
+from cgtrail.config import Config
+from enrich.enricher import Enricher
+from enrich.letters import DeadLetters, Letter, LetterKind
+from enrich.sinks import OK
+from enrich.sinks.sqlite import SqliteSink
+from shipper.wire.frame import KEYFRAME, wrap
+from shipper.wire.position import Position, PositionFile
+from shipper.wire.records import AgentStart, Clock, HostInfo, KeyframeBegin, KeyframeEnd, Tick
+from tests.fuzz.targets import CORPUS
+from tests.fuzz.worker import NEXT_FRAME, gap, pieces
+from tests.unit.frames import ID, chained, frame
+from tests.unit.meaning import DOCUMENTS, NOON, SECOND
+from tests.unit.stream import BOOT, BOX, UNIX, container, end, exec_, fork, removed, running
+
+QUERIES = [
+    'process.name:ls AND NOT (container.name:web-? OR process.args:"--all")',
+    "@timestamp:[2026-11-22 TO 2026-11-23T01:30:00.5+01:30} && process.pid:>=100",
+    "container.labels.com.docker.project:* || -event.id:x +user.id:0",
+    r"process.command_line:*rm\ -rf* OR passwd OR \"quoted\"",
+]
+DOCKER = {
+    "Id": "c" * 64,
+    "Names": ["/lab"],
+    "Image": "debian:12",
+    "Labels": {"a": "b", "\ud800": "\0"},
+    "Action": "create",
+    "Actor": {"ID": "c" * 64, "Attributes": {"name": "lab", "image": "debian:12", "a": "b"}},
+}
+
+
+def stream() -> bytes:
+    """A container's life, as tests.fuzz.worker.pieces takes it."""
+    now = 10 * SECOND
+    told = [
+        [KeyframeBegin(), HostInfo(host_name=b"node", boot_id=BOOT), Clock(realtime=UNIX + now), AgentStart()],
+        [running(2, 1, b"/bin/sleep"), KeyframeEnd(), CgroupMkdir(cgroup_id=BOX, path=b"/docker"), container()],
+        [exec_(3, 2, b"/bin/sh", b"-c", b"\xff", owner=BOX, sequence=1), fork(4, 3), end(4, 3), Tick()],
+        [end(3, 2, status=256), removed(), Tick(), KeyframeBegin(), KeyframeEnd(), Tick()],
+    ]
+    frames = []
+    for records in told:
+        for record in records:
+            record.time, now = now, now + SECOND // 5
+        frames.append(b"".join(wrap(record.encode()) for record in records))
+    return NEXT_FRAME.join(frames[:3]) + gap(2) + frames[3]
+
+
+def seeds() -> Iterator[tuple[str, str, bytes]]:
+    """(target, name, input) of each."""
+    for number, kind in RECORDS.items():
+        tails = {name: b"text" for _, name in kind.layout.tails}
+        yield "decoder", f"{number}-{kind.__name__}", kind(**tails).encode()
+    for name, raw in (("escape", b"\x1b[2J\xe2\x80\xae"), ("stray", b"a\0\xff\0"), ("plain", "é 漢 😀\\".encode())):
+        yield "shown", name, raw
+    whole = b"".join(each.encode() for each in chained(*(b"%d" % n * 9 for n in range(6)), keyframes=[0, 3]))
+    size = len(whole) // 6
+    yield "frame", "two-records", frame(3, b"one", b"two", flags=KEYFRAME).encode()
+    for target in ("segment", "sealed"):
+        yield target, "whole", whole
+        yield target, "torn", whole[:-9]
+        yield target, "cut-inside", whole[: size * 2 + 7] + whole[size * 2 + 30 :]
+        yield target, "swapped", whole[size : 2 * size] + whole[:size] + whole[2 * size :]
+        yield target, "twice", whole[: 2 * size] * 2 + whole[2 * size :]
+    yield "worker", "life", stream()
+    for number, text in enumerate(QUERIES):
+        yield "query", f"{number}", text.encode()
+    enricher = Enricher(ID)
+    for piece in pieces(stream()):
+        enricher.take(piece)
+    yield "snapshot", "life", enricher.save()
+    yield "docker", "container", json.dumps(DOCKER).encode()
+    yield (
+        "status",
+        "worker",
+        b'{"stream":"00","counts":{"letters":2},"accounts":{"7":{"container":"lab","seen":9,"received":7,"lost":{"disk":1}}}}',
+    )
+    yield (
+        "status",
+        "agent",
+        b'{"stream":"00","seen":{"7":9},"records":9,"containers":1,"lost":{"disk":1},"docker":null,"not_recorded":["fork"]}',
+    )
+    yield "configuration", "all-keys", _configuration()
+    with tempfile.TemporaryDirectory() as folder:
+        positions = PositionFile(Path(folder) / "readers" / "sqlite.json")
+        positions.store({ID.hex(): Position(12, 7)})
+        yield "position", "one", positions.path.read_bytes()
+        path = Path(folder) / "letters.db"
+        with closing(DeadLetters(path)) as kept:
+            kept.add([Letter("00-1-2", LetterKind.RECORD, "00", 1, 2, 2, UNIX, "failed: why", b"body")])
+        yield "letters", "one", path.read_bytes()
+        with closing(SqliteSink(Path(folder) / "store", 7, clock=lambda: NOON / SECOND)) as sink:
+            assert set(sink.write([each for each in DOCUMENTS if each.time < NOON + 4][:3])) == {OK}
+        (day,) = (Path(folder) / "store").glob("*.db")
+        yield "store", "three-documents", day.read_bytes()
+
+
+def _configuration() -> bytes:
+    lines = []
+    for section, value in msgspec.to_builtins(Config()).items():
+        if isinstance(value, dict):
+            lines.append(f"[{section}]")
+            lines += [f"{key} = {json.dumps(each)}" for key, each in value.items()]
+        else:
+            lines.insert(0, f"{section} = {json.dumps(value)}")
+    return "\n".join(lines).encode()
+
+
+def main() -> None:
+    """Write them all."""
+    for target, name, data in seeds():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

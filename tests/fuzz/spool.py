@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -69,38 +70,49 @@ def _accounted(found: list[Frame | Damage | Gap], data: bytes) -> None:
     assert at == COMMITTED
 
 
-def _rising(data: bytes) -> list[int]:
-    """Numbers of this stream's whole frames wherever they begin, each higher than those before it, below the limit."""
-    numbers: list[int] = []
+def _places(data: bytes) -> Iterator[int]:
+    """Wherever a frame may begin."""
     at = data.find(MAGIC)
     while at >= 0:
-        with suppress(FrameError):
-            found = decode(data[at : at + HEADER_SIZE + MAX_PAYLOAD])
-            if found.stream == ID and found.number > max(numbers, default=-1):
-                numbers.append(found.number)
+        yield at
         at = data.find(MAGIC, at + 1)
+
+
+def _whole(data: bytes, at: int) -> Frame | None:
+    """The whole frame of this stream that begins here."""
+    with suppress(FrameError):
+        found = decode(data[at : at + HEADER_SIZE + MAX_PAYLOAD])
+        return found if found.stream == ID else None
+    return None
+
+
+def _rising(data: bytes) -> list[int]:
+    """Numbers of the whole frames, each higher than those before it, below the limit."""
+    numbers: list[int] = []
+    for found in filter(None, (_whole(data, at) for at in _places(data))):
+        if found.number > max(numbers, default=-1):
+            numbers.append(found.number)
     return [number for number in numbers if number < COMMITTED]
 
 
 def _nested(data: bytes) -> bool:
-    """Whether a frame lies within bytes that another, perhaps damaged, one claims: then the outer one decides."""
-    claimed, at = 0, data.find(MAGIC)
-    while at >= 0:
+    """Whether a whole frame lies within a payload that is believed: its frame is whole, or leads to the next number."""
+    begins = [at for at in _places(data) if _whole(data, at)]
+    for at in _places(data):
         with suppress(FrameError):
             behind = at + size(data[at : at + HEADER_SIZE])
-            if at < claimed:
+            following = _whole(data, behind)
+            led = following is not None and following.number == head(data[at : at + HEADER_SIZE]).number + 1
+            if (led or at in begins) and any(at < begin < behind for begin in begins):
                 return True
-            claimed = max(claimed, behind)
-        at = data.find(MAGIC, at + 1)
     return False
 
 
 def sealed(data: bytes) -> None:
     """As `segment`, with every crc made to fit: what only a writer gone wrong would leave."""
-    fitting, at = bytearray(data), data.find(MAGIC)
-    while at >= 0:
+    fitting = bytearray(data)
+    for at in _places(data):
         with suppress(FrameError):
             behind = at + size(data[at : at + HEADER_SIZE])
             fitting[at + 12 : at + 16] = zlib.crc32(fitting[at + 16 : behind]).to_bytes(4, "little")
-        at = data.find(MAGIC, at + 1)
     segment(bytes(fitting))

@@ -89,9 +89,9 @@ def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Pa
 @options.as_json
 def check(as_json: bool) -> None:
     """Say what can be recorded on this host, and what to do about what can't."""
-    from cgtrail import check
+    from cgtrail.check import report
 
-    sys.exit(check.run(config(), as_json=as_json))
+    sys.exit(report.run(config(), as_json=as_json))
 
 
 @command(cli)

@@ -19,6 +19,7 @@ _EXIT_CODES = {
     "shipper.lock.AlreadyRunningError": 1,
     "shipper.cgroups.Cgroup2MissingError": 1,
     "shipper.libbpf.BpfError": 1,
+    "shipper.memory.MemoryLimitError": 1,
     "shipper.libbpf.LibbpfMissingError": 1,
     "shipper.probes.CaptureError": 1,
     "shipper.spool.SpoolGoneError": 1,

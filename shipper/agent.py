@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from bpf.events import Cause
-from shipper import cgroups, keyframe
+from shipper import cgroups, keyframe, memory
 from shipper.admission import FULL, REFUSE, Admission
 from shipper.intake import Intake, boot_ns
 from shipper.keyframe import Keyframes
@@ -81,12 +81,13 @@ class Agent:
     """The facts of the last second; may be read from another thread."""
 
     def run(self) -> None:
-        """Raises CaptureError, Cgroup2MissingError, AlreadyRunningError or OSError when it can't begin or go on."""
+        """Raises OSError, or an error of ours that says what to do, when it can't begin or go on."""
         data, bounds = self.settings.data, self.settings.bounds
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._stack as stack:
             stack.enter_context(only(data / LOCK, "agent"))
             root = cgroups.mount_point()
+            memory.require(self.settings.ring_bytes + memory.LOADING_BYTES)
             self.docker = Docker(self.settings.docker_url)
             self.registry = Registry(frozenset({Docker.RUNTIME}))
             self.probes = stack.enter_context(Probes(self.settings.ring_bytes, self.settings.capture_host))

@@ -44,16 +44,24 @@ class Owner:
 
 
 def mount_point(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path:
-    """Where cgroup2 is mounted (proc(5), mountinfo). Raises Cgroup2MissingError."""
+    """Where cgroup2 is mounted. Raises Cgroup2MissingError."""
+    found = mounted("cgroup2", mountinfo)
+    if found is None:
+        raise Cgroup2MissingError(
+            "no cgroup2 file system is mounted: cgtrail tells containers apart by it. "
+            "Boot with systemd.unified_cgroup_hierarchy=1, or mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"
+        )
+    return found
+
+
+def mounted(kind: str, mountinfo: Path = Path("/proc/self/mountinfo"), option: str = "") -> Path | None:
+    """Where a file system of this kind is mounted, with this option of its own (proc(5), mountinfo); None: nowhere."""
     for line in mountinfo.read_text(errors="surrogateescape").split("\n"):
         before, _, after = line.partition(" - ")
-        if after.split(" ", 1)[0] == "cgroup2":
+        found, _, rest = after.partition(" ")
+        if found == kind and (not option or option in rest.rpartition(" ")[2].split(",")):
             return Path(_unescape(before.split(" ")[4]))
-    message = (
-        "no cgroup2 file system is mounted: cgtrail tells containers apart by it. "
-        "Boot with systemd.unified_cgroup_hierarchy=1, or mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"
-    )
-    raise Cgroup2MissingError(message)
+    return None
 
 
 def owner(path: str) -> Owner | None:

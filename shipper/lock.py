@@ -37,7 +37,7 @@ def only(file: Path, role: str) -> Iterator[None]:
 def holder(file: Path) -> int | None:
     """The process that holds a lock file now, None for nobody. Only asks: it never stands in anybody's way."""
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO in its place does not hang
     except FileNotFoundError:
         return None
     try:
@@ -47,10 +47,27 @@ def holder(file: Path) -> int | None:
         os.close(fd)
 
 
-def _request() -> bytes:
-    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+def writer(file: Path, first: int, count: int) -> int | None:
+    """The process that has locked some of a file's bytes for writing; None for nobody, or no such file.
+
+    -1 where the kernel does not tell it. Like `holder` it only asks. Raises OSError.
+    """
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _request(fcntl.F_RDLCK, first, count)))
+        return None if kind == fcntl.F_UNLCK else int(pid)
+    finally:
+        os.close(fd)
+
+
+def _request(kind: int = fcntl.F_WRLCK, first: int = 0, count: int = 0) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, first, count, 0)
 
 
 def _pid(fd: int) -> int:
     """Its holder writes its process id into the file; 0 while it has not yet."""
-    return int(os.pread(fd, 32, 0).strip() or 0)
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else 0

@@ -6,7 +6,6 @@ rank must attach, and the lowest rank that does is used. Maps are made by the fi
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import struct
@@ -24,6 +23,7 @@ import structlog
 from bpf.events import Cause, Counter, Watch
 from bpf.schema import RECORDS
 from shipper.libbpf import BpfError, Link, Map, Object, possible_cpus
+from shipper.refusals import Refusal, refusal
 from shipper.ring import Ring
 
 _log = structlog.get_logger()
@@ -46,12 +46,6 @@ _BY_CPU = ("scratch", "own_scratch")
 """Maps with an entry for each processor."""
 _KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED)
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
-_WHY = {
-    errno.EPERM: "the kernel does not permit this kind of program (fexit needs function tracing)",
-    errno.ESRCH: "this kernel has no such function or tracepoint",
-    errno.EINVAL: "the verifier refused it",
-    errno.EACCES: "the verifier refused it",
-}
 
 
 class CaptureError(RuntimeError):
@@ -64,7 +58,7 @@ class Attempt:
 
     event: str
     program: str
-    refused: str | None
+    refused: Refusal | None
 
 
 def families() -> list[str]:
@@ -200,7 +194,7 @@ class Probes:
             for link in links.values():
                 link.close()
 
-    def _try(self, path: Path, program: str) -> tuple[Link | None, str | None]:
+    def _try(self, path: Path, program: str) -> tuple[Link | None, Refusal | None]:
         with Object(path) as opened:
             try:
                 opened.choose(program)
@@ -209,7 +203,7 @@ class Probes:
                 link = opened.attach(program)
             except BpfError as error:
                 _log.debug("program refused", program=program, error=str(error), log=error.log)
-                return None, f"{error.strerror}: {_WHY.get(error.errno or 0, 'see --verbose')}"
+                return None, refusal(error)
             self._keep_maps(opened)
             return link, None
 
@@ -233,7 +227,13 @@ class Probes:
                     self.maps[name].set(key, bytes(8))
 
     def _nothing(self) -> str:
-        reasons = "; ".join(f"{a.program}: {a.refused}" for a in self.attempts)
+        told: dict[str, list[str]] = {}
+        for attempt in self.attempts:
+            if attempt.refused:
+                told.setdefault(f"{attempt.refused.reason}; {attempt.refused.advice}", []).append(attempt.program)
+        if len(told) == 1:
+            return f"no kernel program could be loaded: {next(iter(told))}"
+        reasons = "; ".join(f"{', '.join(programs)}: {reason}" for reason, programs in told.items())
         return f"no kernel program could be loaded ({reasons}); see `cgtrail check`"
 
 

@@ -257,16 +257,17 @@ def completion(shell: str) -> None:
 
 def main() -> None:
     """Run the command; an expected error is one line on standard error, not a traceback."""
-    from cgtrail.errors import expected
+    from cgtrail.errors import expected, told
+    from cgtrail.logs import notice
     from enrich.printable import message
 
     try:
         cli.main(prog_name="cgtrail", standalone_mode=False)
     except click.ClickException as error:
-        told = StringIO()
-        error.show(told)
-        for line in told.getvalue().rstrip("\n").split("\n"):
-            click.echo(message(line), err=True)
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            notice(message(line))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -274,8 +275,5 @@ def main() -> None:
         code = expected(error)
         if code is None:
             raise
-        # Our own errors say what to do; the operating system's are mostly about the data folder.
-        ours = type(error).__module__ != "builtins"
-        advice = "" if ours else "; can the data folder be written, and has it space? `cgtrail check` tells"
-        click.echo(f"cgtrail: {message(str(error))}{advice}", err=True)
+        notice(f"cgtrail: {message(told(error))}")
         sys.exit(code)

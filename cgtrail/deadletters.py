@@ -16,6 +16,7 @@ import orjson
 from bpf.schema import RecordError, decode
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
+from cgtrail.logs import notice
 from cgtrail.records import shown
 from cgtrail.signals import stop_on_signal
 from enrich.letters import DeadLetters, Letter, LetterKind, LettersError
@@ -77,9 +78,9 @@ def replay(config: Config, sink: str, names: tuple[str, ...], *, everything: boo
             chosen, left = _named(letters, names), []
     failed = _alone(config, sink, [letter for letter in chosen if letter.deadly])
     failed += _try(config, sink, [letter for letter in chosen if not letter.deadly])
-    click.echo(f"cgtrail: {len(chosen) - failed} dead letters done, {failed} stay", err=True)
+    notice(f"cgtrail: {len(chosen) - failed} dead letters done, {failed} stay")
     if left:
-        click.echo(f"cgtrail: {len(left)} more are records that a worker died of: name one to try it again", err=True)
+        notice(f"cgtrail: {len(left)} more are records that a worker died of: name one to try it again")
     return 1 if failed or left else 0
 
 
@@ -102,7 +103,7 @@ def _try(config: Config, sink: str, chosen: list[Letter]) -> int:
             else:
                 letters.remove(letter.id)
     for name, reason in retry.stays.items():
-        click.echo(f"cgtrail: {text(name)} stays: {text(reason)}", err=True)
+        notice(f"cgtrail: {text(name)} stays: {text(reason)}")
     return len(retry.stays)
 
 
@@ -118,7 +119,7 @@ def _alone(config: Config, sink: str, chosen: list[Letter]) -> int:
             how = f"{Trouble.DEADLY}: a process died of it again (exit code {child.exitcode})"
             with closing(DeadLetters(own_file(config.folder, "deadletters.db", sink))) as letters:
                 letters.blame(letter.id, how)
-            click.echo(f"cgtrail: {text(letter.id)} stays: {how}", err=True)
+            notice(f"cgtrail: {text(letter.id)} stays: {how}")
     return failed
 
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import click
 import msgspec
 
 from cgtrail.config import Config
 from cgtrail.demo_container import DemoContainer, DemoError, demo_container
+from cgtrail.logs import notice
 from cgtrail.search import show
 from cgtrail.supervise import running
 from enrich.printable import text
@@ -58,7 +58,7 @@ def play(narrate: Callable[[str], None] = lambda _: None) -> str:
 def run(config: Config, *, as_json: bool) -> None:
     """Play it, wait until it is stored, and show what was recorded. Raises DemoError."""
     if holder(config.folder / LOCK) is not None:
-        click.echo(f"cgtrail: the agent that runs on {config.data} records this demonstration", err=True)
+        notice(f"cgtrail: the agent that runs on {config.data} records this demonstration")
         _show(config, as_json=as_json)
         return
     with tempfile.TemporaryDirectory(prefix="cgtrail-demo-") as folder:
@@ -69,7 +69,7 @@ def run(config: Config, *, as_json: bool) -> None:
 
 
 def _show(config: Config, *, as_json: bool) -> None:
-    container = play(lambda said: click.echo(said, err=True))
+    container = play(notice)
     store = SqliteStore(config.store_folder)
     of_container = Term("container.id", container)
     finished = all_of([of_container, Term("process.executable", _LAST), Term("event.action", "end")])
@@ -80,7 +80,7 @@ def _show(config: Config, *, as_json: bool) -> None:
                 "demonstration", f"not stored within {STORED_SECONDS} s", "see `cgtrail check` and `status`"
             )
         time.sleep(0.05)
-    click.echo("\nWhat cgtrail recorded of it, from the host:\n", err=True)
+    notice("\nWhat cgtrail recorded of it, from the host:\n")
     show(store.search(of_container, limit=1000, ascending=True), as_json=as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -28,6 +29,28 @@ _EXIT_CODES = {
     "builtins.PermissionError": 1,
     "builtins.OSError": 1,
 }
+
+_ADVICE = {
+    errno.EROFS: "remount it for writing, or choose another folder with --data",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EACCES: "run it as root, or as the owner of the data folder",
+    errno.EPERM: "run it as root, or as the owner of the data folder",
+    errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024, or LimitNOFILE=",
+    errno.ENFILE: "raise this host's limit of open files: fs.file-max",
+    errno.ENAMETOOLONG: "choose another folder with --data",
+    errno.ENOTDIR: "choose another folder with --data",
+    errno.EEXIST: "remove what is there instead of a folder, or choose another one with --data",
+}
+
+
+def told(error: BaseException) -> str:
+    """An expected error's message: ours say what to do; the operating system's are mostly about the data folder."""
+    if type(error).__module__ != "builtins" or not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename is not None else ""
+    advice = _ADVICE.get(error.errno or 0, "can the data folder be written, and has it space?")
+    return f"{place}{error.strerror or error}; {advice}; `cgtrail check` tells more"
 
 
 def expected(error: BaseException) -> int | None:

@@ -12,6 +12,7 @@ import click
 
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
+from cgtrail.logs import notice
 from cgtrail.signals import stop_on_signal
 from enrich.letters import DeadLetters
 from enrich.render import timestamp
@@ -38,9 +39,9 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
     for name, what in (("rejected", "rejected"), ("letters", "dead letters in the spool")):
         summary += f", {counts[name]:,} {what}" if counts[name] else ""
     span = f"{timestamp(since)} to {timestamp(until)}"
-    click.echo(f"cgtrail: {summary}; {span}; {time.monotonic() - began:.1f} s", err=True)
+    notice(f"cgtrail: {summary}; {span}; {time.monotonic() - began:.1f} s")
     if stop.is_set():
-        click.echo("cgtrail: stopped before the end; run it again, what is stored is only passed over", err=True)
+        notice("cgtrail: stopped before the end; run it again, what is stored is only passed over")
         raise click.Abort
 
 
@@ -55,9 +56,7 @@ def known_deadly(config: Config, sink: str) -> set[Place]:
 
 def _tell_reach(first: int, since: int) -> None:
     if first > since:
-        click.echo(
-            f"cgtrail: the spool reaches back to {timestamp(first)} only: what is older can't be replayed", err=True
-        )
+        notice(f"cgtrail: the spool reaches back to {timestamp(first)} only: what is older can't be replayed")
 
 
 @contextmanager

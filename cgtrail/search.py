@@ -12,6 +12,7 @@ import orjson
 
 from cgtrail import table
 from cgtrail.config import Config
+from cgtrail.logs import notice
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
 from enrich.stores.dayfile import StoreError
@@ -50,7 +51,7 @@ def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None
     found = _store(config).search(parse(query), **asdict(chosen))
     count, damaged = show(found, as_json=as_json)
     if count == chosen.limit:
-        click.echo(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit", err=True)
+        notice(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit")
     if damaged:
         message = f"{config.store_folder}: {damaged} damaged documents, named above, were left out"
         raise StoreError(message)
@@ -84,7 +85,7 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> tupl
             line = render(body)
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # all that flipped bytes can cause
             damaged += 1
-            click.echo(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}", err=True)
+            notice(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}")
         else:
             click.echo(line)
     return count, damaged
@@ -106,5 +107,5 @@ def _store(config: Config) -> SqliteStore:
     store = SqliteStore(config.store_folder)
     if not store.exists:
         hint = "start `cgtrail up`, or name a folder with --data"
-        click.echo(f"cgtrail: nothing has been recorded in {config.data} yet; {hint}", err=True)
+        notice(f"cgtrail: nothing has been recorded in {config.data} yet; {hint}")
     return store

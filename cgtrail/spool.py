@@ -17,6 +17,7 @@ import shipper.wire.records  # noqa: F401  declares its records
 from bpf.schema import RecordError, decode
 from cgtrail import records
 from cgtrail.config import Config
+from cgtrail.logs import notice
 from enrich.printable import text
 from shipper.wire.frame import Frame, FrameError
 from shipper.wire.position import READERS, Position, position_file
@@ -159,7 +160,7 @@ def _positions(config: Config) -> dict[str, dict[str, Position]]:
         file = position_file(config.spool_folder, name)
         decoded = not any("\ud800" <= char <= "\udfff" for char in name)  # what is no UTF-8 can't be shown as JSON
         if os.path.lexists(file.path) and not (decoded and file.path.is_file()):  # a pipe would be waited for
-            click.echo(f"cgtrail: {text(str(file.path))} is no reader's file: passed over", err=True)
+            notice(f"cgtrail: {text(str(file.path))} is no reader's file: passed over")
             continue
         positions[name] = file.load()
     return positions

@@ -17,7 +17,9 @@ import click
 
 from cgtrail import config as configuration
 from cgtrail.config import Config
+from cgtrail.logs import notice
 from enrich.source import SpoolSource
+from shipper import memory
 from shipper.status import STATUS, read_status
 from shipper.wire.position import position_file
 
@@ -25,6 +27,8 @@ POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10
 CATCH_UP_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
+_HALF_BYTES = 30 << 20
+"""What a half takes before it has anything to do."""
 
 
 class HalfEndedError(RuntimeError):
@@ -43,8 +47,7 @@ class Halves:
         """Raises HalfEndedError when one is gone."""
         for name, process in (("agent", self.agent), ("worker", self.worker)):
             if process.poll() is not None:
-                message = f"the {name} ended with exit code {process.returncode}"
-                raise HalfEndedError(message)
+                raise HalfEndedError(f"the {name} {_ending(process.returncode)}")
 
     def wait_ready(self) -> dict[str, Any]:
         """The agent's status once it has recorded its first keyframe. Raises HalfEndedError."""
@@ -56,7 +59,7 @@ class Halves:
                 return status
             if time.monotonic() > patience:
                 patience = math.inf
-                click.echo("cgtrail: the kernel is still verifying the programs; this machine is busy", err=True)
+                notice("cgtrail: the kernel is still verifying the programs; this machine is busy")
             time.sleep(POLL_SECONDS / 2)
 
     def caught_up(self) -> bool:
@@ -66,7 +69,11 @@ class Halves:
 
 @contextmanager
 def running(config: Config) -> Iterator[Halves]:
-    """Both halves, stopped in the order of the flow: the agent, then the worker once it has caught up."""
+    """Both halves, stopped in the order of the flow: the agent, then the worker once it has caught up.
+
+    Raises MemoryLimitError where they would not fit.
+    """
+    memory.require(config.capture.ring_bytes + memory.LOADING_BYTES + 2 * _HALF_BYTES)
     halves = Halves(config, _start(config, "ship"), _start(config, "enrich"))
     try:
         yield halves
@@ -76,6 +83,13 @@ def running(config: Config) -> Iterator[Halves]:
         while halves.worker.poll() is None and not halves.caught_up() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         _stop(halves.worker)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}; its own message stands above"
+    hint = "; did the kernel run out of memory? `dmesg` and `cgtrail check` tell" if -code == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(-code).name}{hint}"
 
 
 def _start(config: Config, half: str) -> subprocess.Popen[bytes]:

@@ -12,6 +12,7 @@ import click
 from cgtrail import demo as demonstration
 from cgtrail import table
 from cgtrail.config import Config
+from cgtrail.logs import notice
 from cgtrail.search import show
 from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
@@ -65,24 +66,24 @@ def _greet(config: Config, status: dict[str, Any]) -> None:
     containers = status["containers"]
     what = f"{containers} container{'' if containers == 1 else 's'}" if containers else "no container yet"
     whose = "this host and its containers" if config.capture.host else "containers"
-    click.echo(f"cgtrail: recording {whose} ({what} running) into {config.data}; stop with Ctrl-C", err=True)
+    notice(f"cgtrail: recording {whose} ({what} running) into {config.data}; stop with Ctrl-C")
     if status["docker"]:
-        click.echo(f"cgtrail: no names and images of Docker containers: {status['docker']}", err=True)
+        notice(f"cgtrail: no names and images of Docker containers: {status['docker']}")
     for event in status["not_recorded"]:
-        click.echo(f"cgtrail: {event} can't be recorded on this kernel; see `cgtrail check`", err=True)
+        notice(f"cgtrail: {event} can't be recorded on this kernel; see `cgtrail check`")
 
 
 def _play_beside(status: dict[str, Any]) -> None:
     if not status["containers"]:
-        click.echo("cgtrail: no container is running on this host", err=True)
-    click.echo("cgtrail: playing a DEMONSTRATION in a throwaway container named cgtrail-demo", err=True)
+        notice("cgtrail: no container is running on this host")
+    notice("cgtrail: playing a DEMONSTRATION in a throwaway container named cgtrail-demo")
 
     def play() -> None:
         try:
             demonstration.play()
         except demonstration.DemoError as error:
-            click.echo(f"cgtrail: the demonstration failed: {error}", err=True)
+            notice(f"cgtrail: the demonstration failed: {error}")
         else:
-            click.echo("cgtrail: the demonstration is over; its container is gone. Recording goes on", err=True)
+            notice("cgtrail: the demonstration is over; its container is gone. Recording goes on")
 
     threading.Thread(target=play, name="demo", daemon=True).start()

@@ -11,7 +11,6 @@ from typing import Any
 
 import docker
 import structlog
-from docker.errors import DockerException
 from docker.types import CancellableStream
 
 _log = structlog.get_logger()
@@ -134,15 +133,19 @@ class Docker:
 
 
 def docker_version(base_url: str) -> str:
-    """The daemon's name and version. Raises OSError when it does not answer."""
+    """The daemon's name, version and, where it tells, cgroup driver. Raises OSError when it does not answer."""
     try:
         client = docker.APIClient(base_url=base_url, timeout=_CONNECT_SECONDS)
         try:
-            return f"Docker {client.version()['Version']}"
+            version = client.version()["Version"]
+            told = client.info()
         finally:
             client.close()
-    except DockerException as error:
+    # As in `Docker`: whatever is at that address, its answer may trip anything.
+    except Exception as error:
         raise OSError(_reason(error)) from error
+    driver, cgroups = told.get("CgroupDriver"), told.get("CgroupVersion")
+    return f"Docker {version}" + (f", cgroup driver {driver}, version {cgroups}" if driver else "")
 
 
 def _hang_up(events: CancellableStream[Any]) -> None:

@@ -35,7 +35,7 @@ def look(config: Config) -> Iterator[Finding]:
     wrong = [finding for day in days for finding in _file(dayfile.path_of(folder, day))]
     yield Finding("store", Level.OK, f"{folder}: {len(days) - len(wrong)} of {len(days)} days can be used")
     yield from wrong
-    if days:
+    if days and not wrong:
         yield from _locked(config, dayfile.path_of(folder, days[-1]))
 
 

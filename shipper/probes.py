@@ -23,7 +23,7 @@ import structlog
 from bpf.events import Cause, Counter, Watch
 from bpf.schema import RECORDS
 from shipper.libbpf import BpfError, Link, Map, Object, possible_cpus
-from shipper.refusals import Refusal, refusal
+from shipper.refusals import SHORTAGES, Refusal, refusal
 from shipper.ring import Ring
 
 _log = structlog.get_logger()
@@ -203,7 +203,10 @@ class Probes:
                 link = opened.attach(program)
             except BpfError as error:
                 _log.debug("program refused", program=program, error=str(error), log=error.log)
-                return None, refusal(error)
+                told = refusal(error)
+                if error.errno in SHORTAGES:  # of no program's making: to go on with a part would hide it
+                    raise CaptureError(f"{program} can't be loaded: {told.reason}; {told.advice}") from error
+                return None, told
             self._keep_maps(opened)
             return link, None
 

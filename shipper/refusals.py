@@ -12,6 +12,8 @@ from shipper.libbpf import BpfError
 from shipper.privileges import inner_namespaces, missing_capabilities
 
 BTF = Path("/sys/kernel/btf/vmlinux")
+SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Of this process or host: the same program would be taken with more of it."""
 _VERIFIER = {errno.EINVAL, errno.EACCES, errno.E2BIG, errno.ENOSPC}
 _STATISTICS = re.compile(r"processed \d+ insns|verification time|stack depth|peak_states|max_states")
 _BEGIN, _END = "BEGIN PROG LOAD LOG --", "-- END PROG LOAD LOG"

@@ -28,6 +28,7 @@ def look(_: Config) -> Iterator[Finding]:
         advice = "recorded all the same; runtimes expect it at /sys/fs/cgroup"
         yield Finding("cgroups", Level.NOTE, found, advice)
     if not (root / "cgroup.procs").exists():
-        yield Finding(
-            "cgroups", Level.BAD, f"{root} can't be looked into", "something is mounted over it: unmount that"
-        )
+        yield Finding("cgroups", Level.BAD, f"no cgroups in {root}", "something is mounted over it: unmount that")
+    elif (root / "cgroup.events").exists():  # every cgroup has it, but for the host's topmost
+        advice = "mount the host's: in a container, --cgroupns=host and -v /sys/fs/cgroup:/sys/fs/cgroup:ro"
+        yield Finding("cgroups", Level.BAD, f"only a part of the hierarchy is at {root}: others can't be named", advice)

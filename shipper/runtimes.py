@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 import structlog
+from docker.errors import DockerException
 from docker.types import CancellableStream
 
 _log = structlog.get_logger()
@@ -82,7 +83,12 @@ class Docker:
                     failures = 0
                 self.error = _reason(error)
                 if failures == 0:
-                    _log.info("docker is not reachable", url=self._url, error=self.error, next="names wait for it")
+                    _log.info(
+                        "docker is not reachable",
+                        url=self._url,
+                        error=self.error,
+                        next="recording goes on, and names wait for it; `cgtrail check` asks it again",
+                    )
                 self._listed.set()
             self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
@@ -138,7 +144,9 @@ def docker_version(base_url: str) -> str:
         client = docker.APIClient(base_url=base_url, timeout=_CONNECT_SECONDS)
         try:
             version = client.version()["Version"]
-            told = client.info()
+            told: dict[str, Any] = {}
+            with suppress(DockerException):  # a proxy before its socket may answer this to nobody
+                told = client.info()
         finally:
             client.close()
     # As in `Docker`: whatever is at that address, its answer may trip anything.

@@ -248,6 +248,7 @@ def test_two_installations(docker_daemon: Dockerd, tmp_path: Path) -> None:
             for key in ("pid", "args", "entity_id"):
                 assert documents[0][0]["process"][key] == documents[1][0]["process"][key]
             found = check((), one, 0, docker=docker_daemon.host)
+            assert any(each["what"] == "docker" and "cgroup driver" in each["found"] for each in found), found
             assert [each["level"] for each in found if f"works on {other}" in each["found"]] == ["note"]
             assert [each["what"] for each in found if each["found"].endswith(f" works on {one}")] == ["agent", "worker"]
         with docker_daemon.container("busybox", *FOREVER, name="after") as box:

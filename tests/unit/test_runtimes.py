@@ -333,6 +333,20 @@ def test_the_version_is_told(daemon: FakeDaemon) -> None:
     assert docker_version(daemon.url) == "Docker 29.0"
 
 
+def test_the_cgroup_driver_is_told(daemon: FakeDaemon) -> None:
+    """Where the daemon tells it."""
+    daemon.garbage["/info"] = b'{"CgroupDriver": "systemd", "CgroupVersion": "2"}'
+    assert docker_version(daemon.url) == "Docker 29.0, cgroup driver systemd, version 2"
+
+
+@pytest.mark.parametrize("garbage", [b"[]", b"{}", b"x", b"7"])
+def test_a_version_that_makes_no_sense_is_an_error(daemon: FakeDaemon, garbage: bytes) -> None:
+    """`check` gets one kind of error, whatever is at the address."""
+    daemon.garbage["/version"] = garbage
+    with pytest.raises(OSError, match=r"."):
+        docker_version(daemon.url)
+
+
 def test_a_daemon_that_is_not_there_is_an_error(daemon: FakeDaemon) -> None:
     """`check` gets one kind of error, whatever is wrong."""
     daemon.stop()

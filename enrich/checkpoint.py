@@ -70,9 +70,10 @@ class Checkpoints:
         )
         for at, written_by, crc, body in rows.fetchall():
             if written_by != schema:
-                _log.info("a snapshot of another version or configuration is left alone", position=at)
+                _log.info("a snapshot of another version or configuration is left alone", position=at,
+                          next="none; the state is made again from the spool")  # fmt: skip
             elif (whole := _whole(body, crc)) is None:
-                _log.warning("a damaged snapshot is left alone", position=at)
+                _log.warning("a damaged snapshot is left alone", position=at, next="none; an older one serves")
             else:
                 found.append(Snapshot(at, whole))
         return found

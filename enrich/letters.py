@@ -141,7 +141,8 @@ class DeadLetters:
                 )  # fmt: skip
         self.dropped += len(dropped)
         for letter in dropped:
-            _log.error("no room for a dead letter: only counted", id=letter.id, reason=letter.reason)
+            _log.error("no room for a dead letter: only counted", id=letter.id, reason=letter.reason,
+                       next="see to the others: `cgtrail deadletters list`")  # fmt: skip
 
     def ids(self) -> list[str]:
         """All their ids, the oldest letter's first."""

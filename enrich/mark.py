@@ -39,7 +39,8 @@ class Mark:
             os.close(fd)
         stream, frame, index, state = _MARK.unpack(self._map[:])
         if state == _WORKING and frame < _FRAMES:
-            _log.warning("the worker before this one died at work", stream=stream.hex(), frame=frame, index=index)
+            _log.warning("the worker before this one died at work", stream=stream.hex(), frame=frame, index=index,
+                         next="none; a record that it died of three times is passed over")  # fmt: skip
             checkpoints.died(stream.hex(), frame, index)
         self.rest()
 

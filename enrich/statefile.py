@@ -61,7 +61,13 @@ def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
         for end in ("-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
         path.rename(aside)
-        _log.warning("damaged; moved aside and made anew", file=str(path), error=str(error), now=aside.name)
+        _log.warning(
+            "damaged; moved aside and made anew",
+            file=str(path),
+            error=str(error),
+            now=aside.name,
+            next="none; storing goes on",
+        )
         return _open(path, ddl, version)
 
 

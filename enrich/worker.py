@@ -36,6 +36,7 @@ from shipper.wire.reader import Gap, Reader
 from shipper.wire.segment import Stream
 
 _log = structlog.get_logger()
+_ROOM = "see that the data folder has room, and that nobody else locks its files; `cgtrail check` tells"
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 1.0
@@ -128,7 +129,9 @@ class Worker:
             try:
                 fresh.restore(snapshot.body)
             except SnapshotError as error:
-                _log.warning("a snapshot is left alone", position=snapshot.position, error=str(error))
+                _log.warning(
+                    "a snapshot is left alone", position=snapshot.position, error=str(error), next="an older one serves"
+                )
                 fresh = self._fresh(stream)
             else:
                 return fresh
@@ -189,12 +192,13 @@ class Worker:
                     self._batch.letters.append(self._rejected(document, outcome.reason))
             if reason:
                 _log.warning("the store can't take documents now; trying again",
-                             documents=len(self._batch.documents), reason=reason)  # fmt: skip
+                             documents=len(self._batch.documents), reason=reason, next=_ROOM)  # fmt: skip
                 if self.stop.wait(RETRY_SECONDS):
                     return
 
     def _rejected(self, document: Document, reason: str) -> Letter:
-        _log.error("document rejected; it is among the dead letters", id=document.id, reason=reason)
+        _log.error("document rejected; it is among the dead letters", id=document.id, reason=reason,
+                   next="`cgtrail deadletters show`, then replay")  # fmt: skip
         return rejected(document, reason)
 
     def _commit(self) -> None:
@@ -215,7 +219,7 @@ class Worker:
             )
             self._commit()
         except UNWRITABLE as error:
-            _log.warning("no snapshot could be kept; a restart will take longer", error=str(error))
+            _log.warning("no snapshot could be kept; a restart will take longer", error=str(error), next=_ROOM)
         else:
             self.counts["snapshots"] += 1
         self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
@@ -226,7 +230,7 @@ class Worker:
             try:
                 write()
             except UNWRITABLE as error:
-                _log.warning("the worker's own files can't be written; trying again", error=str(error))
+                _log.warning("the worker's own files can't be written; trying again", error=str(error), next=_ROOM)
                 if self.stop.wait(RETRY_SECONDS):
                     return False
             else:

@@ -104,8 +104,9 @@ class Agent:
             )
             self.docker.start()
             stack.callback(self.docker.stop)
-            for event in self.probes.missing():
-                _log.warning("not recorded on this kernel", kernel_event=event, next="see `cgtrail check`")
+            for attempt in self.probes.refused():
+                _log.warning("not recorded on this kernel", kernel_event=attempt.event, program=attempt.program,
+                             reason=str(attempt.refused), next="`cgtrail check` tells what that means")  # fmt: skip
             self.docker.wait_listed()
             self._keyframe()
             while not self.stop.wait(DRAIN_SECONDS):
@@ -151,6 +152,7 @@ class Agent:
                 fill=f"{self.spool.used / self.settings.bounds.max_bytes:.0%}",
                 step=self.admission.level,
                 unread_by=self.retention.holding,
+                next="see that its readers run (`cgtrail spool ls`), or raise spool.max_bytes",
             )
         if self.admission.level > before:
             self._keyframe()  # what fills the spool is an interval then, which can go once it is read
@@ -160,7 +162,8 @@ class Agent:
         try:
             self.spool.used -= self.retention.run(time.time_ns(), self.spool.used)
         except OSError as error:
-            _log.error("the spool's past can't be removed", error=str(error))
+            _log.error("the spool's past can't be removed", error=str(error), next="mend the folder's permissions; "
+                       "it is tried again")  # fmt: skip
             self.spool.used = sum(stream.size for stream in streams(self.settings.data / "spool"))
 
     def _end(self) -> None:
@@ -230,7 +233,7 @@ class Agent:
         if self.spool.error and not self._troubled:
             self._troubled = True
             _log.error("the spool can't be written: records are counted, and lost", error=str(self.spool.error),
-                       next="make room; recording goes on by itself")  # fmt: skip
+                       folder=str(self.settings.data), next="make room; recording goes on by itself")  # fmt: skip
 
     def _report(self) -> None:
         with suppress(OSError):  # a full disk: the commit says so

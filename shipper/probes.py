@@ -111,6 +111,11 @@ class Probes:
         tried = {attempt.event for attempt in self.attempts}
         return sorted(tried - {program.partition("__")[0] for program in self._links})
 
+    def refused(self) -> list[Attempt]:
+        """The programs that were tried in vain for those events."""
+        missing = self.missing()
+        return [attempt for attempt in self.attempts if attempt.refused and attempt.event in missing]
+
     def snapshot(self) -> None:
         """Send every running watched process through the ring (`bpf.events.Running`).
 

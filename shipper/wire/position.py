@@ -54,7 +54,7 @@ class PositionFile:
             raise
         except (msgspec.DecodeError, ValueError, RecursionError, OSError) as error:
             _log.warning("position not understood; reading the spool from its beginning",
-                         file=str(self.path), error=str(error))  # fmt: skip
+                         file=str(self.path), error=str(error), next="none; what is stored is passed over")  # fmt: skip
             return {}
 
     def store(self, positions: dict[str, Position]) -> None:

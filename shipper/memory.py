@@ -27,7 +27,7 @@ class Limit:
     """Where it stands, and can be changed."""
     limit: int
     used: int
-    """Bytes, without the page cache, which gives way."""
+    """Bytes, without those that would give way: page cache, the kernel's own caches, and what there is swap for."""
 
     @property
     def room(self) -> int:
@@ -52,12 +52,20 @@ def require(wanted: int) -> None:
 def tightest(proc: Path = Path("/proc/self")) -> Limit | None:
     """The limit with the least room, in this cgroup or above it; None when there is none or it can't be read."""
     try:
-        return min(_limits(proc), key=lambda found: found.room, default=None)
+        swap = _swap_free(proc.parent / "meminfo")
+        return min(_limits(proc, swap), key=lambda found: found.room, default=None)
     except (OSError, ValueError):
         return None
 
 
-def _limits(proc: Path) -> Iterator[Limit]:
+def _swap_free(meminfo: Path) -> int:
+    for line in meminfo.read_text().splitlines():
+        if line.startswith("SwapFree:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def _limits(proc: Path, swap: int) -> Iterator[Limit]:
     mountinfo = proc / "mountinfo"
     for line in (proc / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -69,22 +77,28 @@ def _limits(proc: Path) -> Iterator[Limit]:
         else:
             continue
         if root:
-            yield from _upwards(root, path, names)
+            yield from _upwards(root, path, names, swap)
 
 
-def _upwards(root: Path, path: str, names: tuple[str, str, str, str]) -> Iterator[Limit]:
+def _upwards(root: Path, path: str, names: tuple[str, str, str, str], swap: int) -> Iterator[Limit]:
     limit, usage, cache, shared = names
     folder = root / path.strip("/")
     while True:
         file = folder / limit
-        text = file.read_text().strip() if file.exists() else "max"
-        if text != "max" and int(text) < _UNLIMITED:
+        allowed = _number(file)
+        swap = min(swap, _number(folder / "memory.swap.max"))
+        if allowed < _UNLIMITED:
             told = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            gives_way = int(told.get(cache, 0)) - int(told.get(shared, 0))
-            yield Limit(file, int(text), int((folder / usage).read_text()) - gives_way)
+            gives_way = int(told.get(cache, 0)) - int(told.get(shared, 0)) + int(told.get("slab_reclaimable", 0)) + swap
+            yield Limit(file, allowed, max(0, _number(folder / usage) - gives_way))
         if folder == root or root not in folder.parents:
             return
         folder = folder.parent
+
+
+def _number(file: Path) -> int:
+    text = file.read_text().strip() if file.exists() else "max"
+    return _UNLIMITED if text == "max" else int(text)
 
 
 def _mib(size: int) -> str:

@@ -189,6 +189,8 @@ def limited(size: int) -> Iterator[tuple[str, ...]]:
     folder.mkdir()
     try:
         (folder / ("memory.limit_in_bytes" if old else "memory.max")).write_text(str(size))
+        if not old:
+            (folder / "memory.swap.max").write_text("0")
         yield ("sh", "-c", f'echo $$ > {folder}/cgroup.procs && exec "$@"', "sh")
     finally:
         wait_until(lambda: not (folder / "cgroup.procs").read_text(), "its processes to end")

@@ -78,11 +78,13 @@ def test_missing_capabilities_are_named(tmp_path: Path, effective: int, missing:
 # Memory
 
 
-def proc(folder: Path, *, groups: str, mounts: str) -> Path:
+def proc(folder: Path, *, groups: str, mounts: str, swap: int = 0) -> Path:
     """What /proc/self says of a process."""
-    (folder / "cgroup").write_text(groups)
-    (folder / "mountinfo").write_text(mounts)
-    return folder
+    (folder / "meminfo").write_text(f"MemTotal: 100 kB\nSwapFree: {swap} kB\n")
+    (folder / "self").mkdir()
+    (folder / "self" / "cgroup").write_text(groups)
+    (folder / "self" / "mountinfo").write_text(mounts)
+    return folder / "self"
 
 
 def limited(folder: Path, names: tuple[str, str, str, str], limit: str, used: int, cache: int, shared: int) -> None:
@@ -103,6 +105,16 @@ def test_the_tightest_limit_counts(tmp_path: Path) -> None:
     found = memory.tightest(where)
     assert found is not None
     assert (found.file, found.limit, found.used, found.room) == (tree / "a" / "memory.max", 1000, 700, 300)
+
+
+@pytest.mark.parametrize(("swap", "room"), [(0, 10), (2, 2058), (1000, 10000)])
+def test_what_can_be_swapped_gives_way(tmp_path: Path, swap: int, room: int) -> None:
+    """No more than what is used."""
+    limited(tmp_path / "tree", memory._VERSION_2, "10000", 9990, 0, 0)
+    mounts = f"1 2 0:1 / {tmp_path}/tree rw - cgroup2 none rw\n"
+    found = memory.tightest(proc(tmp_path, groups="0::/\n", mounts=mounts, swap=swap))
+    assert found is not None
+    assert found.room == room
 
 
 def test_limits_of_version_1(tmp_path: Path) -> None:

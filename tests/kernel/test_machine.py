@@ -220,9 +220,9 @@ def test_check_with_little_memory(tmp_path: Path) -> None:
 
 
 @contextmanager
-def agent(data: Path, docker: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def agent(data: Path, docker: str, log: Path, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """An agent that records."""
-    argv = [sys.executable, "-m", "cgtrail", "ship", "--data", str(data)]
+    argv = [*before, sys.executable, "-m", "cgtrail", "ship", "--data", str(data)]
     with log.open("ab") as output:
         process = subprocess.Popen(argv, env=os.environ | {"DOCKER_HOST": docker}, stderr=output)
     try:
@@ -290,6 +290,16 @@ def test_docker_hangs(docker_daemon: Dockerd, tmp_path: Path) -> None:
     log = (tmp_path / "log").read_text()
     assert f"url=unix://{file}" in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>/dev/full"])
+def test_nowhere_to_log(tmp_path: Path, streams: str) -> None:
+    """An agent whose standard streams are closed, or full, records, and writes its log into no file of ours."""
+    data, before = tmp_path / "data", ("sh", "-c", f'exec "$@" {streams}', "sh")
+    with agent(data, "unix:///none", tmp_path / "log", before):
+        pass
+    assert run((), "spool", "verify", "--data", str(data)).returncode == 0
+    assert (tmp_path / "log").read_bytes() == b""
 
 
 def test_up_starts_while_docker_hangs(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ enum cgtrail_watch {
 
 enum cgtrail_counter {
     CGTRAIL_COUNTER_CROWDED = 0,
-    CGTRAIL_COUNTER_HOST = 1,
-    CGTRAIL_COUNTER_UNPLACED = 2,
+    CGTRAIL_COUNTER_UNPLACED = 1,
 };
 
 enum cgtrail_narrow {
@@ -49,6 +48,7 @@ enum cgtrail_cause {
     CGTRAIL_CAUSE_RECURSION = 3,
     CGTRAIL_CAUSE_SPOOL_FULL = 4,
     CGTRAIL_CAUSE_DISK = 5,
+    CGTRAIL_CAUSE_OVER_BUDGET = 6,
 };
 
 struct cgtrail_header_block {

@@ -62,9 +62,7 @@ class Counter(IntEnum):
 
     CROWDED = 0
     """Cgroups that found no room among the watched ones; unless it and UNPLACED add up to 0, ancestors are asked."""
-    HOST = 1
-    """Records of the host, which is no watched cgroup; see `Header.sequence`."""
-    UNPLACED = 2
+    UNPLACED = 1
     """Cgroups that user space found no room for; only it writes here, and CROWDED is less by those that are gone."""
 
 
@@ -79,7 +77,7 @@ class Narrow(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why records were lost. The kernel counts the first two by owner and type; the rest only user space can know."""
+    """Why records were lost. The kernel counts some by owner and type; the rest only user space can know."""
 
     RING_FULL = 1
     """The ring had no room: the agent was slower than what happened."""
@@ -91,6 +89,8 @@ class Cause(IntEnum):
     """The spool was full."""
     DISK = 5
     """The disk refused the spool's frames."""
+    OVER_BUDGET = 6
+    """Ring or spool were filling up, and this container held as much of the room as was left for all others."""
 
 
 @record()

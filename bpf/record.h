@@ -32,6 +32,11 @@ struct watched {
     __u32 watch; /* enum cgtrail_watch */
     __u32 children;
     __u64 seen; /* an owner's: records made so far, lost ones included */
+    /* Of an owner's records that were put into the ring while it was more than half full: */
+    __u64 from;   /* where in the ring its bytes begin */
+    __u64 until;  /* where they end */
+    __u32 bytes;  /* how many there are */
+    __u32 before; /* how many lie before, and are perhaps not drained yet */
 };
 
 struct loss_key {
@@ -54,6 +59,7 @@ struct {
     __type(value, struct scratch);
 } scratch SEC(".maps");
 
+/* By cgroup id. Entry 0, which user space makes, is the host: it owns what no watched cgroup does. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 65536);
@@ -175,23 +181,41 @@ static __always_inline void loss__count(__u64 owner, __u32 cause, __u32 type)
 
 /* The number of an owner's next record, which is taken even if the record is then lost: its highest number is what was
  * recorded and what was lost together. 0 where nobody counts: the owner's entry is gone, or not there yet. */
-static __always_inline __u32 owner__next(__u64 owner)
+static __always_inline __u32 owner__next(struct watched *owner)
 {
-    struct watched *entry;
-    __u64 *host;
+    return owner ? __sync_fetch_and_add(&owner->seen, 1) + 1 : 0;
+}
 
-    if (!owner) {
-        host = counter__at(CGTRAIL_COUNTER_HOST);
-        return host ? __sync_fetch_and_add(host, 1) + 1 : 0;
+/* Whether the ring has room for so many bytes of an owner. Up to half of it there is for everybody; of the other half
+ * an owner may hold as much as it leaves free: whoever floods leaves half of what it found, and who is quiet finds room
+ * (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998). What it holds is
+ * counted in two steps, for only the ring's two ends are known here: once `from` is drained, what lies before is gone.
+ * CPUs that pass here at once may each be a record too generous. */
+static __always_inline bool owner__may(struct watched *owner, __u32 length)
+{
+    __u64 size = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE), used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA),
+          drained;
+    __u32 room = (length + BPF_RINGBUF_HDR_SZ + 7) & ~7;
+
+    if (!owner || used <= size / 2)
+        return true;
+    drained = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
+    if (drained >= owner->from) {
+        owner->before = drained < owner->until ? owner->bytes : 0;
+        owner->bytes = 0;
+        owner->from = drained + used;
     }
-    entry = bpf_map_lookup_elem(&watched, &owner);
-    return entry ? __sync_fetch_and_add(&entry->seen, 1) + 1 : 0;
+    if (used + owner->before + owner->bytes + room > size)
+        return false;
+    __sync_fetch_and_add(&owner->bytes, room);
+    owner->until = drained + used + room;
+    return true;
 }
 
 /* Instead of a record that is left out. */
 static __always_inline void record__omit(__u64 owner, __u32 cause, __u32 type)
 {
-    owner__next(owner);
+    owner__next(bpf_map_lookup_elem(&watched, &owner));
     loss__count(owner, cause, type);
 }
 
@@ -199,14 +223,17 @@ static __always_inline void record__omit(__u64 owner, __u32 cause, __u32 type)
  * an inter-processor interrupt: ten times the cost of the record). */
 static __always_inline void record__submit(struct cgtrail_header_block *header, __u64 owner)
 {
+    struct watched *entry = bpf_map_lookup_elem(&watched, &owner);
     __u32 length = header->length;
 
     asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
     if (length > RECORD_BYTES)
         return;
     header->owner = owner;
-    header->sequence = owner__next(owner);
-    if (bpf_ringbuf_output(&ring, header, length, BPF_RB_NO_WAKEUP))
+    header->sequence = owner__next(entry);
+    if (!owner__may(entry, length))
+        loss__count(owner, CGTRAIL_CAUSE_OVER_BUDGET, header->type);
+    else if (bpf_ringbuf_output(&ring, header, length, BPF_RB_NO_WAKEUP))
         loss__count(owner, CGTRAIL_CAUSE_RING_FULL, header->type);
 }
 

@@ -29,22 +29,22 @@ from shipper.ring import Ring
 _log = structlog.get_logger()
 
 RING_BYTES = 16 * 1024 * 1024
-WATCHED = struct.Struct("<QIIQ")
-"""struct watched of bpf/record.h: owner, watch, children, seen."""
+WATCHED = struct.Struct("<QIIQQQII")
+"""struct watched of bpf/record.h: owner, watch, children, seen, from, until, bytes, before."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
 CGROUP_ID = COUNT = struct.Struct("<Q")
 _SHARED = {
     "ring": (0, 0),
     "scratch": (4, 0),
-    "watched": (8, 24),
+    "watched": (8, 48),
     "losses": (16, 8),
     "counters": (4, 8),
     "narrow": (4, 4),
 }
 _BY_CPU = ("scratch", "own_scratch")
 """Maps with an entry for each processor."""
-_KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED)
+_KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED, Cause.OVER_BUDGET)
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 
 
@@ -130,8 +130,7 @@ class Probes:
         When the map is full, the owner's entry serves, if it has one.
         """
         try:
-            entry = WATCHED.pack(owner, Watch.CONTAINER, 0, 0)
-            self.maps["watched"].set(cgroup_id.to_bytes(8, "little"), entry, keep=True)
+            self.maps["watched"].set(CGROUP_ID.pack(cgroup_id), watched_entry(owner, Watch.CONTAINER), keep=True)
         except BpfError as error:
             _log.error(
                 "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its container's entry serves"
@@ -150,10 +149,9 @@ class Probes:
 
     def seen(self) -> dict[int, int]:
         """Owner → records made so far, lost ones included, of those that are watched now; 0 is the host."""
-        host = self.maps["counters"].get(_index(Counter.HOST)) or b""
-        counts = {0: int.from_bytes(host, "little")}
+        counts = {}
         keys, values = self.maps["watched"].read()
-        for (cgroup,), (owner, _, _, seen) in zip(
+        for (cgroup,), (owner, _, _, seen, *_) in zip(
             CGROUP_ID.iter_unpack(keys), WATCHED.iter_unpack(values), strict=True
         ):
             if owner == cgroup:
@@ -230,7 +228,9 @@ class Probes:
             self._fds[name] = fd = opened.map_fd(name)
             self._stack.callback(os.close, fd)
             self.maps[name] = Map(fd, *_SHARED[name])
-            if name == "losses":
+            if name == "watched":
+                self.maps[name].set(CGROUP_ID.pack(0), watched_entry(0, Watch.NONE))
+            elif name == "losses":
                 for key in _loss_keys(0):  # they also take what no other entry has room for
                     self.maps[name].set(key, bytes(8))
 
@@ -248,6 +248,11 @@ class Probes:
 def _rank(program: str) -> str:
     alternative = _ALTERNATIVE.fullmatch(program)
     return alternative["rank"] if alternative else "0"
+
+
+def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
+    """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
+    return WATCHED.pack(owner, watch, 0, seen, 0, 0, 0, 0)
 
 
 def _index(counter: Counter) -> bytes:

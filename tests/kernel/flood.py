@@ -57,7 +57,11 @@ def flood(docker_daemon: Dockerd, capture: Capture, container: Container, *argv:
         (pid,) = (r.tgid for r in starts(capture, begin, container) if r.args == wanted)
         wait_until(lambda: state(pid) == "T", "the trigger has stopped")
         capture.drain()
-        yield Flood(process, pid)
+        try:
+            yield Flood(process, pid)
+        finally:
+            if process.poll() is None:  # a test that failed must not wait for it
+                os.kill(pid, signal.SIGKILL)
 
 
 def starts(capture: Capture, begin: int, container: Container) -> list[Exec]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bpf.events import CgroupMkdir, CgroupRmdir, Counter, Exit, Watch
-from shipper.probes import WATCHED
+from shipper.probes import WATCHED, watched_entry
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd
@@ -83,8 +83,8 @@ def test_uncrowded_by_its_end(docker_daemon: Dockerd) -> None:
 
 def entries(capture: Capture) -> list[bytes]:
     """The values of the map of who is watched."""
-    watched = capture.probes.maps["watched"]
-    return [value for key in watched if (value := watched.get(key))]
+    _, values = capture.probes.maps["watched"].read()
+    return [values[at : at + WATCHED.size] for at in range(0, len(values), WATCHED.size)]
 
 
 @pytest.mark.parametrize("name", ["x.service", ID, f"docker-{ID}.scope"])
@@ -129,8 +129,8 @@ def test_full_map(docker_daemon: Dockerd) -> None:
 def fill(capture: Capture) -> list[bytes]:
     """Take all the room in the map of who is watched, by cgroups that never were; their keys."""
     watched = capture.probes.maps["watched"]
-    free = MAP_ENTRIES - sum(1 for _ in watched)
+    free = MAP_ENTRIES - len(entries(capture))
     keys = [(2**63 + number).to_bytes(8, "little") for number in range(free)]
     for key in keys:
-        watched.set(key, WATCHED.pack(0, Watch.CONTAINER, 0, 0))
+        watched.set(key, watched_entry(0, Watch.CONTAINER))
     return keys

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from bpf.events import Cause, CgroupAttach, Exec, Exit, Fork, Task, Watch
-from shipper.probes import LOSS_KEY, WATCHED
+from shipper.probes import LOSS_KEY, watched_entry
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd
@@ -115,7 +115,7 @@ def test_many_owners() -> None:
     with capturing(SMALL) as capture:
         watched, lost = capture.probes.maps["watched"], capture.probes.maps["losses"]
         for count, owner in enumerate(owners, 1):
-            watched.set(owner.to_bytes(8, "little"), WATCHED.pack(owner, Watch.CONTAINER, 0, count))
+            watched.set(owner.to_bytes(8, "little"), watched_entry(owner, Watch.CONTAINER, count))
             lost.set(LOSS_KEY.pack(owner, Cause.RING_FULL, fork), count.to_bytes(8, "little"))
         seen, losses = capture.probes.seen(), capture.probes.losses()
         assert [seen[owner] for owner in owners] == list(range(1, MANY + 1))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import click
 import msgspec
-import orjson
 
 from cgtrail.config import Config
 from enrich.printable import message, text
@@ -60,7 +60,7 @@ def run(config: Config, *, as_json: bool) -> int:
     """Print it; returns 0 when both run, 1 otherwise."""
     status = collect(config)
     if as_json:
-        click.echo(orjson.dumps(status))
+        click.echo(json.dumps(status))  # a path may hold any bytes, which orjson refuses
     else:
         for line in _lines(status):
             click.echo(message(line))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import click
-import orjson
 
 from cgtrail.check import (
     clock,
@@ -51,7 +51,7 @@ def run(config: Config, *, as_json: bool) -> int:
     bad = 0
     for finding in findings(config):
         bad += finding.level is Level.BAD
-        click.echo(orjson.dumps(asdict(finding), default=str) if as_json else _line(finding))
+        click.echo(json.dumps(asdict(finding)) if as_json else _line(finding))
     if not as_json:
         things = "1 thing" if bad == 1 else f"{bad} things"
         click.echo(f"\n{things} to mend before all is recorded." if bad else "\nThis host can be recorded.")

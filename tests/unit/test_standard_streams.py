@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shlex
 import subprocess
@@ -61,6 +62,15 @@ def test_any_terminal_will_do(tmp_path: Path, environment: dict[str, str]) -> No
     assert done.returncode in {0, 3}
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["check", "check --json", "status", "status --json", "search", "spool ls"])
+def test_a_folder_whose_name_is_no_text(tmp_path: Path, command: str) -> None:
+    """Its bytes are shown escaped, and end nothing."""
+    done = shell(f"cd {tmp_path} && mkdir $'\\xff' && {CGTRAIL} {command} --data $'\\xff'")
+    assert done.returncode in {0, 1, 3}
+    assert "Traceback" not in done.stderr
+    assert not command.endswith("--json") or all(json.loads(line) for line in done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.ENOTDIR, errno.EIO])

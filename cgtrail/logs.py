@@ -7,6 +7,9 @@ from contextlib import suppress
 from typing import TextIO, cast
 
 import click
+from structlog.typing import EventDict, WrappedLogger
+
+from enrich.printable import message
 
 
 class _Unfailing:
@@ -32,3 +35,12 @@ def notice(text: str) -> None:
     """A line for people."""
     with suppress(OSError):
         click.echo(text, err=True)
+
+
+def printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Makes values safe for a terminal; those of several lines the renderer quotes."""
+    return {name: _shown(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _shown(value: str) -> str:
+    return value if "\n" in value else message(value)

@@ -12,6 +12,7 @@ import click
 
 from cgtrail import spool
 from cgtrail.config import Config
+from enrich.printable import message
 from shipper.wire.frame import Frame, FrameError, walk
 from shipper.wire.segment import COMMITTED, Piece, Segment, Stream, scan
 
@@ -39,7 +40,7 @@ def run(config: Config) -> int:
             check = Check(stream, bar.update)
             for problem in check.run():
                 problems += 1
-                click.echo(str(problem))
+                click.echo(message(str(problem)))
             frames += check.frames
     click.echo(
         f"{frames:,} frames in {len(known):,} streams: {f'{problems:,} problems' if problems else 'all is well'}"

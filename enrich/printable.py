@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _UNSAFE = re.compile(
     "["
@@ -13,9 +14,16 @@ _UNSAFE = re.compile(
     "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f"  # other format characters
     "\ud800-\udfff"  # lone surrogates
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters, tags, selectors
-    "]"
+    "\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
 )
-_UNSAFE_OR_BACKSLASH = re.compile(_UNSAFE.pattern[:-1] + "\\\\]")
+# A terminal that knows bidi would set the rest of a line, other columns included, in another order.
+_RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
+_UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern[:-1] + _RIGHT_TO_LEFT + "]")
+_UNSAFE_OR_BACKSLASH = re.compile(_UNSAFE_IN_LINES.pattern[:-1] + "\\\\]")
+MAX_MARKS = 4
+"""Combining marks that may lie on one character: more would paint over other lines."""
 _SPACE = str.maketrans("\t\r\n", "   ")
 
 
@@ -31,14 +39,25 @@ def json_line(document: bytes) -> bytes:
 def text(value: str) -> str:
     r"""Plain text for a terminal: `\xNN`, `\uNNNN` or `\UNNNNNNNN` for what is unsafe, and every backslash doubled.
 
-    That is Python's own notation, so it can be undone.
+    Letters that are written from right to left, and marks beyond MAX_MARKS on one character, are unsafe in a line with
+    columns. That is Python's own notation, so it can be undone.
     """
-    return _UNSAFE_OR_BACKSLASH.sub(_escape, value)
+    return _unstacked(_UNSAFE_OR_BACKSLASH.sub(_escape, value))
 
 
 def message(value: str) -> str:
     """An error's message for a terminal: as `text`, but backslashes stay: what it quotes has its own already."""
-    return _UNSAFE.sub(_escape, value)
+    return _unstacked(_UNSAFE_IN_LINES.sub(_escape, value))
+
+
+def _unstacked(value: str) -> str:
+    if value.isascii():
+        return value
+    shown, marks = [], 0
+    for char in value:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        shown.append(char if marks <= MAX_MARKS else _escaped(char))
+    return "".join(shown)
 
 
 def _json_escape(found: re.Match[str]) -> str:
@@ -49,7 +68,11 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if found[0] == "\\":
+    return _escaped(found[0])
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char == "\\":
         return "\\\\"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -31,11 +31,23 @@ def unsafe() -> list[str]:
     ]
 
 
+def right_to_left() -> list[str]:
+    """Every character that makes a terminal with bidi set a line in another order."""
+    return [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.bidirectional(c) in ("R", "AL", "AN")]
+
+
 def test_no_unsafe_character_goes_out() -> None:
     """Controls, bidi, zero-width, separators and lone surrogates are shown, never sent."""
     assert not [char for char in unsafe() if char in printable.text(f"a{char}b")]
     sent = [char for char in unsafe() if not 0xD800 <= ord(char) < 0xE000]
     assert not [char for char in sent if char in printable.json_line(orjson.dumps(f"a{char}b")).decode()]
+
+
+def test_no_line_is_reordered_or_painted_over() -> None:
+    """Letters from right to left are shown as escapes, and no character has more than four marks."""
+    assert not [char for char in right_to_left() if char in printable.text(f"a{char}b") + printable.message(char)]
+    stack = printable.text("e" + "\u0301\u20dd" * 100)
+    assert sum(unicodedata.category(char) in ("Mn", "Me") for char in stack) == printable.MAX_MARKS
 
 
 @pytest.mark.parametrize(
@@ -47,7 +59,10 @@ def test_no_unsafe_character_goes_out() -> None:
         ("\U000e0041", r"\U000e0041"),
         ("\ud800", r"\ud800"),
         (r"C:\n", r"C:\\n"),
-        ("é 漢 😀", "é 漢 😀"),
+        ("é 漢 😀 ไทย", "é 漢 😀 ไทย"),
+        ("a\u05d0b\u0661", r"a\u05d0b\u0661"),
+        ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + r"\u0301\u0301"),
+        ("\uffff\U0010fffe", r"\uffff\U0010fffe"),
     ],
 )
 def test_text_is_readable(value: str, shown: str) -> None:

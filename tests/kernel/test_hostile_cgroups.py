@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd
 from tests.kernel.test_cgroup import about, entry
+from tests.kernel.test_ledger import visit
 
 pytestmark = pytest.mark.kernel
 
@@ -36,14 +36,6 @@ def children(capture: Capture, container: Container) -> int:
     """How many cgroups below its own a container has in the map."""
     value = capture.probes.maps["watched"].get(container.cgroup_id.to_bytes(8, "little"))
     return int(WATCHED.unpack(value or b"")[2])
-
-
-def visit(folder: Path) -> int:
-    """Let a process of the host enter a cgroup and end there; its process id."""
-    with subprocess.Popen(["sleep", "infinity"]) as process:
-        (folder / "cgroup.procs").write_text(str(process.pid))
-        process.kill()
-    return process.pid
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from bpf.events import Cause, CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork
 from shipper import libbpf
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, program
-from tests.kernel.flood import SMALL, flood, release, two_containers
+from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, program, wait_until
+from tests.kernel.flood import SMALL, flood, release, state, two_containers
 
 pytestmark = pytest.mark.kernel
 
@@ -175,11 +175,13 @@ def test_owner_later(docker_daemon: Dockerd) -> None:
         assert {r.cgroup_id for r in of_owner(capture, older.cgroup_id)} == {below}
 
 
-def visit(folder: Path) -> None:
-    """Let a process of the host enter a cgroup and end there."""
+def visit(folder: Path) -> int:
+    """Let a process of the host enter a cgroup and end there; its process id."""
     with subprocess.Popen(["sleep", "infinity"]) as process:
+        wait_until(lambda: state(process.pid) == "S", "its program is past its start")
         (folder / "cgroup.procs").write_text(str(process.pid))
         process.kill()
+    return process.pid
 
 
 def test_crowded(docker_daemon: Dockerd) -> None:

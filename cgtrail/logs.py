@@ -9,8 +9,6 @@ from typing import TextIO, cast
 import click
 from structlog.typing import EventDict, WrappedLogger
 
-from enrich.printable import message
-
 
 class _Unfailing:
     """What a printing logger needs of a file."""
@@ -43,4 +41,6 @@ def printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _shown(value: str) -> str:
+    from enrich.printable import message  # here, for it is only loaded when something is logged
+
     return value if "\n" in value else message(value)

@@ -26,6 +26,8 @@ from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
 
 _log = structlog.get_logger()
+_START = 8
+"""Bytes that a record of any version begins with: number, fixed part's size, length."""
 T = TypeVar("T")
 
 
@@ -160,7 +162,7 @@ class Enricher:
 
     def _unread(self, data: bytes) -> None:
         """A record that the steps never see was delivered all the same: its header begins every version's."""
-        if int.from_bytes(data[4:8], "little") == len(data):
+        if len(data) >= _START and int.from_bytes(data[4:8], "little") == len(data):
             self.ledger(Item(Header.decode(data, 0, len(data)), self.stream, 0, 0))
 
     def _give_up(self, output: Output, frame: Frame, index: int, data: bytes, trouble: Trouble, reason: str) -> None:

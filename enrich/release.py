@@ -35,16 +35,10 @@ class Release:
             self._told(item)
         elif isinstance(item.record, Tick):
             self._overdue(item)
-        epoch = item.epoch
-        waits = epoch is not None and epoch.pending and _waits(item, epoch)
-        if waits or not self.quiet:
+        if not self.quiet or _waits(item, item.epoch):
             source = self._documents.source(item)
             if source is not None:
-                made = Made(source["event"]["id"], item.time, epoch, source)
-                if waits:
-                    self._held.append((_now(item), made))
-                else:
-                    self._send(item, made, _attribution(epoch))
+                self._take(item, Made(source["event"]["id"], item.time, item.epoch, source))
         for made in item.made:
             self._take(item, made)
 
@@ -59,10 +53,11 @@ class Release:
         return min((made.time for _, made in self._held), default=None)
 
     def _take(self, item: Item, made: Made) -> None:
-        if _waits(item, made.epoch):
-            self._held.append((_now(item), made))
-        else:
-            self._send(item, made, _attribution(made.epoch))
+        epoch = made.epoch
+        if epoch is None or not _waits(item, epoch):
+            self._send(item, made, _attribution(epoch))
+        else:  # an agent that was held up tells of a cgroup long after what happened in it
+            self._held.append((max(_now(item), epoch.info.told if epoch.info else 0), made))
 
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
@@ -73,7 +68,7 @@ class Release:
                 self._held.append((since, made))
 
     def _overdue(self, item: Item) -> None:
-        while self._held and _now(item) - self._held[0][0] > PATIENCE_NS:
+        while self._held and abs(_now(item) - self._held[0][0]) > PATIENCE_NS:  # a time to come is none
             self._send(item, self._held.popleft()[1], Attribution.UNKNOWN)
 
     def _send(self, released_by: Item, made: Made, attribution: Attribution) -> None:

@@ -32,7 +32,8 @@ QUERY = parse("passwd OR NOT process.name:l*")
 
 _ran: list[str] | None = None
 """What ran meanwhile that might do harm, while somebody looks."""
-_HARMLESS = {"pickle.find_class", "object.__getattr__", "object.__setattr__"}
+_HARMLESS = {"pickle.find_class", "sys.excepthook"}
+"""The second tells of a bytearray that is cut: CPython says so beside the exception."""
 
 
 def position(data: bytes) -> None:

@@ -59,9 +59,9 @@ _SHORT = st.builds(
     st.binary(max_size=60),
 )
 PAYLOADS = st.lists(
-    (_ENCODED | _MISTOLD | _SHORT | st.binary(min_size=2, max_size=60)).map(wrap)
+    (_ENCODED | _MISTOLD | _SHORT | st.binary(min_size=2, max_size=60) | st.just(b"")).map(wrap)
     | st.just(NEXT_FRAME)
-    | st.integers(1, 256).map(gap),
+    | st.integers(1, 255).map(gap),
     max_size=30,
 ).map(b"".join)
 """Streams of a worker (tests.fuzz.worker.pieces)."""

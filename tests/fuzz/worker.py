@@ -19,13 +19,13 @@ Piece = Frame | Damage | Gap
 Told = tuple[list[tuple[object, ...]], list[Letter]]
 """Documents and letters, to be compared to the byte."""
 
-NEXT_FRAME = wrap(b"")
+NEXT_FRAME = wrap(b"\0")
 """In an input: the records behind it are in another frame."""
 
 
 def gap(frames: int) -> bytes:
-    """In an input: so many frames, 256 at most, can't be read."""
-    return wrap(bytes([frames - 1]))
+    """In an input: so many frames, 255 at most, can't be read."""
+    return wrap(bytes([frames]))
 
 
 def pieces(data: bytes) -> list[Piece]:
@@ -43,15 +43,15 @@ def pieces(data: bytes) -> list[Piece]:
         for offset, length in walk(data):
             record = data[offset : offset + length]
             at = offset + (length + 7 & ~7)
-            if length > 1:
+            if length != 1:
                 content += wrap(record)
                 continue
             frame(content)
             content = b""
-            if length:
+            if record[0]:
                 made.append(Damage(number, "0.seg", offset, length, record, "crc32 differs"))
-                made.append(Gap(number, number + record[0] + 1, GapCause.FRAME_DAMAGED))
-                number += record[0] + 1
+                made.append(Gap(number, number + record[0], GapCause.FRAME_DAMAGED))
+                number += record[0]
     frame(content + data[at:])
     return made
 

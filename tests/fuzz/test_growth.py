@@ -52,7 +52,7 @@ def test_a_time_ahead_holds_nothing_back(kind: type[Record]) -> None:
     assert found[7] <= found[2] + SLACK
 
 
-@RELEASE
+@pytest.mark.xfail(strict=False, reason="as RELEASE, where an example holds such a record")
 def test_state_does_not_grow() -> None:
     """Whatever the records are, the eighth time leaves no more than the third."""
 

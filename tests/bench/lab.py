@@ -25,11 +25,13 @@ CATCH_UP = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a spawner did: how often, in how many nanoseconds, and when it began, in nanoseconds since 1970."""
+    """What a spawner did: how often, in how many nanoseconds, of CPU time of it and its programs, and since when."""
 
     done: int
     ns: int
+    cpu: int
     since: int
+    """In nanoseconds since 1970."""
 
     @property
     def ns_each(self) -> float:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,6 +25,16 @@ static long long now(clockid_t clock)
 
     clock_gettime(clock, &time);
     return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+/* CPU time of this process or of its children that were waited for. */
+static long long used(int who)
+{
+    struct rusage usage;
+
+    getrusage(who, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000LL;
 }
 
 static void sleep_until(long long due)
@@ -87,10 +98,13 @@ static long obey(char **words)
 
 static void answer(char **words)
 {
-    long long since = now(CLOCK_REALTIME), start = now(CLOCK_MONOTONIC);
+    long long since = now(CLOCK_REALTIME), cpu = used(RUSAGE_SELF) + used(RUSAGE_CHILDREN);
+    long long start = now(CLOCK_MONOTONIC);
     long done = obey(words);
+    long long took = now(CLOCK_MONOTONIC) - start;
 
-    printf("{\"done\":%ld,\"ns\":%lld,\"since\":%lld}\n", done, now(CLOCK_MONOTONIC) - start, since);
+    cpu = used(RUSAGE_SELF) + used(RUSAGE_CHILDREN) - cpu;
+    printf("{\"done\":%ld,\"ns\":%lld,\"cpu\":%lld,\"since\":%lld}\n", done, took, cpu, since);
     fflush(stdout);
 }
 

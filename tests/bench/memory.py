@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tests.bench.lab import Lab, pids, settle
@@ -16,7 +17,7 @@ from tests.kernel.dockerd import wait_until
 if TYPE_CHECKING:
     from tests.bench.__main__ import Size
 
-STARTERS = 4
+LANES = 4
 TARGETS = {"agent": "80 MB and a stated cost per container"}
 QUIET_SECONDS = 3
 
@@ -29,16 +30,25 @@ def measure(rig: Rig, containers: int) -> dict[str, int]:
     return {name: private_bytes(pid) for name, pid in pids(rig).items()}
 
 
+@contextmanager
+def containers(lab: Lab, count: int) -> Iterator[None]:
+    """So many containers, started and removed a few at a time."""
+    lanes = [ExitStack() for _ in range(LANES)]
+    with ThreadPoolExecutor(LANES) as pool:
+        try:
+            list(pool.map(lambda number: lanes[number % LANES].enter_context(lab.container()), range(count)))
+            yield
+        finally:
+            list(pool.map(ExitStack.close, lanes))
+
+
 def run(report: Report, lab: Lab, size: Size) -> None:
     """Docker's own containers, each with one process."""
-    with lab.recording() as rig, ExitStack() as stack, ThreadPoolExecutor(STARTERS) as pool:
-        stack.enter_context(lab.container())
-        few = measure(rig, 1)
-        made = [lab.container() for _ in range(size.containers - 1)]
-        for each in made:
-            stack.push(each)
-        list(pool.map(lambda each: each.__enter__(), made))
-        many = measure(rig, size.containers)
+    with lab.recording() as rig:
+        with lab.container():
+            few = measure(rig, 1)
+        with containers(lab, size.containers):
+            many = measure(rig, size.containers)
     for name, before in few.items():
         added = (many[name] - before) / (size.containers - 1)
         measured = f"{before / 1e6:.1f} MB; {many[name] / 1e6:.1f} MB; {added / 1e3:,.1f} KB a container"

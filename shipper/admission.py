@@ -1,4 +1,8 @@
-"""What the spool takes as it fills: less and less, in a fixed order, and every record that it does not take counted."""
+"""What the spool takes as it fills: less and less, in a fixed order, and every record that it does not take counted.
+
+From the first step on, a container's records are taken as long as it holds no more of the room up to REFUSE than it
+leaves free: as in the ring (`owner__may` of bpf/record.h), a flood costs its own completeness and nobody else's.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,11 @@ class Admission:
     """Something was refused, and no keyframe has told since what is alive."""
     totals: Counter[Cause] = field(default_factory=Counter)
     """Records refused, ever."""
+    _used: int = 0
+    _room: int = 0
+    """Bytes that may still be taken before records are refused from everybody."""
+    _held: dict[int, int] = field(default_factory=dict)
+    """Owner → bytes taken since the first step, less what has been removed."""
 
     def measure(self, used: int) -> bool:
         """Take the step that fits so many bytes; True when it changed."""
@@ -44,7 +53,16 @@ class Admission:
         held = (step for step in STEPS if fill >= step - (BACK if step <= self.level else 0))
         level = max(held, default=0.0)
         changed, self.level = level != self.level, level
+        self._share(used)
         return changed
+
+    def _share(self, used: int) -> None:
+        self._room = int(self.max_bytes * REFUSE) - used
+        if not self.level:
+            self._held.clear()
+        elif used < self._used:  # whose bytes were removed is not known: everybody's, in proportion
+            self._held = {owner: held * used // self._used for owner, held in self._held.items()}
+        self._used = used
 
     @property
     def narrow(self) -> Narrow:
@@ -55,15 +73,36 @@ class Admission:
 
     def admit(self, span: bytes, count: int, now: int) -> tuple[bytes, int]:
         """What is taken of a span of kernel records, and how many those are."""
-        if self.level < REFUSE:
+        if not self.level:
             return span, count
-        kept = [(at, length) for at, length in walk(span) if _TYPE_OWNER.unpack_from(span, at)[0] in _KEPT]
-        self.refuse(span, Cause.SPOOL_FULL, now, kept=_KEPT)
-        return b"".join(span[at - PREFIX : at - PREFIX + stride(length)] for at, length in kept), len(kept)
+        taken, left = self._divide(span)
+        if left and self.level >= REFUSE:
+            self.refuse(b"".join(left), Cause.SPOOL_FULL, now)
+        elif left:
+            self._count_all(b"".join(left), Cause.OVER_BUDGET, now)
+        return b"".join(taken), len(taken)
 
-    def refuse(self, payload: bytes, cause: Cause, now: int, kept: frozenset[int | None] = frozenset()) -> None:
-        """Count the records of a payload as lost, but for types in `kept`; what a Loss among them tells stays told."""
+    def refuse(self, payload: bytes, cause: Cause, now: int) -> None:
+        """Count the records of a payload as lost; what a Loss among them tells stays told."""
         self.gap = True
+        self._count_all(payload, cause, now)
+
+    def _divide(self, span: bytes) -> tuple[list[bytes], list[bytes]]:
+        """The records that are taken, and the others, as they lie in the span."""
+        taken: list[bytes] = []
+        left: list[bytes] = []
+        for at, length in walk(span):
+            number, owner = _TYPE_OWNER.unpack_from(span, at)
+            size = stride(length)
+            held = self._held.get(owner, 0) + size
+            fits = number in _KEPT or (self.level < REFUSE and held <= self._room)
+            if fits:
+                self._held[owner] = held
+                self._room -= size
+            (taken if fits else left).append(span[at - PREFIX : at - PREFIX + size])
+        return taken, left
+
+    def _count_all(self, payload: bytes, cause: Cause, now: int) -> None:
         self.since = self.since or now
         for at, length in walk(payload):
             number, owner = _TYPE_OWNER.unpack_from(payload, at)
@@ -72,7 +111,7 @@ class Admission:
                 assert isinstance(loss, Loss)
                 self._count((loss.cgroup_id, loss.cause, loss.record_type), loss.count)
                 self.since = min(self.since, loss.since or self.since)
-            elif number < FIRST and number not in kept:
+            elif number < FIRST:
                 self._count((owner, cause, number), 1)
                 self.totals[cause] += 1
 

@@ -54,9 +54,10 @@ class Ring:
         """
         at, end = self._consumer[0], self._producer[0]
         start, count = at, 0
+        words, mask = self._words, self._mask  # this loop is most of the agent's work
         while at < end:
-            offset = at & self._mask
-            word = self._words[offset >> 2]
+            offset = at & mask
+            word = words[offset >> 2]
             if word & BUSY:
                 break
             step = stride(word & ~DISCARDED)
@@ -65,7 +66,7 @@ class Ring:
                     yield self._span(start, at), count, -1
                 self._consumer[0] = start = at
                 count = 0
-            number = self._words[(offset + PREFIX) >> 2] & 0xFFFF
+            number = words[(offset + PREFIX) >> 2] & 0xFFFF
             at += step
             if word & DISCARDED:  # it stays in the span, where frame.walk passes over it
                 continue

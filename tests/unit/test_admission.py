@@ -18,7 +18,7 @@ from shipper.wire.reader import Reader
 from shipper.wire.records import Clock, Loss, Tick
 from tests.unit.frames import BOOT, HOST, frames_of, told
 
-MAX = 10_000
+MAX = 10_000_000
 NOW = 7_000_000_000
 EXEC, FORK, EXIT, MKDIR = (cls.layout.number or 0 for cls in (Exec, Fork, Exit, CgroupMkdir))
 
@@ -131,6 +131,53 @@ def test_the_step_fits_the_fill(fills: list[int]) -> None:
         assert admission.level <= max(before, strict)
 
 
+# Who is admitted
+
+
+def flood(admission: Admission, owner: int, count: int = 10_000) -> int:
+    """So many records of one owner, in spans of a hundred; how many are taken."""
+    span = span_of(*[Fork(cgroup_id=owner, owner=owner)] * 100)
+    return sum(admission.admit(span, 100, NOW)[1] for _ in range(count // 100))
+
+
+ROOM = (REFUSE - NARROW_ARGUMENTS) * MAX
+FORK_BYTES = len(span_of(Fork()))
+
+
+def test_a_flood_leaves_room() -> None:
+    """One that floods gets half of what is left, the next one half of the rest; who is quiet loses nothing."""
+    admission = filled(80)
+    taken = [flood(admission, owner) for owner in (1, 2)]
+    assert [round(count * FORK_BYTES / ROOM, 2) for count in taken] == [0.5, 0.25]
+    assert flood(admission, 3, 100) == 100
+    told = accounts(admission.take(NOW))
+    assert told == {
+        (owner, Cause.OVER_BUDGET, FORK): 10_000 - count for owner, count in zip((1, 2), taken, strict=True)
+    }
+    assert not admission.gap
+
+
+def test_what_was_removed_is_no_more_held() -> None:
+    """As the spool is emptied, one that flooded may go on; below the first step nothing is held against it."""
+    admission = filled(80)
+    first = flood(admission, 1)
+    used = int(0.8 * MAX) + first * FORK_BYTES
+    admission.measure(used)
+    assert flood(admission, 1) == 0
+    admission.measure(int(used * 0.95))
+    assert 0 < flood(admission, 1) < first
+    admission.measure(0)
+    admission.measure(int(0.8 * MAX))
+    assert flood(admission, 1) == first
+
+
+def test_births_and_deaths_know_no_budget() -> None:
+    """Without them nobody would know whose the other records are."""
+    admission = filled(80)
+    flood(admission, BIRTH.owner)
+    assert admission.admit(span_of(BIRTH, DEATH), 2, NOW)[1] == 2
+
+
 # What is admitted
 
 
@@ -139,7 +186,7 @@ def test_below_refusal_a_span_is_taken_as_it_is(percent: int) -> None:
     """Narrowing is the kernel's; nothing is counted here."""
     admission, span = filled(percent), span_of(*LIVE, BIRTH)
     taken, count = admission.admit(span, 5, NOW)
-    assert taken is span
+    assert taken == span
     assert count == 5
     assert (admission.refused, admission.gap, admission.take(NOW)) == ({}, False, [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,9 +19,11 @@ from enrich.printable import json_line, text
 from enrich.stores.dayfile import StoreError
 from enrich.stores.lucene import parse
 from enrich.stores.query import QueryError
-from enrich.stores.sqlite import SqliteStore
+from enrich.stores.sqlite import Cursor, SqliteStore
 
 POLL_SECONDS = 0.1
+MANY = 5_000
+"""Documents that a table on a terminal may be behind: some seconds of them."""
 _ID = re.compile(rb'"event":{[^{}]*"id":"([^"]{1,200})"')
 _DAY = re.compile(rb'"@timestamp":"(\d{4}-\d\d-\d\d)T')
 
@@ -69,6 +72,20 @@ def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
         show(found, as_json=as_json, header=False)
         if not found:
             time.sleep(POLL_SECONDS)
+        elif not as_json:
+            cursor = keep_up(store, cursor)
+
+
+def keep_up(store: SqliteStore, cursor: Cursor) -> Cursor:
+    """Where to go on: on a terminal at the store's end when a table has fallen behind, which is said; else there."""
+    if not sys.stdout.isatty():
+        return cursor
+    end = store.end()
+    behind = sum(length - cursor.get(day, 0) for day, length in end.items())
+    if behind <= MANY:
+        return cursor
+    notice(f"cgtrail: {behind:,} documents are not shown, they come too fast for a table; `cgtrail search` finds them")
+    return end
 
 
 def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from cgtrail import demo as demonstration
 from cgtrail import table
 from cgtrail.config import Config
 from cgtrail.logs import notice
-from cgtrail.search import show
+from cgtrail.search import keep_up, show
 from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
 from enrich.stores.query import Range
@@ -57,6 +57,8 @@ def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Call
             return False
         found, cursor = store.after(cursor, wanted)
         show(found, as_json=as_json, header=False)
+        if found and not as_json:
+            cursor = keep_up(store, cursor)
         return bool(found)
 
     return follow

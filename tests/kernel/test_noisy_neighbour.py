@@ -53,7 +53,9 @@ def test_noisy_neighbour(docker_daemon: Dockerd, tmp_path: Path, padding: int, *
         live = stack.enter_context(rig(docker_daemon, tmp_path))
         live.start_agent()
         live.start_worker()
-        quiet, *loud = (stack.enter_context(storm(docker_daemon, tmp_path / f"storm-{i}")) for i in range(2 if held_up else 3))
+        quiet, *loud = (
+            stack.enter_context(storm(docker_daemon, tmp_path / f"storm-{i}")) for i in range(2 if held_up else 3)
+        )
         live.settle()
         start = by_record(counts(live.documents(quiet.container.id)))
         with ExitStack() as freezer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,11 +18,11 @@ NOON = 1_795_348_800 * 1_000_000_000
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> SqliteStore:
     """A store that holds one document more than a table may be behind."""
     with closing(SqliteSink(tmp_path, 7, clock=lambda: NOON / 1e9)) as sink:
         sink.write([document(str(number)) for number in range(MANY + 1)])
-    yield SqliteStore(tmp_path)
+    return SqliteStore(tmp_path)
 
 
 def document(name: str) -> Document:

@@ -97,7 +97,7 @@ struct cgtrail_image_block {
     __u32 cwd_size; /* working directory, seen from the process's root */
     __u32 exe_size; /* path of the executable, seen from the process's root */
     __u32 filename_size; /* the path given to execve, a script's own for #! */
-    __u32 args_size; /* arguments, at most 65,535 bytes of them */
+    __u32 args_size; /* arguments, at most 65,535 bytes of them; 4,096 of a process found running */
 };
 _Static_assert(sizeof(struct cgtrail_image_block) == 40, "struct cgtrail_image_block");
 

@@ -4,8 +4,8 @@
 
 #include "task.h"
 
-#define MAX_COMPONENTS 128     /* of a path */
-#define NARROW_ARGS_BYTES 4096 /* of arguments, while the spool is nearly full */
+#define MAX_COMPONENTS 128    /* of a path */
+#define SHORT_ARGS_BYTES 4096 /* of arguments, while the spool is nearly full */
 
 /* Begins a record with header, task and image; tgid, cgroup and uid are the task's. */
 static __always_inline struct cgtrail_exec *image__begin(struct scratch *scratch, __u16 type, struct task_struct *task)
@@ -152,7 +152,7 @@ static __always_inline void image__filename(struct cgtrail_exec *e, const char *
 /* How many of so many bytes of arguments are recorded. */
 static __always_inline __u32 args__length(unsigned long bytes)
 {
-    __u32 limit = narrow__level() >= CGTRAIL_NARROW_ARGUMENTS ? NARROW_ARGS_BYTES : ARGS_BYTES - 1;
+    __u32 limit = narrow__level() >= CGTRAIL_NARROW_ARGUMENTS ? SHORT_ARGS_BYTES : ARGS_BYTES - 1;
     return bytes < limit ? bytes : limit;
 }
 

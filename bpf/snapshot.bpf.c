@@ -14,7 +14,7 @@ struct {
 static __always_inline void snapshot__args(struct cgtrail_exec *e, struct task_struct *task, struct mm_struct *mm)
 {
     unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
-    __u32 length = args__length(bytes);
+    __u32 length = bytes < SHORT_ARGS_BYTES ? bytes : SHORT_ARGS_BYTES; /* every keyframe has them again */
 
     e->image.args_bytes = bytes;
     asm volatile("" : "+r"(length));

@@ -10,7 +10,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Narrow
+from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Narrow, Running
 from bpf.schema import decode
 from shipper.wire.frame import PREFIX, stride, walk
 from shipper.wire.records import FIRST, Loss
@@ -41,6 +41,8 @@ class Admission:
     """Something was refused, and no keyframe has told since what is alive."""
     totals: Counter[Cause] = field(default_factory=Counter)
     """Records refused, ever."""
+    snapshots: int = 0
+    """Of these, processes that a keyframe found running."""
     _used: int = 0
     _room: int = 0
     """Bytes that may still be taken before records are refused from everybody."""
@@ -114,6 +116,7 @@ class Admission:
             elif number < FIRST:
                 self._count((owner, cause, number), 1)
                 self.totals[cause] += 1
+                self.snapshots += number == Running.layout.number
 
     def take(self, now: int) -> list[Loss]:
         """The account so far, as records; it begins anew."""

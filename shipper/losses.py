@@ -47,7 +47,8 @@ class Losses:
 
     def snapshots(self) -> int:
         """How many records of running processes were lost, ever."""
-        return sum(count for (_, _, kind), count in self.probes.losses().items() if kind == Running.layout.number)
+        lost = sum(count for (_, _, kind), count in self.probes.losses().items() if kind == Running.layout.number)
+        return lost + self.admission.snapshots
 
     def _news(self, counts: dict[Account, int], now: int) -> Iterator[Loss]:
         for account, count in counts.items():

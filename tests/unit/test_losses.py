@@ -137,4 +137,7 @@ def test_totals_are_exact_while_the_disk_is_full() -> None:
 def test_lost_snapshots_are_counted_apart() -> None:
     """A keyframe asks whether running processes were lost, of any owner and for any cause."""
     kernel = Kernel({(7, FULL, RUNNING): 2, (8, Cause.NARROWED, RUNNING): 1, (7, FULL, EXEC): 4})
-    assert losses_of(kernel).snapshots() == 3
+    losses = losses_of(kernel)
+    assert losses.snapshots() == 3
+    losses.admission.refuse(wrap(Running(owner=7).encode()) + wrap(Exec(owner=7).encode()), Cause.SPOOL_FULL, 100)
+    assert losses.snapshots() == 4

@@ -197,7 +197,7 @@ static __always_inline bool owner__may(struct watched *owner, __u32 length)
           drained;
     __u32 room = (length + BPF_RINGBUF_HDR_SZ + 7) & ~7;
 
-    if (!owner || used <= size / 2)
+    if (!owner || used <= size / 2 || used + room >= size) /* full for everybody: the ring itself refuses */
         return true;
     drained = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
     if (drained >= owner->from) {

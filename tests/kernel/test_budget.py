@@ -73,6 +73,22 @@ def test_several_floods_leave_room(docker_daemon: Dockerd) -> None:
         assert all(lost(capture, made).keys() == {Cause.OVER_BUDGET} for made in loud)
 
 
+def test_no_room_for_anybody(docker_daemon: Dockerd) -> None:
+    """A record that is larger than all that is free is lost to the full ring, not to its container's budget."""
+    with (
+        capturing(SMALL) as capture,
+        two_containers(docker_daemon, capture) as (loud, quiet),
+        flood(docker_daemon, capture, loud, "fork-exit", str(MANY), "0") as storm,
+        flood(docker_daemon, capture, quiet, "fail-long", str(SMALL // 2)) as large,
+    ):
+        capture.drain()
+        release(storm)
+        large.release()
+        capture.drain()
+        assert lost(capture, loud).keys() == {Cause.OVER_BUDGET}
+        assert lost(capture, quiet) == {Cause.RING_FULL: 1}
+
+
 def test_nothing_is_held_against_it(docker_daemon: Dockerd) -> None:
     """A flood that was drained is forgotten: as much of the next one is taken, whatever lies between them."""
     with capturing(RING) as capture, two_containers(docker_daemon, capture) as (loud, other):

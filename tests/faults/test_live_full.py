@@ -21,12 +21,12 @@ from tests.kernel.dockerd import Container, Dockerd, wait_until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.faults]
 
-BOUND = 16 << 20
-FLOOD, ROUNDS, FEW = 600, 30, 6
+BOUND = 32 << 20
+FLOOD, ROUNDS, FEW = 800, 30, 6
 """Rounds: more than fit above the first step with their arguments cut; some; and so few that nobody feels them."""
 LONG, CUT = 60_000, 4096
 """Bytes of an argument, and of all arguments once they are cut."""
-BIRTHS = 50
+BIRTHS = 200
 """Of cgroups, between two looks at the spool."""
 
 
@@ -37,9 +37,9 @@ def step(live: Rig, level: float) -> None:
 
 
 def fill(live: Rig, box: Storm) -> None:
-    """Come to the first step, and not much further."""
-    while live.stream.size < NARROW_ARGUMENTS * BOUND:
-        box.batch(5, padding=LONG)
+    """Come to the first step, and not much further: half of the way at once, and no more than the ring has room for."""
+    while (missing := NARROW_ARGUMENTS * BOUND - live.stream.size) > 0:
+        box.batch(max(1, min(ROUNDS, int(missing / LONG / 2))), padding=LONG)
         live.written()
     step(live, NARROW_ARGUMENTS)
 

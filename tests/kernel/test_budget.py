@@ -106,4 +106,4 @@ def test_nothing_is_held_against_it(docker_daemon: Dockerd) -> None:
                 for rest in waiting:
                     rest.release()
                 capture.drain()
-        assert max(taken) - min(taken) <= 4
+        assert min(taken) > 0.9 * max(taken)  # what else runs on this host has its share of the ring

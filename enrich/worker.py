@@ -31,6 +31,7 @@ from enrich.sinks import Sink, Status
 from enrich.snapshot import SnapshotError
 from enrich.source import SpoolSource
 from enrich.statefile import UNWRITABLE
+from shipper.wire.frame import Frame
 from shipper.wire.position import Position
 from shipper.wire.reader import Gap, Reader
 from shipper.wire.segment import Stream
@@ -43,8 +44,8 @@ RETRY_SECONDS = 1.0
 IDLE_COMMIT_SECONDS = 1.0
 """A position that only passed frames without documents is committed at most so often."""
 SNAPSHOT_SECONDS = 60.0
-BATCH = 2000
-"""Documents in one write, at the most about this many."""
+BATCH, BATCH_BYTES = 2000, 4 << 20
+"""Documents in one write, and bytes of the frames that they come from, at the most about this many."""
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Worker:
         """Work until stopped; with follow=False, until everything that can be read now is stored."""
         self._reader: Reader | None = None
         self._batch = Output()
-        self._needs = 0
+        self._needs = self._bytes = 0
         self.snapshotted = time.monotonic()
         while True:
             self._round()
@@ -95,7 +96,8 @@ class Worker:
             for piece in self._reader.read():
                 end = piece.end if isinstance(piece, Gap) else piece.number + 1
                 self._keep(self.enricher.take(piece, quiet=end <= self._start), wanted=end > self._start)
-                if len(self._batch.documents) >= BATCH:
+                self._bytes += len(piece.payload) if isinstance(piece, Frame) else 0
+                if len(self._batch.documents) >= BATCH or self._bytes >= BATCH_BYTES:
                     self._flush()
                 if self.stop.is_set():
                     return
@@ -161,6 +163,7 @@ class Worker:
         """Store what came, then commit; False when a stop came first, or there was nothing that could not wait."""
         assert self._reader is not None
         assert self.enricher is not None
+        self._bytes = 0
         waits = time.monotonic() - self.committed < IDLE_COMMIT_SECONDS
         if waits and not always and not self._batch.documents and not self._batch.letters:
             return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 import pytest
 
@@ -10,8 +12,9 @@ from enrich.document import Document
 from enrich.item import Item
 from enrich.letters import LetterKind
 from enrich.processes import ProcessTree
-from enrich.sinks import Status
+from enrich.sinks import Outcome, Status
 from enrich.sinks.memory import MemorySink
+from enrich.worker import BATCH_BYTES
 from shipper.wire.frame import Frame
 from shipper.wire.position import position_file
 from shipper.wire.records import State
@@ -61,6 +64,24 @@ def test_stopped_while_the_sink_refuses(spool: Spooled) -> None:
         worker.run(follow=False)
         assert worker.counts["duplicate"] == 4
     assert sorted(programs(again.documents)) == FIVE
+
+
+def test_a_write_is_bounded_in_bytes(spool: Spooled) -> None:
+    """However long the arguments are, and however much is waiting, one write is of a few megabytes of frames."""
+    sizes: list[int] = []
+
+    class Measuring(MemorySink):
+        """Says how much each write was."""
+
+        def write(self, batch: Sequence[Document]) -> list[Outcome]:
+            sizes.append(sum(len(document.encode()) for document in batch))
+            return super().write(batch)
+
+    for pid in range(100, 400):
+        spool.add(*(exec_(pid, 1, b"x" * 60_000) for _ in range(4)))
+    work(spool.data, Measuring())
+    assert sum(sizes) > 4 * max(sizes)
+    assert max(sizes) < 4 * BATCH_BYTES
 
 
 def test_what_is_never_taken_is_kept(spool: Spooled) -> None:

@@ -78,7 +78,7 @@ def test_a_write_is_bounded_in_bytes(spool: Spooled) -> None:
             return super().write(batch)
 
     for pid in range(100, 400):
-        spool.add(*(exec_(pid, 1, b"x" * 60_000) for _ in range(4)))
+        spool.add(*(exec_(pid, 1, b"/bin/x", b"x" * 60_000) for _ in range(4)))
     work(spool.data, Measuring())
     assert sum(sizes) > 4 * max(sizes)
     assert max(sizes) < 4 * BATCH_BYTES

@@ -18,6 +18,7 @@ from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
 from enrich.stores.query import Range
 from enrich.stores.sqlite import SqliteStore
+from shipper.intake import boot_ns
 
 POLL_SECONDS = 0.1
 LAST_SECONDS = 2
@@ -27,7 +28,7 @@ LAST_SECONDS = 2
 def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
     """Record until interrupted. Raises HalfEndedError."""
     interrupted = stop_on_signal()
-    began = time.time_ns()
+    began = boot_ns()
     with running(config) as halves:
         status = halves.wait_ready()
         _greet(config, status)
@@ -44,24 +45,30 @@ def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
 
 
 def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Callable[[], bool]:
-    """What shows the next few new documents, and says whether there were any."""
+    """What shows the next few new documents, and says whether there were any. `began`: boot time in ns."""
     store = SqliteStore(config.store_folder)
-    wanted = Range("@timestamp", began, None, include_low=True, include_high=True)
+    since = _by_the_clock(began)
     cursor = store.end()
     if not as_json and not quiet:
         click.echo(table.header())
 
     def follow() -> bool:
-        nonlocal cursor
+        nonlocal cursor, since
         if quiet:
             return False
-        found, cursor = store.after(cursor, wanted)
+        since = min(since, _by_the_clock(began))  # once the clock is set back, documents of now look like of before
+        found, cursor = store.after(cursor, Range("@timestamp", since, None, include_low=True, include_high=True))
         show(found, as_json=as_json, header=False)
         if found and not as_json:
             cursor = keep_up(store, cursor)
         return bool(found)
 
     return follow
+
+
+def _by_the_clock(boot: int) -> int:
+    """When a boot time was, in ns since 1970, by the clock as it is set now."""
+    return time.time_ns() - (boot_ns() - boot)
 
 
 def _greet(config: Config, status: dict[str, Any]) -> None:

@@ -78,7 +78,10 @@ def missing(host: Host, stream: str, gap: Gap, since: int, until: int) -> dict[s
 def document(
     host: Host, identity: str, time: int, sequence: int, cause: str, since: int, **told: Any
 ) -> dict[str, Any]:
-    """A loss between two times in ns since 1970, the second being its own; `since` 0 is not known."""
+    """A loss between two times in ns since 1970, the second being its own.
+
+    `since` 0 is not known, and neither is one behind `time`: the clock was set back in between.
+    """
     end = render.timestamp(time)
     event = {
         "id": identity,
@@ -91,7 +94,7 @@ def document(
         "sequence": sequence,
         "end": end,
     }
-    if since:
+    if 0 < since <= time:
         event["start"] = render.timestamp(since)
     return {
         "@timestamp": end,

@@ -38,6 +38,8 @@ RETENTION_NS = 10_000_000_000
 RETRY_NS = 1_000_000_000
 """A keyframe that the disk refused is tried anew so often: small frames may find room where it does not."""
 CLOCK_MOVE_NS = 50_000_000
+CLOCK_STEP_NS = 5_000_000_000
+"""A clock that is set by more begins an interval: within one, frames' times rise, and it can be found by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Agent:
     _offset: int = 0
     _real: int = 0
     """Nanoseconds since 1970 when the last round began."""
+    _stepped: bool = False
+    """The clock was set, and no keyframe has begun since."""
     _ticked: int = 0
     _reported: int = 0
     _retained: int = 0
@@ -141,6 +145,8 @@ class Agent:
     def _tick(self, now: int) -> None:
         """`now` is of before the ring was drained."""
         self._clock(now)
+        if self._stepped:
+            self._real = now + self._offset  # it may have been set since this round began
         self._tell_losses(now)
         self._intake.put(Tick(time=now))
         self._ticked = now
@@ -154,8 +160,10 @@ class Agent:
                 unread_by=self.retention.holding,
                 next="see that its readers run (`cgtrail spool ls`), or raise spool.max_bytes",
             )
-        if self.admission.level > before:
-            self._keyframe()  # what fills the spool is an interval then, which can go once it is read
+        if self._stepped or self.admission.level > before:
+            self._stepped = False
+            # What fills the spool is an interval then, which can go once it is read, and each has one clock.
+            self._keyframe()
 
     def _retain(self, now: int) -> None:
         self._retained = now
@@ -206,7 +214,9 @@ class Agent:
 
     def _clock(self, now: int, *, always: bool = False) -> None:
         real = time.time_ns() - (boot_ns() - now)
-        if always or abs(real - now - self._offset) > CLOCK_MOVE_NS:
+        moved = abs(real - now - self._offset)
+        self._stepped |= self._started and moved > CLOCK_STEP_NS
+        if always or moved > CLOCK_MOVE_NS:
             self._offset = real - now
             self._intake.put(Clock(time=now, realtime=real))
 

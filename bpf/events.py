@@ -154,9 +154,7 @@ class Image(Task):
     cwd: Text = field("process.working_directory", "working directory, seen from the process's root", default=b"")
     exe: Text = field("process.executable", "path of the executable, seen from the process's root", default=b"")
     filename: Text = field("cgtrail.exec.filename", "the path given to execve, a script's own for #!", default=b"")
-    args: Args = field(
-        "process.args", "arguments, at most 65,535 bytes of them; 4,096 of a process found running", default=b""
-    )
+    args: Args = field("process.args", "arguments, at most 65,535 bytes of them", default=b"")
 
 
 @record(number=1, action="exec", family="exec")

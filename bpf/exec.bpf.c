@@ -2,10 +2,10 @@
 #include "image.h"
 
 /* The arguments lie end to end in the new memory map; their pages were written a moment ago, so they are present. */
-static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct *mm)
+static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct *mm, __u64 owner)
 {
     unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
-    __u32 length = args__length(bytes);
+    __u32 length = args__length(owner, bytes);
 
     e->image.args_bytes = bytes;
     asm volatile("" : "+r"(length)); /* keep the mask for the verifier */
@@ -34,7 +34,7 @@ int BPF_PROG(exec, struct task_struct *task, int old_pid, struct linux_binprm *b
     image__cwd(e, scratch, task);
     image__exe(e, scratch, task, bprm->file);
     image__filename(e, bprm->filename, false);
-    exec__args(e, task->mm);
+    exec__args(e, task->mm, owner);
     record__submit(&e->header, owner);
     return 0;
 }

@@ -18,7 +18,7 @@ struct {
 
 /* Joins the arguments. Where some are missing, args_bytes is one more than what is there: how long the rest is, is not
  * known. A page that the caller has not touched yet can't be read. */
-static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv)
+static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv, __u64 owner)
 {
     __u32 start = e->header.length, used = 0, missing = 1;
     const char *arg = 0;
@@ -58,7 +58,7 @@ static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char
         used += length;
     }
     e->image.args_bytes = used + missing;
-    used = args__length(used);
+    used = args__length(owner, used);
     e->image.args_size = used;
     e->header.length += used;
 }
@@ -80,7 +80,7 @@ static __always_inline int exec_failed__record(const char *filename, const char 
     e->image.error = error;
     image__cwd(e, scratch, task);
     image__filename(e, filename, true);
-    exec_failed__args(e, argv);
+    exec_failed__args(e, argv, owner);
     record__submit(&e->header, owner);
     return 0;
 }

@@ -4,8 +4,12 @@
 
 #include "task.h"
 
-#define MAX_COMPONENTS 128    /* of a path */
-#define SHORT_ARGS_BYTES 4096 /* of arguments, while the spool is nearly full */
+#define MAX_COMPONENTS 128 /* of a path */
+/* Arguments that an owner may always have recorded; of longer ones it has so much at once, and so much a second. They
+ * are cheap to make, and dear to whoever stores and searches them for everybody. */
+#define SHORT_ARGS_BYTES 4096
+#define LONG_ARGS_BURST (8 << 20)
+#define LONG_ARGS_RATE(nanoseconds) ((nanoseconds) >> 11) /* 477 KiB a second */
 
 /* Begins a record with header, task and image; tgid, cgroup and uid are the task's. */
 static __always_inline struct cgtrail_exec *image__begin(struct scratch *scratch, __u16 type, struct task_struct *task)
@@ -149,11 +153,33 @@ static __always_inline void image__filename(struct cgtrail_exec *e, const char *
     e->header.length += length - 1;
 }
 
-/* How many of so many bytes of arguments are recorded. */
-static __always_inline __u32 args__length(unsigned long bytes)
+/* Whether an owner may have so many bytes of long arguments now; if so, they are counted. */
+static __always_inline bool owner__may_long(__u64 id, __u32 bytes)
 {
-    __u32 limit = narrow__level() >= CGTRAIL_NARROW_ARGUMENTS ? SHORT_ARGS_BYTES : ARGS_BYTES - 1;
-    return bytes < limit ? bytes : limit;
+    struct watched *owner = bpf_map_lookup_elem(&watched, &id);
+    __u64 now = bpf_ktime_get_boot_ns(), past;
+
+    if (!owner)
+        return true;
+    past = LONG_ARGS_RATE(now - owner->long_at);
+    owner->long_bytes = past < owner->long_bytes ? owner->long_bytes - past : 0;
+    owner->long_at = now;
+    if (owner->long_bytes + bytes > LONG_ARGS_BURST)
+        return false;
+    __sync_fetch_and_add(&owner->long_bytes, bytes);
+    return true;
+}
+
+/* How many of so many bytes of an owner's arguments are recorded. */
+static __always_inline __u32 args__length(__u64 owner, unsigned long bytes)
+{
+    __u32 length = bytes < ARGS_BYTES ? bytes : ARGS_BYTES - 1;
+
+    if (length <= SHORT_ARGS_BYTES)
+        return length;
+    if (narrow__level() >= CGTRAIL_NARROW_ARGUMENTS || !owner__may_long(owner, length - SHORT_ARGS_BYTES))
+        return SHORT_ARGS_BYTES;
+    return length;
 }
 
 #endif

@@ -37,6 +37,9 @@ struct watched {
     __u64 until;  /* where they end */
     __u32 bytes;  /* how many there are */
     __u32 before; /* how many lie before, and are perhaps not drained yet */
+    /* Of an owner's arguments, bytes beyond SHORT_ARGS_BYTES: */
+    __u64 long_at;    /* when they were last counted */
+    __u64 long_bytes; /* how many, less LONG_ARGS_RATE since */
 };
 
 struct loss_key {

@@ -1,9 +1,10 @@
-/* The processes that run now, on request, through the same ring. */
+/* The processes that run now, on request, through the same ring. Their arguments are not read: they lie in memory that
+ * a process may have mapped to a file, whose server need never answer. */
 #include "image.h"
 
 #define PF_FORKNOEXEC 0x40 /* include/linux/sched.h; every new thread has it, the first one loses it by execve */
 
-/* An iterator may sleep, so it must not share the tracepoints' scratch. One reader at a time. */
+/* An iterator is preempted by tracepoints, so it must not share their scratch. One reader at a time. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
@@ -11,23 +12,7 @@ struct {
     __type(value, struct scratch);
 } snapshot_scratch SEC(".maps");
 
-static __always_inline void snapshot__args(struct cgtrail_exec *e, struct task_struct *task, struct mm_struct *mm)
-{
-    unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
-    __u32 length = bytes < SHORT_ARGS_BYTES ? bytes : SHORT_ARGS_BYTES; /* every keyframe has them again */
-
-    e->image.args_bytes = bytes;
-    asm volatile("" : "+r"(length));
-    length &= ARGS_BYTES - 1;
-    if (bpf_copy_from_user_task((void *)e + (e->header.length & (FIXED_BYTES - 1)), length, (void *)start, task, 0)) {
-        e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
-        return;
-    }
-    e->image.args_size = length;
-    e->header.length += length;
-}
-
-SEC("iter.s/task")
+SEC("iter/task")
 int running(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
@@ -52,7 +37,8 @@ int running(struct bpf_iter__task *ctx)
         e->image.flags |= CGTRAIL_IMAGE_FLAG_FORKED;
     image__cwd(e, scratch, task);
     image__exe(e, scratch, task, mm->exe_file);
-    snapshot__args(e, task, mm);
+    e->image.args_bytes = mm->arg_end - mm->arg_start;
+    e->image.flags |= CGTRAIL_IMAGE_FLAG_ARGS_UNREADABLE;
     record__submit(&e->header, owner);
     return 0;
 }

@@ -17,12 +17,11 @@ from enrich.host import Host
 from enrich.item import Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
+from enrich.processes import KEPT_BYTES
 from shipper.wire.records import AgentStart, Loss
 
 KINDS = ("process", "loss")
 """What a document can be about: the last part of its event.dataset."""
-LONGEST_OF_PARENT = 4096
-"""Characters of a parent's command line in the documents of its children, which may be many."""
 _CORE_SIGNAL = 0x7F
 _FLAGS = {
     ImageFlag.MEMFD: ("exec", "memfd"),
@@ -83,7 +82,7 @@ class Documents:
         offset = self._host.offset
         if process.as_parent is None or process.as_parent[0] != offset:
             start = {"start": self._host.timestamp(process.start)} if process.start else {}
-            process.as_parent = offset, Part(start | _cut(_identity(process)))
+            process.as_parent = offset, Part(start | _identity(process))
         return process.as_parent[1]
 
     def _exec(self, item: Item) -> dict[str, Any]:
@@ -91,7 +90,7 @@ class Documents:
         assert isinstance(record, Image)
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
-        if record.error:  # of a program that was started, the process knows them
+        if record.error or len(record.args) > KEPT_BYTES:  # of others, the process knows them
             args, _ = render.arguments(record.args)
             shown |= {"args": args, "command_line": render.command_line(args)}
         shown["args_count"] = len(shown["args"])
@@ -150,15 +149,6 @@ def _identity(process: Process) -> dict[str, Any]:
     identity: dict[str, Any] = {name: value for name, value in shown.items() if value}
     if process.args:
         identity["args"] = process.args
-    return identity
-
-
-def _cut(identity: dict[str, Any]) -> dict[str, Any]:
-    """Of a long command line, the beginning: what a parent was given once would be stored with every child."""
-    line = identity.get("command_line", "")
-    if len(line) > LONGEST_OF_PARENT:
-        identity["command_line"] = line[:LONGEST_OF_PARENT] + "…"
-        del identity["args"]
     return identity
 
 

@@ -53,7 +53,10 @@ _STEPS: dict[str, DocumentField] = {
     "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),
     "process.name": DocumentField("keyword", "last part of the path given to execve"),
     "process.args_count": DocumentField("long", "number of arguments that were recorded"),
-    "process.command_line": DocumentField("wildcard", "arguments in one line, quoted for a shell where needed"),
+    "process.command_line": DocumentField(
+        "wildcard",
+        "arguments in one line, quoted for a shell where needed; an end has 2,048 bytes of them, then …",
+    ),
     "process.end": DocumentField("date_nanos", "when the process ended"),
     "process.exit_code": DocumentField("long", "exit code, or 128 + signal"),
     "process.interactive": DocumentField("boolean", "it has a controlling terminal"),
@@ -64,10 +67,10 @@ _STEPS: dict[str, DocumentField] = {
     "process.parent.name": DocumentField("keyword", "the parent's name"),
     "process.parent.executable": DocumentField("keyword", "the parent's executable, where its exec was recorded"),
     "process.parent.args": DocumentField(
-        "keyword", "the parent's arguments, where its exec was recorded and they are not long"
+        "keyword", "the parent's arguments, where its exec was recorded and they have at most 2,048 bytes"
     ),
     "process.parent.command_line": DocumentField(
-        "wildcard", "the parent's arguments in one line, 4,096 characters of it: a longer one ends in …"
+        "wildcard", "the parent's arguments in one line; of more than 2,048 bytes the beginning and …"
     ),
     "process.parent.working_directory": DocumentField("keyword", "the parent's working directory at its exec"),
     "process.group_leader.name": DocumentField("keyword", "the group leader's name"),

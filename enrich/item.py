@@ -32,7 +32,9 @@ class Process:
     name: str = ""
     executable: str = ""
     args: tuple[str, ...] = ()
+    """None where they are long."""
     command_line: str = ""
+    """Of a long one the beginning."""
     working_directory: str = ""
     exe_inode: int = 0
     group_leader: Identity | None = None

@@ -13,6 +13,8 @@ from enrich.host import Host
 from enrich.item import Identity, Item, Process
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 
+KEPT_BYTES = 2048
+"""Of a process's arguments: its own exec document has them all."""
 _LIFE = struct.Struct("<16sIQ")
 
 
@@ -102,10 +104,15 @@ def _set_image(process: Process, record: Image) -> None:
     # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
     named = process.executable if not filename or filename.startswith("/dev/fd/") else filename
     process.name = posixpath.basename(named) or render.text(record.comm)[0]
-    args, _ = render.arguments(record.args)
-    process.args = tuple(args)
-    process.command_line = render.command_line(args)
+    process.args, process.command_line = _arguments(record.args)
     process.working_directory = render.text(record.cwd)[0]
+
+
+def _arguments(raw: bytes) -> tuple[tuple[str, ...], str]:
+    """What is kept of a process's arguments: it goes into its end, and into each of its children's documents."""
+    args, _ = render.arguments(raw[:KEPT_BYTES])
+    line = render.command_line(args)
+    return (tuple(args), line) if len(raw) <= KEPT_BYTES else ((), f"{line}…")
 
 
 def _find(process: Process, record: Running) -> None:

@@ -29,15 +29,15 @@ from shipper.ring import Ring
 _log = structlog.get_logger()
 
 RING_BYTES = 16 * 1024 * 1024
-WATCHED = struct.Struct("<QIIQQQII")
-"""struct watched of bpf/record.h: owner, watch, children, seen, from, until, bytes, before."""
+WATCHED = struct.Struct("<QIIQQQIIQQ")
+"""struct watched of bpf/record.h: owner, watch, children, seen, from, until, bytes, before, long_at, long_bytes."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
 CGROUP_ID = COUNT = struct.Struct("<Q")
 _SHARED = {
     "ring": (0, 0),
     "scratch": (4, 0),
-    "watched": (8, 48),
+    "watched": (8, 64),
     "losses": (16, 8),
     "counters": (4, 8),
     "narrow": (4, 4),
@@ -252,7 +252,7 @@ def _rank(program: str) -> str:
 
 def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
     """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
-    return WATCHED.pack(owner, watch, 0, seen, 0, 0, 0, 0)
+    return WATCHED.pack(owner, watch, 0, seen, *[0] * 6)
 
 
 def _index(counter: Counter) -> bytes:

@@ -17,8 +17,8 @@ NAME_BYTES = 4096
 """At most so much of a name or an image: a record must fit a frame."""
 PATIENCE_NS = 1_000_000_000
 """So long a runtime may still tell of a container whose cgroup is gone: documents wait as long."""
-LABELS_BYTES = 64 * 1024
-"""So many bytes of labels are recorded of a container: a record has to fit a frame."""
+LABELS_BYTES = 8 * 1024
+"""So many bytes of labels are recorded of a container: they are in each of its documents."""
 
 
 @dataclass(frozen=True, slots=True)

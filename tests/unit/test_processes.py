@@ -6,9 +6,8 @@ import hashlib
 import struct
 
 from bpf.events import CgroupAttach, ExecFailed
-from enrich.documents import LONGEST_OF_PARENT
 from enrich.host import Host
-from enrich.processes import ProcessTree
+from enrich.processes import KEPT_BYTES, ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 from tests.unit.stream import BOOT, SECOND, Stream, container, end, exec_, fork, process, running
 
@@ -41,15 +40,18 @@ def test_parent_known() -> None:
 
 
 def test_long_parent() -> None:
-    """What a parent was given is stored once, and its beginning with each child."""
+    """What a process was given is stored once, and its beginning with its end and each child."""
     stream = begun()
-    long = b"x" * (LONGEST_OF_PARENT + 1)
+    long = b"x" * KEPT_BYTES
     own = stream.one(exec_(2, 1, b"/bin/sh", long))["process"]
     assert own["args"] == ["/bin/sh", long.decode()]
+    assert own["command_line"] == f"/bin/sh {long.decode()}"
     parent = stream.one(exec_(3, 2, b"/bin/ls"))["process"]["parent"]
-    assert parent["command_line"] == own["command_line"][:LONGEST_OF_PARENT] + "…"
-    assert "args" not in parent
-    assert parent["executable"] == "/bin/sh"
+    ended = stream.one(end(2, 1))["process"]
+    for shown in (parent, ended):
+        assert shown["command_line"] == own["command_line"][:KEPT_BYTES] + "…"
+        assert "args" not in shown
+        assert shown["executable"] == "/bin/sh"
 
 
 def test_parent_after_another_exec() -> None:

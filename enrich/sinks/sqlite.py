@@ -8,13 +8,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK, Outcome, Status
 from enrich.stores import dayfile
+from enrich.stores.expiry import Expiry, boot_seconds
 
 _OPEN_FILES = 4
 """Days whose files stay open: today, and what arrives late or is replayed."""
@@ -25,28 +26,33 @@ class SqliteSink:
 
     An id is unique within its day's file, which is decided by the document's time: the same document always meets
     itself. What can't be written now (disk full, file locked, a file that is damaged or of another format) is RETRY,
-    and the reason names the file. A file that was moved away or replaced is let go of, with what it has. Days older
-    than `retention_days` are removed, when the sink opens and when the day changes, and their documents are rejected.
-    `clock` tells the time in seconds since 1970.
+    and the reason names the file. A file that was moved away or replaced is let go of, with what it has. Old days go
+    by the rule of Expiry, and documents of days that would go at once are rejected. `clock` tells the time in seconds
+    since 1970, `boot` those since the host booted.
     """
 
-    def __init__(self, folder: Path, retention_days: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        retention_days: int,
+        clock: Callable[[], float] = time.time,
+        boot: Callable[[], float] = boot_seconds,
+    ) -> None:
         """Make no file yet, but remove old ones. Raises ValueError, and StoreError where that is not allowed."""
         if retention_days < 1:
             message = f"retention_days {retention_days}: the store keeps one day at least"
             raise ValueError(message)
         self._folder = folder
-        self._retention = timedelta(days=retention_days)
-        self._clock = clock
+        self._retention_days = retention_days
+        self._expiry = Expiry(folder, retention_days, clock, boot)
         self._files: dict[date, sqlite3.Connection] = {}
         self._inodes: dict[date, tuple[int, int] | None] = {}
-        self._today = date.min
-        self._expire()
+        self._expiry.run(self._close)
 
     def write(self, batch: Sequence[Document]) -> list[Outcome]:
         """Store a batch and answer for each document, in order. An empty batch still lets old days go."""
         try:
-            self._expire()
+            self._expiry.run(self._close)
         except dayfile.StoreError as error:
             return [Outcome(Status.RETRY, str(error))] * len(batch)
         outcomes: dict[int, Outcome] = {}
@@ -69,8 +75,8 @@ class SqliteSink:
 
     def _day(self, document: Document) -> date:
         day = dayfile.day_of(document.time)
-        if day < self._today - self._retention:
-            message = f"{day} is older than the {self._retention.days} days that are kept"
+        if self._expiry.refuses(day):
+            message = f"{day} is older than the {self._retention_days} days that are kept"
             raise dayfile.UnstorableError(message)
         return day
 
@@ -112,24 +118,6 @@ class SqliteSink:
         if day in self._files:
             del self._inodes[day]
             self._files.pop(day).close()
-
-    def _expire(self) -> None:
-        today = dayfile.day_of(int(self._clock() * 1e9))
-        if today == self._today:
-            return
-        for day in dayfile.days(self._folder):
-            if day < today - self._retention:
-                self._close(day)
-                path = dayfile.path_of(self._folder, day)
-                try:
-                    dayfile.remove(path)
-                except OSError as error:
-                    message = (
-                        f"{path}: older than {self._retention.days} days and can't be removed ({error.strerror}):"
-                        " remove it, or let the owner of cgtrail do so"
-                    )
-                    raise dayfile.StoreError(message) from error
-        self._today = today
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

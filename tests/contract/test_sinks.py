@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK, Outcome, Sink, Status
@@ -181,7 +182,6 @@ def test_nobody_reads() -> None:
     [
         (Document("x", -1, "process", {}), "1970"),
         (Document("x", 1 << 63, "process", {}), "2262"),
-        (Document("x", NOON - 8 * DAY, "process", {}), "older than the 7 days"),
         (Document("x", NOON, "process", {"event": {"sequence": 1 << 63}}), "event.sequence"),
         (Document("x", NOON, "process", {"event": {"sequence": "1"}}), "event.sequence"),
         (Document("x", NOON, "process", {"container": {"name": ["a", "b"]}}), "container.name is a list"),
@@ -288,25 +288,120 @@ def test_stored_means_synced(tmp_path: Path) -> None:
         assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == ["wal", 2]
 
 
-def test_old_days_go(tmp_path: Path) -> None:
-    """Days beyond the retention are removed when the day changes and at the start, and nothing else ever is."""
-    now = [NOON]
-    folder = tmp_path / "store"
-    sink = SqliteSink(folder, 2, clock=lambda: now[0] / SECOND)
-    sink.write([document(f"d{n}", NOON - n * DAY) for n in range(3)])
-    (folder / "notes.txt").touch()
-    (folder / "2020-02-30.db").touch()
-    (folder / "2020-01-01.db").write_bytes(b"mine" * 100)
-    with closing(sqlite3.connect(folder / "2020-01-02.db")) as db:
+class Host:
+    """A host's two clocks, and its store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now, self.up = folder, NOON, 0
+
+    def pass_days(self, days: int = 1) -> None:
+        """Days go by; `now` alone is what somebody sets."""
+        self.now += days * DAY
+        self.up += days * DAY
+
+    def sink(self, retention_days: int) -> SqliteSink:
+        """A writer that goes by these clocks."""
+        return SqliteSink(self.folder, retention_days, lambda: self.now / SECOND, lambda: self.up / SECOND)
+
+    def fill(self, days: int, gap: int = 0) -> None:
+        """A store of so many days, the newest `gap` days ago."""
+        with closing(SqliteSink(self.folder, 999, lambda: self.now / SECOND)) as sink:
+            sink.write([document(f"d{n}", self.now - n * DAY) for n in range(gap, gap + days)])
+
+    def days(self) -> list[int]:
+        """The days that are stored, counted back from the test's first."""
+        return sorted((date(2026, 11, 22) - day).days for day in dayfile.days(self.folder))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host without a store yet."""
+    return Host(tmp_path / "store")
+
+
+def test_old_days_go(host: Host) -> None:
+    """A day beyond the retention goes as days pass, what cgtrail did not make never; each removal is told."""
+    host.fill(3)
+    (host.folder / "notes.txt").touch()
+    (host.folder / "2020-02-30.db").touch()
+    (host.folder / "2020-01-01.db").write_bytes(b"mine" * 100)
+    with closing(sqlite3.connect(host.folder / "2020-01-02.db")) as db:
         db.execute("CREATE TABLE mine (a)")
     foreign = {"notes.txt", "2020-02-30.db", "2020-01-01.db", "2020-01-02.db"}
-    now[0] += DAY
-    assert list(sink.write([])) == []
-    assert {path.name for path in folder.glob("*.db")} | {"notes.txt"} == foreign | {"2026-11-22.db", "2026-11-21.db"}
-    assert not list(folder.glob("2026-11-20*"))
-    sink.close()
-    SqliteSink(folder, 1, clock=lambda: now[0] / SECOND).close()
-    assert {path.name for path in folder.iterdir()} == foreign | {"2026-11-22.db"}
+    with closing(host.sink(2)) as sink, capture_logs() as told:
+        host.pass_days()
+        assert list(sink.write([])) == []
+    assert {path.name for path in host.folder.iterdir()} == foreign | {"2026-11-22.db", "2026-11-21.db"}
+    assert [(Path(line["file"]).name, line["age_days"], line["retention_days"]) for line in told] == [
+        ("2026-11-20.db", 3, 2)
+    ]
+
+
+def test_the_next_day_pushes_the_oldest_out(host: Host) -> None:
+    """Also where no process runs for a whole day: as many days stay as are kept, and the one of now."""
+    host.fill(3)
+    for _ in range(4):
+        host.now += DAY
+        with closing(host.sink(2)) as sink:
+            sink.write([document(f"{host.now}", host.now)])
+    assert host.days() == [-4, -3, -2, -1]
+    host.sink(2).close()
+    assert host.days() == [-4, -3, -2]
+
+
+def test_a_lowered_retention_counts_at_once(host: Host) -> None:
+    """The next start removes all that is beyond it, and documents of such days are rejected."""
+    host.fill(30)
+    with closing(host.sink(7)) as sink:
+        assert host.days() == list(range(8))
+        kept, refused = sink.write([document(f"{n}", NOON - n * DAY) for n in (7, 8)])
+    assert (kept.status, refused.status) == (Status.OK, Status.REJECTED)
+    assert "older than the 7 days" in refused.reason
+
+
+@pytest.mark.parametrize("gap", [1, 40, 400, 40_000])
+def test_a_clock_that_jumps_removes_no_history(host: Host, gap: int) -> None:
+    """While it is ahead a day goes each day; what it wrote stands beside the rest; real dates are always taken."""
+    host.fill(31)
+    with closing(host.sink(30)) as sink:
+        host.pass_days(0)
+        host.now += gap * DAY
+        ahead = [document("ahead", host.now), document("real", NOON)]
+        assert [answer.status for answer in sink.write(ahead)] == [Status.OK] * 2
+        sink.write([])
+        assert host.days() == [-gap, *range(31)]
+        host.pass_days()
+        sink.write([])
+        assert set(range(30)) <= set(host.days())
+    for _ in range(3):
+        host.sink(30).close()
+    assert set(range(30)) <= set(host.days())
+    host.now = NOON + DAY
+    with closing(host.sink(30)) as sink:
+        assert [answer.status for answer in sink.write([document("back", NOON + DAY)])] == [Status.OK]
+    assert set(range(30)) <= set(host.days())
+
+
+def test_a_jump_after_long_running_has_nothing_saved_up(host: Host) -> None:
+    """Days in which nothing was old allow no more removals later."""
+    host.fill(10)
+    with closing(host.sink(30)) as sink:
+        host.pass_days(10)
+        sink.write([])
+        host.now += 400 * DAY
+        sink.write([])
+    assert host.days() == list(range(9))
+
+
+def test_a_host_that_was_off_loses_a_day_each_day(host: Host) -> None:
+    """Its history is not gone when it comes back, and goes in time."""
+    host.fill(20, gap=60)
+    with closing(host.sink(30)) as sink:
+        assert len(host.days()) == 20
+        for left in range(19, -1, -1):
+            host.pass_days()
+            sink.write([])
+            assert len(host.days()) == left
 
 
 def test_a_store_keeps_a_day_at_least(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Agent:
     def _retain(self, now: int) -> None:
         self._retained = now
         try:
-            self.spool.used -= self.retention.run(time.time_ns(), self.spool.used)
+            self.spool.used -= self.retention.run(self.spool.used)
         except OSError as error:
             _log.error("the spool's past can't be removed", error=str(error), next="mend the folder's permissions; "
                        "it is tried again")  # fmt: skip

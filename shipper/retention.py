@@ -12,6 +12,8 @@ from shipper.wire.segment import COMMITTED, Interval, Stream, streams
 
 CROWDED = 0.7
 """Of the bound: beyond it, what has been read goes before its time."""
+LONGEST_NS = 3600 * 1_000_000_000
+"""No interval between two keyframes counts as longer: it would be the clock that was set, or the host that was off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +31,30 @@ class _Span:
     interval: Interval
     end: int
     """The first frame behind it."""
-    until: int
-    """When it ended, in nanoseconds since 1970."""
+    age: int
+    """Nanoseconds that were recorded since it ended, up to the newest keyframe."""
 
 
 class Retention:
-    """Removes what is old, or what crowds the spool, and has been read."""
+    """Removes what is old, or what crowds the spool, and has been read.
+
+    Age is what was recorded since, by the intervals' own times: no clock that is set makes everything old at once.
+    """
 
     def __init__(self, folder: Path, bounds: Bounds) -> None:
         self._folder, self._bounds = folder, bounds
         self.holding: list[str] = []
         """Readers that kept something from being removed, the last time."""
 
-    def run(self, now: int, used: int) -> int:
-        """Remove what may go; returns how many bytes. `now`: nanoseconds since 1970. Raises OSError."""
+    def run(self, used: int) -> int:
+        """Remove what may go; returns how many bytes. `used`: bytes in the spool. Raises OSError."""
         positions = {name: position_file(self._folder, name).load() for name in self._bounds.readers}
         freed, self.holding = 0, []
         for stream in streams(self._folder)[:-1]:
             if not stream.committed:  # an agent that ended before its first commit
                 _remove_stream(stream)
         for span in _spans(self._folder):
-            old = now - span.until > self._bounds.max_age_ns
-            if not old and used - freed <= CROWDED * self._bounds.max_bytes:
+            if span.age <= self._bounds.max_age_ns and used - freed <= CROWDED * self._bounds.max_bytes:
                 break
             self.holding = [name for name, known in positions.items() if _wanted(known, span)]
             if self.holding:
@@ -65,20 +69,17 @@ def _wanted(known: dict[str, Position], span: _Span) -> bool:
 
 
 def _spans(folder: Path) -> list[_Span]:
-    """Every interval but the newest, which is being written."""
-    found: list[_Span] = []
+    """Every interval but the newest, which is being written; oldest first."""
+    ends: list[tuple[Interval, int]] = []
     for stream in streams(folder):
         intervals = stream.intervals()
-        found += [_Span(each, following.first, following.time) for each, following in pairwise(intervals)]
-        found += [_Span(each, stream.committed, _written(each)) for each in intervals[-1:]]
-    return found[:-1]
-
-
-def _written(interval: Interval) -> int:
-    try:
-        return interval.segments[-1].path.stat().st_mtime_ns
-    except OSError:
-        return interval.time
+        ends += [(each, following.first) for each, following in pairwise(intervals)]
+        ends += [(each, stream.committed) for each in intervals[-1:]]
+    found, age = list[_Span](), 0
+    for (newer, _), (each, end) in pairwise(reversed(ends)):
+        found.append(_Span(each, end, age))
+        age += min(max(newer.time - each.time, 0), LONGEST_NS)
+    return found[::-1]
 
 
 def _remove(interval: Interval) -> int:

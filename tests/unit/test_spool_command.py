@@ -616,7 +616,7 @@ def test_nothing_is_made_up_while_an_agent_writes(tmp_path: Path, monkeypatch: p
             for number in range(400):
                 if number % 10 == 0:
                     spool.keyframe()
-                    Retention(folder, Bounds(20_000, 1 << 62)).run(0, spool.stream.size)
+                    Retention(folder, Bounds(20_000, 1 << 62)).run(spool.stream.size)
                 spool.add(wrap(AgentStop(time=number).encode()), 1)
                 spool.commit()
         done.set()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import click
 import msgspec
@@ -19,6 +21,9 @@ from shipper.status import LOCK, STATUS, read_status
 from shipper.wire.position import position_file
 from shipper.wire.segment import streams
 
+SILENT_SECONDS = 10
+"""Both halves write their status each second: one that has not for so long hangs."""
+_SECOND = 1_000_000_000
 _COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
 
 
@@ -51,20 +56,21 @@ class _Counts(TypedDict, total=False):
 class _Worker(TypedDict, total=False):
     """What is used of a worker's status file."""
 
+    frame_time: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     stream: str | None
     counts: _Counts
     accounts: dict[int, _Account]
 
 
 def run(config: Config, *, as_json: bool) -> int:
-    """Print it; returns 0 when both run, 1 otherwise."""
+    """Print it; returns 0 when both run and answer, 1 otherwise."""
     status = collect(config)
     if as_json:
         click.echo(json.dumps(status))  # a path may hold any bytes, which orjson refuses
     else:
         for line in _lines(status):
             click.echo(message(line))
-    return 0 if status["agent"]["running"] and status["worker"]["running"] else 1
+    return 0 if status["agent"]["answering"] and status["worker"]["answering"] else 1
 
 
 def collect(config: Config) -> dict[str, Any]:
@@ -75,8 +81,9 @@ def collect(config: Config) -> dict[str, Any]:
     source = SpoolSource(config.spool_folder, position_file(config.spool_folder, "sqlite"))
     files = folder / STATUS, own_file(folder, "status.json")
     told = _told(files[0], _Agent), _told(files[1], _Worker)
-    agent = (told[0] or {}) | _process(folder / LOCK)
-    worker = (told[1] or {}) | _process(own_file(folder, "lock"))
+    agent = (told[0] or {}) | _process(folder / LOCK, files[0])
+    worker = (told[1] or {}) | _process(own_file(folder, "lock"), files[1])
+    backlog = source.backlog()
     return {
         "data": str(folder),
         "agent": agent,
@@ -86,7 +93,8 @@ def collect(config: Config) -> dict[str, Any]:
             "streams": len(spool),
             "frames": sum(stream.committed for stream in spool),
             "bytes": sum(stream.size for stream in spool),
-            "backlog_frames": source.backlog(),
+            "backlog_frames": backlog,
+            "backlog_seconds": _behind(worker) if backlog else 0.0,
         },
         "store": {"days": len(store.days()), "documents": store.count()},
         "ledger": ledger(agent, worker),
@@ -121,9 +129,27 @@ def _told(file: Path, form: type[_Agent | _Worker]) -> dict[str, Any] | None:
     return known
 
 
-def _process(lock: Path) -> dict[str, Any]:
+def _process(lock: Path, told: Path) -> dict[str, Any]:
+    """Who holds a lock, and since when it has not written its status although it should have."""
     pid = holder(lock)
-    return {"running": pid is not None, "pid": pid}
+    since = max(_written(lock), _written(told))
+    silent = pid is not None and abs(time.time() - since) > SILENT_SECONDS  # written "later": the clock was set back
+    at = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds") if silent else None
+    return {"running": pid is not None, "answering": pid is not None and not silent, "silent_since": at, "pid": pid}
+
+
+def _written(file: Path) -> float:
+    """When a file was written, a lock when it was taken; 0 where there is none."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def _behind(worker: dict[str, Any]) -> float | None:
+    """Seconds from the last frame that the worker has taken to now; None where it has taken none."""
+    taken = worker.get("frame_time")
+    return round(max(time.time() - taken / _SECOND, 0.0), 1) if taken else None
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -133,7 +159,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"agent     {_running(agent)}",
         f"worker    {_running(worker)}",
         *(f"unclear   status of another version, or damaged: {file}" for file in status["not_understood"]),
-        f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {spool['backlog_frames']} not stored yet",
+        f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {_backlog(spool)}",
         f"store     {store['documents']:,} documents on {store['days']} day(s)",
     ]
     if agent.keys() >= {"records", "containers", "lost", "docker", "not_recorded"}:
@@ -176,4 +202,11 @@ def _ledger(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _running(half: dict[str, Any]) -> str:
+    if half["running"] and not half["answering"]:
+        return f"not answering since {half['silent_since']} (pid {half['pid']})"
     return f"running, pid {half['pid']}" if half["running"] else "not running"
+
+
+def _backlog(spool: dict[str, Any]) -> str:
+    seconds = spool["backlog_seconds"]
+    return f"{spool['backlog_frames']} not stored yet" + (f", {seconds:,} s behind" if seconds else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -25,8 +26,10 @@ from cgtrail.cli import cli, main
 from enrich.document import Document
 from enrich.sinks import Status
 from enrich.sinks.sqlite import SqliteSink
+from enrich.statefile import own_file
 from shipper.lock import only
-from shipper.status import LOCK
+from shipper.status import LOCK, STATUS
+from tests.unit.frames import commit, stream_in
 
 COMMANDS = sorted(cli.commands)
 SHELLS = ("bash", "zsh", "fish")
@@ -418,7 +421,7 @@ def test_status_says_that_nothing_runs(run: Run, tmp_path: Path) -> None:
     assert (result.code, result.err) == (1, "")
     assert result.out.count("not running") == 2
     shown = json.loads(run("status", "--data", tmp_path, "--json").out)
-    assert shown["spool"] == {"streams": 0, "frames": 0, "bytes": 0, "backlog_frames": 0}
+    assert shown["spool"] == {"streams": 0, "frames": 0, "bytes": 0, "backlog_frames": 0, "backlog_seconds": 0}
     assert shown["store"] == {"days": 0, "documents": 0}
 
 
@@ -428,8 +431,40 @@ def test_status_says_what_runs(run: Run, data: Path) -> None:
         result = run("status", "--data", data, "--json")
     shown = json.loads(result.out)
     assert result.code == 0
-    assert shown["agent"] == shown["worker"] == {"running": True, "pid": os.getpid()}
+    well = {"running": True, "answering": True, "silent_since": None, "pid": os.getpid()}
+    assert shown["agent"] == shown["worker"] == well
     assert shown["store"]["documents"] == 10
+
+
+@pytest.mark.parametrize("silent", ["agent", "worker"])
+@pytest.mark.parametrize("ago", [60, -3600], ids=["hangs", "hangs, and the clock was set back"])
+def test_status_says_who_does_not_answer(run: Run, data: Path, silent: str, ago: int) -> None:
+    """Who holds its lock and has written no status for long is no half that works; since when is told."""
+    locks = {"agent": data / LOCK, "worker": own_file(data, "lock")}
+    told = {"agent": data / STATUS, "worker": own_file(data, "status.json")}
+    with only(locks["agent"], "agent"), only(locks["worker"], "worker"):
+        for name in locks:
+            told[name].write_text("{}")
+        assert run("status", "--data", data).code == 0
+        stopped = int(time.time()) - ago
+        for file in (locks[silent], told[silent]):
+            os.utime(file, (stopped, stopped))
+        result = run("status", "--data", data)
+        shown = json.loads(run("status", "--data", data, "--json").out)
+    since = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(stopped))
+    assert result.code == 1
+    assert f"not answering since {since} (pid {os.getpid()})" in result.out
+    assert result.out.count("not answering") == 1
+    assert (shown[silent]["running"], shown[silent]["answering"], shown[silent]["silent_since"]) == (True, False, since)
+
+
+def test_status_says_how_far_the_worker_is_behind(run: Run, data: Path) -> None:
+    """In frames, and in seconds from the last that it took."""
+    commit(stream_in(data / "spool", 1), 7)
+    own_file(data, "status.json").write_text(json.dumps({"frame_time": time.time_ns() - 90 * 10**9}))
+    seconds = json.loads(run("status", "--data", data, "--json").out)["spool"]["backlog_seconds"]
+    assert seconds >= 90
+    assert re.search(r"7 not stored yet, \d+\.\d s behind", run("status", "--data", data).out)
 
 
 # Completion

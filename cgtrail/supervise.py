@@ -26,6 +26,8 @@ from shipper.wire.position import position_file
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10
 CATCH_UP_SECONDS = 5
+KILLED_SECONDS = 3
+"""How long the kernel may take to end what was killed: a disk that hangs can hold it for ever."""
 _PR_SET_PDEATHSIG = 1
 _HALF_BYTES = 30 << 20
 """What a half takes before it has anything to do."""
@@ -59,7 +61,10 @@ class Halves:
                 return status
             if time.monotonic() > patience:
                 patience = math.inf
-                notice("cgtrail: the kernel is still verifying the programs; this machine is busy")
+                notice(
+                    f"cgtrail: the agent, pid {self.agent.pid}, has not begun to record for {PATIENCE_SECONDS} s;"
+                    " a busy machine verifies the kernel programs slowly"
+                )
             time.sleep(POLL_SECONDS / 2)
 
     def caught_up(self) -> bool:
@@ -78,11 +83,11 @@ def running(config: Config) -> Iterator[Halves]:
     try:
         yield halves
     finally:
-        _stop(halves.agent)
+        _stop("agent", halves.agent)
         deadline = time.monotonic() + CATCH_UP_SECONDS
         while halves.worker.poll() is None and not halves.caught_up() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        _stop(halves.worker)
+        _stop("worker", halves.worker)
 
 
 def _ending(code: int) -> str:
@@ -107,10 +112,16 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(half: str, process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(timeout=CATCH_UP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        try:
+            process.wait(timeout=KILLED_SECONDS)
+        except subprocess.TimeoutExpired:
+            notice(
+                f"cgtrail: the {half}, pid {process.pid}, was killed and has not ended: it is stuck in the kernel"
+                " (a disk that hangs?); it is left behind, and ends once the kernel lets go of it"
+            )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from enrich.printable import text
+from enrich.printable import MAX_MARKS, text
 
 _COLUMNS = (
     ("TIME", 12),
@@ -50,7 +50,7 @@ def row(body: bytes) -> str:
         str(process.get("exit_code", document.get("cgtrail", {}).get("return_code", ""))),
     ]
     line = "  ".join(_fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
-    line = f"{line}  {_cut(text(process.get('command_line', '')), used=sum(w + 2 for _, w in _COLUMNS))}"
+    line = f"{line}  {_cut(process.get('command_line', ''), used=sum(w + 2 for _, w in _COLUMNS))}"
     if document["event"]["action"] == "end":
         return click.style(line, dim=True)
     return click.style(line, fg="yellow") if document["event"].get("outcome") == "failure" else line
@@ -82,9 +82,11 @@ def _lost(loss: dict[str, Any]) -> str:
 
 
 def _cut(arguments: str, used: int) -> str:
-    """As much as fits the terminal's line; elsewhere at most so much that a line stays a line."""
+    """As much as fits the terminal's line, escaped; elsewhere at most so much that a line stays a line."""
     room = max(shutil.get_terminal_size().columns - used, _MIN_ARGS) if sys.stdout.isatty() else _MAX_ARGS
-    return _fit(arguments, room).rstrip() if len(arguments) * 2 > room else arguments
+    # Every character takes a column, but for the marks on it: what lies behind so many could not be seen.
+    shown = text(arguments[: (room + 2) * (1 + MAX_MARKS)])
+    return _fit(shown, room).rstrip() if len(shown) * 2 > room else shown
 
 
 def _fit(cell: str, width: int) -> str:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgtrail import table
+from enrich import printable
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\t\x00\x7f\x9b31m\u202e\u200b\u2028\ufeff\U000e0041"
 ID = "0123456789ab" + "c" * 52
@@ -173,3 +174,22 @@ def test_a_line_fits_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert line.endswith("…")
     made["process"] |= {"command_line": "short"}
     assert row(made).endswith("  short")
+
+
+@pytest.mark.parametrize("unit", ["'", "\x1b", "漢", "e\u0301\u0301\u0301\u0301", "\u0301"])
+def test_only_what_can_be_seen_is_escaped(monkeypatch: pytest.MonkeyPatch, unit: str) -> None:
+    """A long command line makes a row no dearer, and the row no other."""
+    line = unit * (65_535 // len(unit))
+    wanted = table._fit(printable.text(line), table._MAX_ARGS)
+    escaped = 0
+
+    def counted(value: str) -> str:
+        nonlocal escaped
+        escaped += len(value)
+        return printable.text(value)
+
+    monkeypatch.setattr(table, "text", counted)
+    made = document()
+    made["process"] |= {"command_line": line}
+    assert row(made)[ARGS_AT:] == wanted.rstrip()
+    assert escaped <= 6 * table._MAX_ARGS

@@ -14,6 +14,9 @@ _UNSAFE = re.compile(
     "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f"  # other format characters
     "\ud800-\udfff"  # lone surrogates
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters, tags, selectors
+    "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"  # spaces that are not the space
+    "\u2800\U00013440\U00016fe4\U0001d159"  # blank or invisible, whatever their category says
+    "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"  # private use: each font shows what it likes
     "\ufdd0-\ufdef"
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
     + "]"

@@ -14,8 +14,9 @@ import shipper.wire.records  # noqa: F401  declares its records
 from bpf.schema import Record, RecordError, decode
 from enrich import printable, render
 
-_NEVER_RAW = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's general categories of what moves, hides or reorders on a terminal."""
+_NEVER_RAW = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"}
+"""Unicode's general categories of what moves, hides, reorders or looks like a space on a terminal."""
+_BLANK = set("\u2800\U00013440\U00016fe4\U0001d159")
 
 
 def decoder(data: bytes) -> None:
@@ -67,4 +68,4 @@ def _fields(record: Record) -> dict[str, object]:
 
 
 def _unsafe(text: str) -> list[str]:
-    return [char for char in text if unicodedata.category(char) in _NEVER_RAW]
+    return [c for c in text if c != " " and (unicodedata.category(c) in _NEVER_RAW or c in _BLANK)]

@@ -21,13 +21,15 @@ JSON = st.recursive(ANY | st.integers() | st.none() | st.booleans(), lambda inne
 
 def unsafe() -> list[str]:
     """Every character that must never reach a terminal as it is."""
+    blank = set("\u2800\U00013440\U00016fe4\U0001d159")
     zero_width = set("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u061c\U000e0041")
     return [
         char
         for char in map(chr, range(sys.maxunicode + 1))
-        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+        if unicodedata.category(char) in ("Cc", "Co", "Cs", "Zl", "Zp")
+        or (unicodedata.category(char) == "Zs" and char != " ")
         or unicodedata.bidirectional(char) in BIDI
-        or char in zero_width
+        or char in zero_width | blank
     ]
 
 
@@ -37,7 +39,7 @@ def right_to_left() -> list[str]:
 
 
 def test_no_unsafe_character_goes_out() -> None:
-    """Controls, bidi, zero-width, separators and lone surrogates are shown, never sent."""
+    """Controls, bidi, zero-width, separators, blanks, private use and lone surrogates are shown, never sent."""
     assert not [char for char in unsafe() if char in printable.text(f"a{char}b")]
     sent = [char for char in unsafe() if not 0xD800 <= ord(char) < 0xE000]
     assert not [char for char in sent if char in printable.json_line(orjson.dumps(f"a{char}b")).decode()]
@@ -62,6 +64,7 @@ def test_no_line_is_reordered_or_painted_over() -> None:
         ("é 漢 😀 ไทย", "é 漢 😀 ไทย"),
         ("a\u05d0b\u0661", r"a\u05d0b\u0661"),
         ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + r"\u0301\u0301"),
+        ("rm\u00a0-rf\u3000\u2800\ue000", r"rm\xa0-rf\u3000\u2800\ue000"),
         ("\uffff\U0010fffe", r"\uffff\U0010fffe"),
     ],
 )

@@ -15,6 +15,7 @@ from cgtrail.config import Config
 from enrich.printable import message, text
 from enrich.source import SpoolSource
 from enrich.statefile import own_file
+from enrich.stores.dayfile import StoreError
 from enrich.stores.sqlite import SqliteStore
 from shipper.lock import holder
 from shipper.status import LOCK, STATUS, read_status
@@ -63,21 +64,21 @@ class _Worker(TypedDict, total=False):
 
 
 def run(config: Config, *, as_json: bool) -> int:
-    """Print it; returns 0 when both run and answer, 1 otherwise."""
+    """Print it; returns 0 when both run and answer and the store can be read, 1 otherwise."""
     status = collect(config)
     if as_json:
         click.echo(json.dumps(status))  # a path may hold any bytes, which orjson refuses
     else:
         for line in _lines(status):
             click.echo(message(line))
-    return 0 if status["agent"]["answering"] and status["worker"]["answering"] else 1
+    well = status["agent"]["answering"] and status["worker"]["answering"] and status["store"]["error"] is None
+    return 0 if well else 1
 
 
 def collect(config: Config) -> dict[str, Any]:
     """Everything that status knows, as one object."""
     folder = config.folder
     spool = streams(config.spool_folder)
-    store = SqliteStore(config.store_folder)
     source = SpoolSource(config.spool_folder, position_file(config.spool_folder, "sqlite"))
     files = folder / STATUS, own_file(folder, "status.json")
     told = _told(files[0], _Agent), _told(files[1], _Worker)
@@ -96,7 +97,7 @@ def collect(config: Config) -> dict[str, Any]:
             "backlog_frames": backlog,
             "backlog_seconds": _behind(worker) if backlog else 0.0,
         },
-        "store": {"days": len(store.days()), "documents": store.count()},
+        "store": _store(SqliteStore(config.store_folder)),
         "ledger": ledger(agent, worker),
     }
 
@@ -127,6 +128,16 @@ def _told(file: Path, form: type[_Agent | _Worker]) -> dict[str, Any] | None:
     except msgspec.ValidationError:
         return None
     return known
+
+
+def _store(store: SqliteStore) -> dict[str, Any]:
+    """How much is stored; `documents` is None where that can't be told, and `error` says why."""
+    days = None
+    try:
+        days = len(store.days())
+        return {"days": days, "documents": store.count(), "error": None}
+    except StoreError as error:
+        return {"days": days, "documents": None, "error": str(error)}
 
 
 def _process(lock: Path, told: Path) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"worker    {_running(worker)}",
         *(f"unclear   status of another version, or damaged: {file}" for file in status["not_understood"]),
         f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {_backlog(spool)}",
-        f"store     {store['documents']:,} documents on {store['days']} day(s)",
+        f"store     {store['error'] or '{documents:,} documents on {days} day(s)'.format_map(store)}",
     ]
     if agent.keys() >= {"records", "containers", "lost", "docker", "not_recorded"}:
         lines.append(

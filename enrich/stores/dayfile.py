@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import stat
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -107,6 +108,7 @@ def open_writer(folder: Path, day: date) -> sqlite3.Connection:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = path_of(folder, day)
+    _require_file(path)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
@@ -128,6 +130,7 @@ def open_reader(path: Path) -> sqlite3.Connection | None:
 
     Raises StoreError and sqlite3.Error.
     """
+    _require_file(path)
     try:
         return _open_reader(path, _uri(path))
     except sqlite3.OperationalError as error:
@@ -181,13 +184,14 @@ def is_ready(db: sqlite3.Connection, path: Path) -> bool:
 def remove(path: Path) -> bool:
     """Remove a day file and its log, if cgtrail made it; True if it did. Raises OSError."""
     try:
+        _require_file(path)
         # immutable: neither locks nor a log, so that a look leaves nothing behind.
         db = sqlite3.connect(_uri(path) + "&immutable=1", uri=True)
         try:
             ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
         finally:
             db.close()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, StoreError):
         return False
     if ours:
         # The log first: one that outlives its database would be taken for the log of the next file of that name.
@@ -241,6 +245,14 @@ def _searched(body: str) -> str | None:
     if "\\u0000" not in body:
         return None
     return re.sub(r"\\\\|\\u0000", lambda escape: escape[0].replace("u0000", "u0001"), body)
+
+
+def _require_file(path: Path) -> None:
+    """Raises StoreError for a folder, FIFO or the like: SQLite would hang on it, or call it damaged."""
+    with suppress(OSError):  # none there, or none that can be looked at: SQLite says which
+        if not stat.S_ISREG(path.stat().st_mode):
+            message = f"{path}: not a regular file, so its day can't be stored or searched: move it out of the store"
+            raise StoreError(message)
 
 
 def _value(source: dict[str, Any], path: tuple[str, ...]) -> Any:

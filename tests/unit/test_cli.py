@@ -422,7 +422,7 @@ def test_status_says_that_nothing_runs(run: Run, tmp_path: Path) -> None:
     assert result.out.count("not running") == 2
     shown = json.loads(run("status", "--data", tmp_path, "--json").out)
     assert shown["spool"] == {"streams": 0, "frames": 0, "bytes": 0, "backlog_frames": 0, "backlog_seconds": 0}
-    assert shown["store"] == {"days": 0, "documents": 0}
+    assert shown["store"] == {"days": 0, "documents": 0, "error": None}
 
 
 def test_status_says_what_runs(run: Run, data: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from enrich import statefile
 from enrich.document import Document
 from enrich.letters import DeadLetters, Letter, LetterKind
-from enrich.sinks import DUPLICATE, OK
+from enrich.sinks import DUPLICATE, OK, Status
 from enrich.sinks.sqlite import SqliteSink
 from enrich.statefile import own_file
 from enrich.stores import dayfile
@@ -50,7 +50,28 @@ def ids(folder: Path) -> list[str]:
     return [json.loads(body)["event"]["id"] for body in SqliteStore(folder).after({}, All())[0]]
 
 
-# The store's writer
+# The store
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_something_else_in_a_day_files_place(run: Run, sink: SqliteSink, tmp_path: Path, kind: str) -> None:
+    """It is told what it is and what to do, nothing hangs, and status shows the rest all the same."""
+    path = dayfile.path_of(tmp_path / "store", DAY)
+    path.parent.mkdir()
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    told = f"{path}: not a regular file, so its day can't be stored or searched: move it out of the store"
+    result = run("search")
+    assert (result.code, result.err) == (1, f"cgtrail: {told}\n")
+    result = run("status")
+    assert (result.code, result.err) == (1, "")
+    assert f"store     {told}\n" in result.out
+    assert result.out.count("not running") == 2
+    assert json.loads(run("status", "--json").out)["store"] == {"days": 1, "documents": None, "error": told}
+    (answer,) = sink.write([document("a")])
+    assert (answer.status, answer.reason) == (Status.RETRY, told)
+    assert not dayfile.remove(path)
+    path.rmdir() if kind == "folder" else path.unlink()
+    assert list(sink.write([document("a")])) == [OK]
 
 
 @pytest.mark.parametrize("replaced", [False, True])

@@ -262,6 +262,36 @@ def test_agents_are_known_by_their_locks(tmp_path: Path) -> None:
     assert not list(others.agents(tmp_path))
 
 
+def pretend(proc: Path, pid: int, lock_file: Path, namespace: str) -> None:
+    """A process as /proc shows one that holds a lock."""
+    process = proc / str(pid)
+    for folder in ("fd", "fdinfo", "ns"):
+        (process / folder).mkdir(parents=True)
+    (process / "cmdline").write_bytes(b"sleep\0ship")
+    (process / "fd" / "3").symlink_to(lock_file)
+    (process / "fdinfo" / "3").write_text("lock:\t1: OFDLCK ADVISORY WRITE -1 00:1:1 0 EOF\n")
+    (process / "ns" / "mnt").symlink_to(namespace)
+
+
+def test_a_container_that_plays_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says of its place is not repeated, also where it is this folder's; a path sends nothing to a terminal."""
+    mine, odd = tmp_path / "mine", tmp_path / "odd\x1b\u202e\n"
+    for folder in (mine, odd):
+        folder.mkdir()
+        (folder / LOCK).touch()
+    proc = tmp_path / "proc"
+    (proc / "self/ns").mkdir(parents=True)
+    (proc / "self/ns/mnt").symlink_to("mnt:[1]")
+    pretend(proc, 20, odd / LOCK, "mnt:[1]")
+    pretend(proc, 30, Path("/no/such", LOCK), "mnt:[2]")
+    pretend(proc, 40, mine / LOCK, "mnt:[2]")
+    monkeypatch.setattr(others, "_PROC", proc)
+    assert [each.found for each in look_at(mine, "agents")] == [
+        f"another agent, 20, works on {tmp_path}/odd\\x1b\\u202e\\x0a",
+        "a process that looks like an agent, 30, in another mount namespace",
+    ]
+
+
 @pytest.mark.parametrize("text", [b"", b"\xff", b"12x", b"\0" * 32])
 def test_a_lock_that_does_not_tell_its_holder(tmp_path: Path, text: bytes) -> None:
     """It is held all the same, by a process that is not known."""

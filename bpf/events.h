@@ -52,69 +52,67 @@ enum cgtrail_cause {
 };
 
 struct cgtrail_header_block {
-    __u16 type;      /* the record's number */
-    __u16 fixed;     /* bytes before the tail */
-    __u32 length;    /* bytes of the whole record */
-    __u64 time;      /* when it happened */
+    __u16 type; /* the record's number */
+    __u16 fixed; /* bytes before the tail */
+    __u32 length; /* bytes of the whole record */
+    __u64 time; /* when it happened */
     __u64 cgroup_id; /* the acting process's own cgroup in the cgroup2 hierarchy (kernfs node id) */
-    __u64 owner;     /* the container's topmost cgroup, whose counters its other cgroups share; 0: the host */
-    __u32 cpu;       /* the processor it was written on */
-    __u32 tgid;      /* process id as the host sees it */
-    __u32 uid;       /* effective user id as the container sees it, mapped through its user namespace */
-    __u32 sequence;  /* how many records of this owner the kernel had made by then, this one included, modulo 2^32; 0:
-                        not counted */
+    __u64 owner; /* the container's topmost cgroup, whose counters its other cgroups share; 0: the host */
+    __u32 cpu; /* the processor it was written on */
+    __u32 tgid; /* process id as the host sees it */
+    __u32 uid; /* effective user id as the container sees it, mapped through its user namespace */
+    __u32 sequence; /* how many records of this owner the kernel had made by then, this one included, modulo 2^32; 0: not counted */
 };
 _Static_assert(sizeof(struct cgtrail_header_block) == 48, "struct cgtrail_header_block");
 
 struct cgtrail_task_block {
-    __u64 start;          /* when the process was made */
-    __u64 parent_start;   /* when its parent was made */
-    __u64 capabilities;   /* effective capabilities */
-    __u32 ppid;           /* the parent's process id */
-    __u32 pgid;           /* the process group */
-    __u32 sid;            /* the session */
-    __u32 vpid;           /* process id in the process's own pid namespace */
-    __u32 gid;            /* effective group id as the container sees it */
-    __u32 real_uid;       /* real user id as the container sees it */
-    __u32 saved_uid;      /* saved user id as the container sees it */
-    __u32 host_uid;       /* effective user id as the host sees it */
-    __u32 login_uid;      /* audit login uid: who logged in on the host */
-    __u32 audit_session;  /* audit session id */
-    __u32 tty;            /* controlling terminal */
-    __u32 mount_ns;       /* inode of the mount namespace */
-    __u32 pid_ns;         /* inode of the pid namespace */
-    __u32 user_ns;        /* inode of the user namespace */
-    char comm[16];        /* the kernel's name of the process, which it can change */
+    __u64 start; /* when the process was made */
+    __u64 parent_start; /* when its parent was made */
+    __u64 capabilities; /* effective capabilities */
+    __u32 ppid; /* the parent's process id */
+    __u32 pgid; /* the process group */
+    __u32 sid; /* the session */
+    __u32 vpid; /* process id in the process's own pid namespace */
+    __u32 gid; /* effective group id as the container sees it */
+    __u32 real_uid; /* real user id as the container sees it */
+    __u32 saved_uid; /* saved user id as the container sees it */
+    __u32 host_uid; /* effective user id as the host sees it */
+    __u32 login_uid; /* audit login uid: who logged in on the host */
+    __u32 audit_session; /* audit session id */
+    __u32 tty; /* controlling terminal */
+    __u32 mount_ns; /* inode of the mount namespace */
+    __u32 pid_ns; /* inode of the pid namespace */
+    __u32 user_ns; /* inode of the user namespace */
+    char comm[16]; /* the kernel's name of the process, which it can change */
     char parent_comm[16]; /* the kernel's name of the parent */
 };
 _Static_assert(sizeof(struct cgtrail_task_block) == 112, "struct cgtrail_task_block");
 
 struct cgtrail_image_block {
-    __u64 exe_inode;  /* inode of the executable, the interpreter's for a #! script */
+    __u64 exe_inode; /* inode of the executable, the interpreter's for a #! script */
     __u32 exe_device; /* file system of the executable */
-    __u32 flags;      /* ImageFlag */
-    __u32 args_bytes; /* length of the arguments in memory, NULs included; of a failed exec whose arguments were cut, at
-                         least */
-    __s32 error;      /* 0, or the negative errno of a failed exec */
-    __u32 cwd_size;   /* working directory, seen from the process's root */
-    __u32 exe_size;   /* path of the executable, seen from the process's root */
+    __u32 flags; /* ImageFlag */
+    __u32 args_bytes; /* length of the arguments in memory, NULs included; of a failed exec whose arguments were cut, at least */
+    __s32 error; /* 0, or the negative errno of a failed exec */
+    __u32 cwd_size; /* working directory, seen from the process's root */
+    __u32 exe_size; /* path of the executable, seen from the process's root */
     __u32 filename_size; /* the path given to execve, a script's own for #! */
-    __u32 args_size;     /* arguments, at most 65,535 bytes of them */
+    __u32 args_size; /* arguments, at most 65,535 bytes of them */
 };
 _Static_assert(sizeof(struct cgtrail_image_block) == 40, "struct cgtrail_image_block");
 
 struct cgtrail_exit_block {
-    __u32 status;     /* wait status as of wait(2): exit code << 8 | signal */
+    __u32 status; /* wait status as of wait(2): exit code << 8 | signal */
     __u32 exit_spare; /* zero */
 };
 _Static_assert(sizeof(struct cgtrail_exit_block) == 8, "struct cgtrail_exit_block");
 
 struct cgtrail_cgroup_mkdir_block {
-    __u64 parent_id;   /* the parent cgroup */
-    __u32 level;       /* depth below the root, which is 0 */
-    __u32 watch;       /* Watch */
+    __u64 parent_id; /* the parent cgroup */
+    __u32 level; /* depth below the root, which is 0 */
+    __u32 watch; /* Watch */
     __u32 mkdir_spare; /* zero */
-    __u32 path_size;   /* path below the root of the hierarchy */
+    __u32 path_size; /* path below the root of the hierarchy */
 };
 _Static_assert(sizeof(struct cgtrail_cgroup_mkdir_block) == 24, "struct cgtrail_cgroup_mkdir_block");
 

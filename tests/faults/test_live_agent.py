@@ -13,6 +13,7 @@ from shipper.wire.records import AgentStart, CgroupInfo
 from shipper.wire.segment import streams
 from tests.faults.live import blind, documents, made_again, records, rig
 from tests.faults.livestorm import EXEC, FORK, KINDS, programs, storm
+from tests.kernel.capture import cgroup
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Dockerd
 
@@ -58,10 +59,11 @@ def test_stopped(docker_daemon: Dockerd, tmp_path: Path) -> None:
 
 def test_start_comes_first(docker_daemon: Dockerd, tmp_path: Path) -> None:
     """However much a keyframe tells, the agent's start stands in its first frame: a kill leaves no other without it."""
-    labels = {"com.example.much": "x" * 60_000}
+    labels = {"com.example.much": "x" * 8_000}
     with rig(docker_daemon, tmp_path) as live, ExitStack() as stack:
-        for _ in range(6):
-            stack.enter_context(docker_daemon.container("busybox", *FOREVER, labels=labels))
+        made = stack.enter_context(docker_daemon.container("busybox", *FOREVER, labels=labels))
+        for number in range(40):
+            stack.enter_context(cgroup(made.cgroup / str(number)))
         live.start_agent()
         first, second, *_ = live.frames()
         assert AgentStart in map(type, records(first))

@@ -25,8 +25,8 @@ ROUNDS = 300
 
 
 def plug() -> None:
-    """Fill what gaps a ring has left: these are the smallest records."""
-    for _ in range(50):
+    """Fill what a flood has left of a ring: these are the smallest records, and each has a budget of its own."""
+    for _ in range(200):
         with cgroup(cgroup2_mount() / f"cgtrail-test-{uuid.uuid4()}"):
             pass
 

@@ -19,7 +19,7 @@ from bpf.events import ExecFailed
 from tests.kernel.capture import Capture, capturing, cgroup, of
 
 ROUNDS = 400
-SLOW, FAST = (b"s" * 250,) * 200, (b"fast",) * 40
+SLOW, FAST = (b"s" * 20,) * 190, (b"fast",) * 40
 _libc = ctypes.CDLL(None)
 
 

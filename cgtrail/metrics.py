@@ -109,6 +109,8 @@ AGENT = (
     Metric("cgtrail_agent_commit_seconds", CounterMetricFamily, "Time spent in group commits", _fact("commit_seconds")),
     Metric("cgtrail_agent_keyframe_age_seconds", GaugeMetricFamily, "Since the last keyframe began",
            _age("keyframe_time")),
+    Metric("cgtrail_agent_unread_arguments", CounterMetricFamily, "Running processes whose arguments were left out",
+           _fact("arguments_unread")),
     Metric("cgtrail_agent_containers", GaugeMetricFamily, "Containers that live", _fact("containers")),
     Metric("cgtrail_agent_runtime_connected", GaugeMetricFamily, "1: the container runtime answers",
            lambda facts: {"docker": 0 if facts.get("docker") else 1}, "runtime"),

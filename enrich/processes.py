@@ -11,7 +11,7 @@ from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, ImageFlag, Running
 from enrich import render
 from enrich.host import Host
 from enrich.item import Identity, Item, Process
-from shipper.wire.records import KeyframeBegin, KeyframeEnd
+from shipper.wire.records import Arguments, KeyframeBegin, KeyframeEnd
 
 KEPT_BYTES = 2048
 """Of a process's arguments: its own exec document has them all."""
@@ -39,6 +39,8 @@ class ProcessTree:
                 return
             item.parent = self._parent(record)
             item.process = self._see(record, item.parent)
+        elif isinstance(record, Arguments):
+            _tell(self._live.get(record.tgid), record)
         elif isinstance(record, KeyframeBegin):
             self._keyframe += 1
             self._in_keyframe = True
@@ -108,11 +110,11 @@ def _set_image(process: Process, record: Image) -> None:
     process.working_directory = render.text(record.cwd)[0]
 
 
-def _arguments(raw: bytes) -> tuple[tuple[str, ...], str]:
+def _arguments(raw: bytes, *, cut: bool = False) -> tuple[tuple[str, ...], str]:
     """What is kept of a process's arguments: it goes into its end, and into each of its children's documents."""
     args, _ = render.arguments(raw[:KEPT_BYTES])
     line = render.command_line(args)
-    return (tuple(args), line) if len(raw) <= KEPT_BYTES else ((), f"{line}…")
+    return (tuple(args), line) if len(raw) <= KEPT_BYTES and not cut else ((), f"{line}…")
 
 
 def _find(process: Process, record: Running) -> None:
@@ -122,6 +124,13 @@ def _find(process: Process, record: Running) -> None:
         process.identity.found = True
         _set_image(process, record)
         process.only_forked = forked
+
+
+def _tell(process: Process | None, record: Arguments) -> None:
+    """What a process that was found running says of itself, unless it was told or started a program meanwhile."""
+    if process and process.start == record.start and process.identity.found and not process.command_line:
+        process.args, process.command_line = _arguments(record.args, cut=bool(record.cut))
+        process.as_parent = None
 
 
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:

@@ -103,6 +103,7 @@ class Agent:
             self._intake = Intake(
                 self.spool, self.probes, self.registry, self.docker, self.admission, self.losses, boot_ns()
             )
+            stack.callback(self._intake.cmdlines.close)
             self._keyframes = Keyframes(
                 root, self.registry, self.probes, self.losses, self.settings.capture_host, self.settings.version
             )
@@ -201,7 +202,8 @@ class Agent:
         self._started = self._started or self.spool.number > number
         if not self._started:
             return
-        whole = self._keyframes.processes(self._move)
+        self._intake.cmdlines.keyframe()
+        whole = self._keyframes.processes(self._move, self._intake.cmdlines)
         self._intake.put(KeyframeEnd(time=boot_ns(), incomplete=int(not whole or self.admission.gap)))
         self._commit()
         if self._troubled and not self.admission.gap:
@@ -270,6 +272,7 @@ class Agent:
             "ring_bytes_waiting": self.probes.ring.waiting(),
             "seen": self.probes.seen(),
             "lost": {cause.name.lower(): count for cause, count in self.losses.totals.items()},
+            "arguments_unread": self._intake.cmdlines.unread,
             "containers": len(self.registry.containers),
             "docker": self.docker.error,
             "not_recorded": self.probes.missing(),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from bpf.events import CgroupMkdir, CgroupRmdir
+from bpf.events import CgroupMkdir, CgroupRmdir, Running, Task
 from bpf.schema import Record, RecordError, decode
 from shipper.admission import Admission
+from shipper.cmdlines import Cmdlines
 from shipper.losses import Losses
 from shipper.probes import Probes
 from shipper.registry import Registry
@@ -21,7 +22,7 @@ from shipper.wire.frame import MAX_PAYLOAD, wrap
 from shipper.wire.records import Kind
 
 _log = structlog.get_logger()
-_CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir) if cls.layout.number)
+_CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir, Running) if cls.layout.number)
 
 
 def boot_ns() -> int:
@@ -41,6 +42,7 @@ class Intake:
     losses: Losses
     since: int
     """Boot time in ns: what is drained now happened after it."""
+    cmdlines: Cmdlines = field(default_factory=Cmdlines)
     _removed: list[str] = field(default_factory=list)
     """Containers that a runtime removed; the ring may still hold what they did."""
 
@@ -62,20 +64,33 @@ class Intake:
                 self.put(info)
 
     def drain(self) -> None:
-        """What the ring holds now, as far as it is admitted."""
+        """What the ring holds now, as far as it is admitted; behind it the arguments of running processes."""
+        answers = self.cmdlines.answers(boot_ns())  # first: what a process had started by then stands before them
         for span, count, cut in self.probes.ring.drain(_CUT, MAX_PAYLOAD):
-            taken, kept = self.admission.admit(span, count, self.since)
-            if kept:
-                self.spool.add(taken, kept)
+            self._admit(span, count)
             if cut >= 0:
-                self._cgroup(span, cut)
+                self._look(span, cut)
+        for record in answers:
+            self._admit(wrap(record.encode()), 1)
         for container_id in self._removed:
             self.registry.forget(container_id)
         self._removed.clear()
 
-    def _cgroup(self, span: bytes, offset: int) -> None:
+    def _admit(self, span: bytes, count: int) -> None:
+        taken, kept = self.admission.admit(span, count, self.since)
+        if kept:
+            self.spool.add(taken, kept)
+
+    def _look(self, span: bytes, offset: int) -> None:
+        length = int.from_bytes(span[offset + 4 : offset + 8], "little")
+        if int.from_bytes(span[offset : offset + 2], "little") == Running.layout.number:
+            self.cmdlines.ask(Task.decode(span, offset, length))
+        else:
+            self._cgroup(span, offset, length)
+
+    def _cgroup(self, span: bytes, offset: int, length: int) -> None:
         try:
-            record = decode(span, offset, int.from_bytes(span[offset + 4 : offset + 8], "little"))
+            record = decode(span, offset, length)
         except RecordError as error:
             _log.error("cgroup record not understood", error=str(error))
             return

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from shipper import cgroups
+from shipper.cmdlines import Cmdlines
 from shipper.losses import Losses
 from shipper.probes import Probes
 from shipper.registry import Registry
@@ -18,6 +20,7 @@ from shipper.wire.records import AgentStart, CgroupInfo, End, HostInfo, Kind
 
 BOOT_ID, MACHINE_ID = Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id")
 SNAPSHOT_POLL_SECONDS = 0.002
+ARGUMENTS_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -67,8 +70,11 @@ class Keyframes:
             topmost = info.cgroup_id
         self.probes.watch(info.cgroup_id, topmost)
 
-    def processes(self, meanwhile: Callable[[], None]) -> bool:
-        """Send every running process through the ring, draining it `meanwhile`; True when none was lost."""
+    def processes(self, meanwhile: Callable[[], None], arguments: Cmdlines) -> bool:
+        """Send every running process through the ring, draining it `meanwhile`; True when none was lost.
+
+        Their `arguments` are waited for only a moment: what comes later stands behind the keyframe.
+        """
         lost = self.losses.snapshots()
         thread = threading.Thread(target=self.probes.snapshot, name="snapshot")
         thread.start()
@@ -76,6 +82,10 @@ class Keyframes:
             meanwhile()
             thread.join(SNAPSHOT_POLL_SECONDS)
         meanwhile()
+        late = time.monotonic() + ARGUMENTS_SECONDS
+        while arguments.open and time.monotonic() < late:
+            time.sleep(SNAPSHOT_POLL_SECONDS)
+            meanwhile()
         return self.losses.snapshots() == lost
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from bpf.events import Header
-from bpf.schema import U32, U64, BootNs, Text, field, record
+from bpf.schema import U32, U64, Args, BootNs, Text, field, record
 
 FIRST = 256
 """The first number that is not the kernel's."""
@@ -120,3 +120,15 @@ class HostInfo(Header):
 @record(number=264)
 class AgentStop(Header):
     """The agent was stopped, and has written all it had."""
+
+
+@record(number=265)
+class Arguments(Header):
+    """The arguments of a process that was found running (`Running` has none), some time after that was told.
+
+    The header names its process id and owner, and no cgroup.
+    """
+
+    start: BootNs = field(None, "when the process was made")
+    cut: U32 = field(None, "1: there are more")
+    args: Args = field(None, "arguments as its memory has them, at most 4,096 bytes", default=b"")

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bpf.events import Exit, Header, Task
+from bpf.events import Exit, Header, Running, Task
 from bpf.schema import decode
+from shipper.cmdlines import Cmdlines
 from shipper.probes import RING_BYTES, Probes
 from shipper.wire.frame import MAX_PAYLOAD, walk
+from shipper.wire.records import Arguments
 from tests.kernel.dockerd import DEADLINE, Container
 
 Report = dict[str, Any]
@@ -27,6 +29,22 @@ TRIGGER = "/triggers/trigger"
 def of(records: list[Header], kind: type[R]) -> list[R]:
     """The records of one kind, in the order of the ring."""
     return [record for record in records if isinstance(record, kind)]
+
+
+def arguments_of(found: list[Running]) -> dict[int, Arguments]:
+    """Process id → what an agent finds out of the arguments of processes that run."""
+    asked, told, end = Cmdlines(), list[Arguments](), time.monotonic() + DEADLINE
+    for process in found:
+        asked.ask(process)
+    try:
+        while asked.open:
+            assert time.monotonic() < end, f"no answer: {asked}"
+            told += asked.answers(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+            time.sleep(0.005)
+    finally:
+        asked.close()
+    assert asked.unread == 0
+    return {record.tgid: record for record in told}
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from bpf.events import Exec, Fork, ImageFlag, Running
-from tests.kernel.capture import Capture, capturing, of
+from shipper.cmdline_reader import BYTES
+from tests.kernel.capture import Capture, arguments_of, capturing, of
 from tests.kernel.dockerd import Container, Dockerd, wait_until
 from tests.kernel.flood import SMALL, state
 from tests.kernel.oracle import image_of, image_told
 
 pytestmark = pytest.mark.kernel
 
+UNREAD = ImageFlag.ARGS_UNREADABLE
+"""What the kernel says of every running process's arguments; they are asked for later."""
 KTHREADD = 2
 """Whose children the kernel's threads are."""
 MANY = 300
@@ -45,7 +48,9 @@ def test_older_process(docker_daemon: Dockerd) -> None:
         assert running(capture, older) == []
         capture.watch(older)
         (record,) = running(capture, older)
-    assert image_of(record) == image_told(report)
+        told = arguments_of([record])
+    assert image_of(record) == image_told(report) | {"args": b"", "flags": UNREAD}
+    assert told[older.pid].args == b"".join(argument.encode() + b"\0" for argument in argv)
     assert (record.cwd, record.tgid, record.filename) == (b"/triggers", older.pid, b"")
 
 
@@ -68,7 +73,8 @@ def test_every_process(capture: Capture, docker_daemon: Dockerd) -> None:
         listed = {int(pid): (int(parent), command) for _, pid, parent, *_, command in made.handle.top()["Processes"]}
         ended = {pid for pid, state in children(made.pid).items() if state == "Z"}
         records = running(capture, made)
-    told = {r.tgid: (r.ppid, r.args[:-1].replace(b"\0", b" ").decode()) for r in records}
+        args = arguments_of(records)
+    told = {r.tgid: (r.ppid, args[r.tgid].args[:-1].replace(b"\0", b" ").decode()) for r in records}
     assert len(ended) == 1
     assert len(records) == len(told) == 3
     assert told == {pid: process for pid, process in listed.items() if pid not in ended}
@@ -82,9 +88,10 @@ def test_leader_gone(capture: Capture, container: Container) -> None:
     (start,) = (r for r in of(capture.records, Exec) if r.args == command)
     wait_until(lambda: ") Z " in Path(f"/proc/{start.tgid}/stat").read_text(), "its first thread has ended")
     (record,) = (r for r in running(capture, container) if r.tgid == start.tgid)
+    args = arguments_of([record])[start.tgid].args
     os.kill(start.tgid, signal.SIGKILL)
-    assert (record.vpid, record.start, record.comm, record.flags) == (start.vpid, start.start, b"trigger", 0)
-    assert (record.args, record.exe, record.cwd) == (command, b"/triggers/trigger", b"/")
+    assert (record.vpid, record.start, record.comm, record.flags) == (start.vpid, start.start, b"trigger", UNREAD)
+    assert (args, record.exe, record.cwd) == (command, b"/triggers/trigger", b"/")
 
 
 def test_host() -> None:
@@ -94,7 +101,7 @@ def test_host() -> None:
         capture.drain()
     found = {record.tgid: record for record in of(capture.records, Running)}
     own = found[os.getpid()]
-    assert own.args == Path("/proc/self/cmdline").read_bytes()
+    assert arguments_of([own])[os.getpid()].args == Path("/proc/self/cmdline").read_bytes()[:BYTES]
     assert (own.cwd, own.ppid) == (os.fsencode(Path.cwd()), os.getppid())
     assert os.getppid() in found
     assert KTHREADD not in found
@@ -106,10 +113,11 @@ def test_forked(capture: Capture, container: Container) -> None:
     capture.until(lambda: bool(stopped(capture, container)), "a child that was made and has stopped")
     (pid,) = stopped(capture, container)
     records = {r.tgid: r for r in running(capture, container)}
+    args = arguments_of(list(records.values()))
     os.kill(pid, signal.SIGKILL)
     child, parent = records[pid], records[records[pid].ppid]
-    assert (child.flags, parent.flags) == (ImageFlag.FORKED, 0)
-    assert (child.args, child.exe) == (parent.args, parent.exe)
+    assert (child.flags, parent.flags) == (ImageFlag.FORKED | UNREAD, UNREAD)
+    assert (args[child.tgid].args, child.exe) == (args[parent.tgid].args, parent.exe)
     assert {r.tgid for r in records.values() if r.flags & ImageFlag.FORKED} == {pid}
 
 

@@ -10,7 +10,7 @@ from bpf.events import CgroupRmdir, Exec, Exit, Fork, Header, Running, Task
 from bpf.schema import Record, decode
 from enrich.item import Item, Step
 from enrich.pipeline import steps
-from shipper.wire.records import CgroupInfo, Clock, HostInfo, Kind, State, Tick
+from shipper.wire.records import Arguments, CgroupInfo, Clock, HostInfo, Kind, State, Tick
 
 BOOT = b"f2dd6bbf-8c30-46ce-a8dc-b398c7317e6e"
 STREAM = "0123456789abcdef0123456789abcdef"
@@ -38,6 +38,13 @@ def running(pid: int, parent: int, *args: bytes, **fields: Any) -> Task:
     """A process that was found running."""
     raw = b"".join(arg + b"\0" for arg in args)
     return process(Running, pid, parent, **{"exe": args[0], "args": raw, "args_bytes": len(raw)} | fields)
+
+
+def arguments(pid: int, *args: bytes, cut: int = 0, **fields: Any) -> Arguments:
+    """What a process that was found running says of itself."""
+    return Arguments(
+        **{"tgid": pid, "start": pid * 1_000_000, "cut": cut, "args": b"".join(arg + b"\0" for arg in args)} | fields
+    )
 
 
 def fork(pid: int, parent: int, **fields: Any) -> Task:

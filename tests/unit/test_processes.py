@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import Any
 
-from bpf.events import CgroupAttach, ExecFailed
+import pytest
+
+from bpf.events import CgroupAttach, ExecFailed, ImageFlag, Task
 from enrich.host import Host
 from enrich.processes import KEPT_BYTES, ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
-from tests.unit.stream import BOOT, SECOND, Stream, container, end, exec_, fork, process, running
+from tests.unit.stream import BOOT, SECOND, Stream, arguments, container, end, exec_, fork, process, running
 
 
 def begun(*, forks: bool = False) -> Stream:
@@ -189,3 +192,77 @@ def test_chain_is_freed() -> None:
         stream.feed(fork(pid, pid - 1), end(pid - 1, pid - 2))
     (tree,) = (step for step in stream.steps if isinstance(step, ProcessTree))
     assert len(tree._live) == 1
+
+
+def found(pid: int, parent: int = 1, exe: bytes = b"/bin/sh", **fields: Any) -> Task:
+    """A process that was found running, as the kernel tells it: without its arguments."""
+    return running(pid, parent, exe, args=b"", args_bytes=9, **fields)
+
+
+def shown(stream: Stream, pid: int) -> dict[str, Any]:
+    """What a new child of a process has to say of it."""
+    parent: dict[str, Any] = stream.one(exec_(90, pid, b"/bin/ls"))["process"]["parent"]
+    return parent
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_arguments_of_a_found_process(*, inside: bool) -> None:
+    """What a process that was found running says of itself is its arguments, inside the keyframe or behind it."""
+    stream = begun()
+    stream.feed(KeyframeBegin(), container(), found(2))
+    assert "args" not in shown(stream, 2)
+    told = [arguments(2, b"sh", b"-c", b"a b"), KeyframeEnd()]
+    assert stream.feed(*(told if inside else reversed(told))) == []
+    parent = shown(stream, 2)
+    assert (parent["name"], parent["executable"]) == ("sh", "/bin/sh")
+    assert (parent["args"], parent["command_line"]) == (["sh", "-c", "a b"], "sh -c 'a b'")
+    assert stream.one(end(2, 1))["process"]["command_line"] == "sh -c 'a b'"
+
+
+@pytest.mark.parametrize(("size", "cut"), [(KEPT_BYTES + 1, 0), (KEPT_BYTES, 1), (4096, 1)])
+def test_arguments_cut(size: int, cut: int) -> None:
+    """Of long ones, or where there were more, the command line ends in …, and there is no list."""
+    stream = begun()
+    stream.feed(KeyframeBegin(), container(), found(2), arguments(2, args=b"x" * size, cut=cut), KeyframeEnd())
+    parent = shown(stream, 2)
+    assert parent["command_line"] == "x" * KEPT_BYTES + "…"
+    assert "args" not in parent
+
+
+def test_arguments_never_replace() -> None:
+    """What an exec told stays, as does what was told first: later, a process can say what it wants."""
+    stream = begun()
+    stream.feed(exec_(2, 1, b"/bin/sh", b"of exec"), KeyframeBegin(), container(), found(2), found(3), found(4))
+    stream.feed(arguments(3, b"first"), exec_(4, 1, b"/bin/sh"), KeyframeEnd())
+    for pid in (2, 3, 4):
+        stream.feed(arguments(pid, b"lie"))
+    assert [shown(stream, pid)["args"] for pid in (2, 3, 4)] == [["/bin/sh", "of exec"], ["first"], ["/bin/sh"]]
+
+
+def test_arguments_of_nobody() -> None:
+    """Those of a process that has ended, is not known, or is another one with its number make nothing."""
+    stream = begun()
+    stream.feed(KeyframeBegin(), container(), found(2), found(3), KeyframeEnd(), end(3, 1))
+    assert stream.feed(arguments(2, b"x", start=2_000_001), arguments(3, b"x"), arguments(4, b"x")) == []
+    for pid in (2, 3, 4):
+        assert "args" not in shown(stream, pid)
+
+
+def test_arguments_of_a_program_unseen() -> None:
+    """A program whose start was lost has its own arguments, not those of the one before."""
+    stream = begun()
+    stream.feed(KeyframeBegin(), container(), found(2, exe_inode=1), arguments(2, b"old"), KeyframeEnd())
+    stream.feed(KeyframeBegin(), container(), found(2, exe=b"/bin/new", exe_inode=2), KeyframeEnd())
+    assert "args" not in shown(stream, 2)
+    stream.feed(arguments(2, b"new"))
+    assert shown(stream, 2)["args"] == ["new"]
+
+
+def test_arguments_of_a_forked_child() -> None:
+    """A child of one that was found, forked before its arguments came, gets its own at the next keyframe."""
+    stream = begun(forks=True)
+    stream.feed(KeyframeBegin(), container(), found(2), fork(3, 2), arguments(2, b"sh", b"x"), KeyframeEnd())
+    assert "args" not in shown(stream, 3)
+    stream.feed(KeyframeBegin(), container(), found(2), found(3, 2, flags=int(ImageFlag.FORKED)))
+    stream.feed(arguments(3, b"sh", b"x"), KeyframeEnd())
+    assert shown(stream, 3)["args"] == ["sh", "x"]

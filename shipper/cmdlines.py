@@ -1,8 +1,8 @@
 """The arguments of processes that were found running, read by a child that may be lost.
 
-A process may map its arguments' memory to a file whose server never answers; whoever reads them then waits for ever,
-and can't even be killed. So the agent never reads them: an expendable child does (`shipper.cmdline_reader`), and one
-that does not answer is abandoned, with the question it was asked, which is not asked again.
+A read of a process's memory takes a lock of that process, which it can keep from everybody for ever: with the help of
+a file system whose server never answers, for one. So the agent never reads any: an expendable child reads the arguments
+(`shipper.cmdline_reader`). One that does not answer is abandoned, and what it was asked is not asked again.
 """
 
 from __future__ import annotations
@@ -45,9 +45,6 @@ CLOSING_SECONDS = 0.1
 COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("cmdline_reader.py")))
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _AGAIN = "it is tried again at the next keyframe"
-
-Life = tuple[int, int]
-"""Process id and start in ns since boot."""
 
 
 class _Child:
@@ -121,7 +118,8 @@ class Cmdlines:
     _asked: deque[Task] = field(default_factory=deque)
     """What the child has been asked; it is at the first."""
     _left: int = MOST_ASKED
-    _mute: dict[Life, None] = field(default_factory=dict)
+    _mute: dict[tuple[int, int], None] = field(default_factory=dict)
+    """(process id, start) of those that did not answer."""
     _slow: Counter[int] = field(default_factory=Counter)
     """Owner → such of its processes since the keyframe; everybody else's are asked before its others."""
     _child: _Child | None = None
@@ -227,9 +225,9 @@ class Cmdlines:
             self.unread += 1
             _log.warning("the arguments of a running process are left out: reading them does not end",
                          pid=process.tgid, cgroup=process.cgroup_id,
-                         next="look at /proc/PID/maps: it may have put a file there whose server does not answer; "
-                              "ps would wait for ever")  # fmt: skip
-        left = [*self._asked, *self._waiting]
+                         next="look into its container: it may hide on purpose; ps would wait for ever")  # fmt: skip
+        # a keyframe may have come meanwhile, and with it the same process again
+        left = [each for each in (*self._asked, *self._waiting) if (each.tgid, each.start) not in self._mute]
         kept = (process for process in left if self._slow[process.owner] < MOST_SLOW)
         self._asked.clear()
         self._waiting = deque(sorted(kept, key=lambda process: self._slow[process.owner]))

@@ -59,7 +59,7 @@ def agents(proc: Path) -> Iterator[Agent]:
     """Agents, by the locks that they hold, as far as they can be seen."""
     for process in proc.glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is not ours to look at
-            if b"ship" not in (process / "cmdline").read_bytes():
+            if "python" not in os.readlink(process / "exe"):  # its arguments might never be told (shipper.cmdlines)
                 continue
             here = os.readlink(process / "ns/mnt") == os.readlink(proc / "self/ns/mnt")
             for fd in os.listdir(process / "fd"):

@@ -204,6 +204,21 @@ def test_silent(proc: Folder, agent: Agent) -> None:
     assert agent.cmdlines.unread == 1
 
 
+def test_silent_at_two_keyframes(proc: Folder, agent: Agent) -> None:
+    """A process that is told again while it is waited for is given up once."""
+    silent = proc.silent(2)
+    agent.cmdlines.ask(silent)
+    agent.wait_asked()
+    agent.cmdlines.keyframe()
+    agent.cmdlines.ask(silent)
+    agent.round()
+    agent.cmdlines.ask(silent)
+    with capture_logs() as logs:
+        agent.pass_time()
+        agent.idle()
+    assert (len(logs), agent.cmdlines.unread) == (1, 1)
+
+
 def test_machine_stood_still(proc: Folder, agent: Agent) -> None:
     """When much time has passed in one round, the child has had none either: nobody is blamed."""
     agent.cmdlines.ask(proc.process(2, b"a\0"))

@@ -1,10 +1,14 @@
 /* Processes that lie about themselves, use a number again, or multiply. */
 #include "trigger.h"
 
+#include <fcntl.h>
+#include <linux/fuse.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -66,6 +70,93 @@ int lie_memory(int argc, char **argv)
 int lie_map(int argc, char **argv)
 {
     return lie(argv, 1);
+}
+
+/* Answers all that is asked of the file system, but what is in its only file. */
+static void fuse__serve(int fuse, int asked)
+{
+    static char request[FUSE_MIN_READ_BUFFER * 16];
+    const struct fuse_in_header *in = (void *)request;
+
+    while (read(fuse, request, sizeof(request)) > 0) {
+        struct {
+            struct fuse_out_header header;
+            union {
+                struct fuse_init_out init;
+                struct fuse_attr_out attr;
+                struct fuse_open_out open;
+            };
+        } out = {.header = {.len = sizeof(out.header), .unique = in->unique}};
+
+        switch (in->opcode) {
+        case FUSE_READ:
+            must(write(asked, "", 1), "write");
+            continue;
+        case FUSE_FORGET:
+        case FUSE_INTERRUPT:
+            continue;
+        case FUSE_INIT:
+            out.init.major = FUSE_KERNEL_VERSION, out.init.minor = 31, out.init.max_write = 4096;
+            out.header.len += sizeof(out.init);
+            break;
+        case FUSE_GETATTR:
+            out.attr.attr_valid = 1000000;
+            out.attr.attr.ino = 1, out.attr.attr.nlink = 1, out.attr.attr.mode = S_IFREG | 0644;
+            out.attr.attr.size = 4096;
+            out.header.len += sizeof(out.attr);
+            break;
+        case FUSE_OPEN:
+            out.header.len += sizeof(out.open);
+            break;
+        default:
+            out.header.error = -ENOSYS;
+        }
+        must(write(fuse, &out, out.header.len), "write to fuse");
+    }
+}
+
+/* Reads memory of a child, of a file that is never read to an end, and so holds the lock of its memory map for ever;
+ * the child waits to change the map, and whoever wants to read its memory, its arguments too, waits behind it. */
+static void silent__make(int asked)
+{
+    int file = must(open("/tmp/silent", O_RDONLY), "/tmp/silent");
+    struct stat made;
+    char memory[64], nothing;
+    void *shown;
+    pid_t silent;
+
+    must(fstat(file, &made), "fstat"); /* the kernel learns how long it is */
+    shown = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0);
+    must(shown == MAP_FAILED ? -1 : 0, "mmap");
+    silent = must(fork(), "fork");
+    if (silent == 0) {
+        must(read(asked, &nothing, 1), "read");
+        json__begin();
+        json__end();
+        mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        _exit(0);
+    }
+    sprintf(memory, "/proc/%d/mem", silent);
+    pread(must(open(memory, O_RDONLY), memory), &nothing, 1, (off_t)shown);
+}
+
+/* silent-arguments: a grandchild has arguments that nobody can read. Ends with its file system when it is killed. */
+int silent_arguments(int argc, char **argv)
+{
+    int fuse = must(open("/dev/fuse", O_RDWR), "/dev/fuse"), asked[2];
+    char options[64];
+
+    must(pipe(asked), "pipe");
+    must(close(must(open("/tmp/silent", O_CREAT | O_WRONLY, 0644), "/tmp/silent")), "close");
+    sprintf(options, "fd=%d,rootmode=100644,user_id=0,group_id=0", fuse);
+    must(mount("silent", "/tmp/silent", "fuse", 0, options), "mount");
+    if (must(fork(), "fork") == 0) {
+        close(fuse);
+        silent__make(asked[0]);
+        _exit(0);
+    }
+    fuse__serve(fuse, asked[1]);
+    return 0;
 }
 
 /* pid-again NAME: two lives of one number, each a program that starts another. */

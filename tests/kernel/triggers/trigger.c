@@ -49,6 +49,7 @@ static const struct {
     {"storm", storm},
     {"lie-memory", lie_memory},
     {"lie-map", lie_map},
+    {"silent-arguments", silent_arguments},
     {"pid-again", pid_again},
     {"fork-bomb", fork_bomb},
     {"identity-uids", identity_uids},

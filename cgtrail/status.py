@@ -24,6 +24,8 @@ from shipper.wire.segment import streams
 
 SILENT_SECONDS = 10
 """Both halves write their status each second: one that has not for so long hangs."""
+LOOKS, LOOK_SECONDS = 10, 0.2
+"""How often, and with which pauses, a status that looks old is looked at again."""
 _SECOND = 1_000_000_000
 _COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
 
@@ -144,9 +146,19 @@ def _process(lock: Path, told: Path) -> dict[str, Any]:
     """Who holds a lock, and since when it has not written its status although it should have."""
     pid = holder(lock)
     since = max(_written(lock), _written(told))
-    silent = pid is not None and abs(time.time() - since) > SILENT_SECONDS  # written "later": the clock was set back
+    silent = pid is not None and abs(time.time() - since) > SILENT_SECONDS and not _writes(told)
     at = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds") if silent else None
     return {"running": pid is not None, "answering": pid is not None and not silent, "silent_since": at, "pid": pid}
+
+
+def _writes(told: Path) -> bool:
+    """Whether a status is written just now: when the clock was set, a file's age says nothing."""
+    before = _written(told)
+    for _ in range(LOOKS):
+        time.sleep(LOOK_SECONDS)
+        if _written(told) != before:
+            return True
+    return False
 
 
 def _written(file: Path) -> float:

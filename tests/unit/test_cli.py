@@ -21,7 +21,7 @@ from typing import Any
 import click
 import pytest
 
-from cgtrail import command, config, errors
+from cgtrail import command, config, errors, status
 from cgtrail.cli import cli, main
 from enrich.document import Document
 from enrich.sinks import Status
@@ -438,8 +438,11 @@ def test_status_says_what_runs(run: Run, data: Path) -> None:
 
 @pytest.mark.parametrize("silent", ["agent", "worker"])
 @pytest.mark.parametrize("ago", [60, -3600], ids=["hangs", "hangs, and the clock was set back"])
-def test_status_says_who_does_not_answer(run: Run, data: Path, silent: str, ago: int) -> None:
+def test_status_says_who_does_not_answer(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, silent: str, ago: int
+) -> None:
     """Who holds its lock and has written no status for long is no half that works; since when is told."""
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0)
     locks = {"agent": data / LOCK, "worker": own_file(data, "lock")}
     told = {"agent": data / STATUS, "worker": own_file(data, "status.json")}
     with only(locks["agent"], "agent"), only(locks["worker"], "worker"):
@@ -456,6 +459,21 @@ def test_status_says_who_does_not_answer(run: Run, data: Path, silent: str, ago:
     assert f"not answering since {since} (pid {os.getpid()})" in result.out
     assert result.out.count("not answering") == 1
     assert (shown[silent]["running"], shown[silent]["answering"], shown[silent]["silent_since"]) == (True, False, since)
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_clock_that_was_just_set_hangs_nobody(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Old files say nothing then: who writes its status again in the next moment answers."""
+    monkeypatch.setattr(time, "sleep", lambda _: (data / STATUS).write_text("{}"))
+    with only(data / LOCK, "agent"), only(own_file(data, "lock"), "worker"):
+        (data / STATUS).write_text("{}")
+        for file in (data / LOCK, data / STATUS):
+            os.utime(file, (time.time() + hours * 3600,) * 2)
+        shown = run("status", "--data", data, "--json")
+    assert shown.code == 0
+    assert json.loads(shown.out)["agent"]["answering"]
 
 
 def test_status_says_how_far_the_worker_is_behind(run: Run, data: Path) -> None:

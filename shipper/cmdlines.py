@@ -41,7 +41,6 @@ MOST_MUTE = 1024
 AHEAD = 256
 """Questions that a child has at once."""
 PIPE_BYTES = 1 << 20
-CLOSING_SECONDS = 0.1
 COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("cmdline_reader.py")))
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _AGAIN = "it is tried again at the next keyframe"
@@ -168,9 +167,9 @@ class Cmdlines:
     def close(self) -> None:
         """Leave the children behind: each is killed, and ends when the kernel lets it."""
         self._end()
-        for child in self._abandoned[-1:]:
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(CLOSING_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            for child in self._abandoned:
+                child.wait(0.1)
         self._reap()
 
     def _begin(self, now: int) -> None:

@@ -267,7 +267,7 @@ def pretend(proc: Path, pid: int, lock_file: Path, namespace: str) -> None:
     process = proc / str(pid)
     for folder in ("fd", "fdinfo", "ns"):
         (process / folder).mkdir(parents=True)
-    (process / "cmdline").write_bytes(b"sleep\0ship")
+    (process / "exe").symlink_to("/usr/bin/python3.11")
     (process / "fd" / "3").symlink_to(lock_file)
     (process / "fdinfo" / "3").write_text("lock:\t1: OFDLCK ADVISORY WRITE -1 00:1:1 0 EOF\n")
     (process / "ns" / "mnt").symlink_to(namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -220,12 +221,23 @@ def test_silent_at_two_keyframes(proc: Folder, agent: Agent) -> None:
 
 
 def test_machine_stood_still(proc: Folder, agent: Agent) -> None:
-    """When much time has passed in one round, the child has had none either: nobody is blamed."""
-    agent.cmdlines.ask(proc.process(2, b"a\0"))
+    """When much time has passed in few rounds, the child has had none either: nobody is blamed."""
+    agent.cmdlines.ask(proc.silent(2))
     agent.wait_asked()
     agent.now += 100 * PATIENCE_NS
-    assert agent.until(1) == [b"a\0"]
-    assert agent.cmdlines.unread == 0
+    for _ in range(PATIENT_ROUNDS - 1):
+        agent.round()
+    assert (agent.cmdlines.unread, len(agent.cmdlines._asked)) == (0, 1)
+
+
+def test_late_agent(proc: Folder, agent: Agent) -> None:
+    """An answer that lies there is taken, however late the agent comes for it."""
+    agent.cmdlines.ask(proc.process(2, b"a\0"))
+    agent.wait_asked()
+    assert agent.cmdlines._child
+    select.select([agent.cmdlines._child._answers], [], [], DEADLINE)
+    agent.pass_time(100 * PATIENCE_NS)
+    assert ([record.args for record in agent.got], agent.cmdlines.unread) == ([b"a\0"], 0)
 
 
 def test_others_first(proc: Folder, agent: Agent) -> None:

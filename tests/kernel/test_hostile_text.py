@@ -15,7 +15,7 @@ import pytest
 from enrich.printable import MAX_MARKS
 from tests.kernel.capture import TRIGGER, cgroup
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount
+from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, wait_until
 from tests.kernel.spine import Document, Spine, spine
 
 pytestmark = pytest.mark.kernel
@@ -128,6 +128,7 @@ def test_outputs(running: Spine) -> None:
     """No command sends any of it to a terminal: tables, JSON, logs and what is said of hostile input."""
     with hostile_container():
         (document,) = running.until('process.args:"of-lxc" AND event.outcome:success', 1)
+        wait_until(lambda: named(running, NAME.replace("\n", "")), "the ledger, which is a second old, to name it")
         plain = [output(running, *arguments) for arguments in PLAIN]
         lines = [output(running, *arguments) for arguments in JSON]
     assert document["container"]["name"] == NAME.replace("\n", "")
@@ -141,6 +142,11 @@ def test_outputs(running: Spine) -> None:
     assert r"\x1b[2J" in plain[0]
     assert "e" + "\u0301" * MAX_MARKS + r"\u0301" in plain[0]
     assert r"\x1b]0;x\x07\u202e" in plain[1], "the ledger names the container"
+
+
+def named(running: Spine, container: str) -> bool:
+    """Whether `status` has a row of a container."""
+    return container in {row.get("container") for row in running.status()["ledger"]}
 
 
 def output(running: Spine, *arguments: str) -> str:

@@ -48,13 +48,17 @@ class Process:
 
 @dataclass(slots=True, eq=False)
 class Epoch:
-    """One life of one cgroup. `info` is the latest the registry told, None while nothing was."""
+    """One life of one cgroup. `info` is the latest the registry told, None while nothing was (`told`)."""
 
     cgroup_id: int
     boot: str
     info: CgroupInfo | None = None
     ended: bool = False
     keyframe: int = 0
+    pending: bool = True
+    """More is expected to be told."""
+    is_host: bool = False
+    """It is known to be no container's."""
     cgroup: Part | None = None
     container: Part | None = None
     """The ECS container object."""
@@ -64,15 +68,11 @@ class Epoch:
         """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
         return f"{self.boot}:{self.cgroup_id}"
 
-    @property
-    def pending(self) -> bool:
-        """More is expected to be told."""
-        return self.info is None or self.info.state == State.PENDING
-
-    @property
-    def is_host(self) -> bool:
-        """It is known to be no container's."""
-        return self.info is not None and self.info.kind == Kind.HOST
+    def tell(self, info: CgroupInfo, cgroup: Part, container: Part | None) -> None:
+        """The registry told of it."""
+        self.info, self.cgroup, self.container = info, cgroup, container
+        self.pending = info.state == State.PENDING
+        self.is_host = info.kind == Kind.HOST
 
 
 @dataclass(slots=True, eq=False)

@@ -61,8 +61,8 @@ class RegistryView:
         elif isinstance(record, Header) and record.cgroup_id:
             item.epoch = epoch = self._epoch(record)
             if isinstance(record, CgroupInfo):
-                epoch.info, epoch.cgroup = record, Part(id=record.cgroup_id, path=render.text(record.path)[0])
-                epoch.container = _container(record)
+                cgroup = Part(id=record.cgroup_id, path=render.text(record.path)[0])
+                epoch.tell(record, cgroup, _container(record))
             elif isinstance(record, CgroupRmdir):
                 epoch.ended = True
                 self._ended.append((record.time, epoch))

@@ -126,6 +126,14 @@ def test_deeper_directory(capture: Capture, container: Container) -> None:
     assert record.cwd == b"/" + b"/".join(whole.split(b"/")[-128:])
 
 
+def test_longer_directory(capture: Capture, container: Container) -> None:
+    """Of a working directory of over 4,095 bytes the last names that fit are recorded, and that some are missing."""
+    record = target(capture.trigger(container, "exec-deep", "21", "250"))
+    names = [f"level-{level}".ljust(250, "x").encode() for level in range(1, 21)]
+    assert record.flags == ImageFlag.CWD_CUT
+    assert record.cwd == b"/" + b"/".join(names[-(4095 // 251) :])
+
+
 def test_removed_directory(capture: Capture, container: Container) -> None:
     """A working directory that was removed is marked, and has the path that it had."""
     seen = capture.trigger(container, "exec-removed")

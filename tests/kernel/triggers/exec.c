@@ -113,14 +113,19 @@ static void enter(const char *folder)
     must(chdir(folder), folder);
 }
 
-/* exec-deep N: in a directory N levels below the root. */
+/* exec-deep N [BYTES]: in a directory N levels below the root, whose names are filled up to so many bytes. */
 int exec_deep(int argc, char **argv)
 {
-    char *args[] = {"deep", NULL}, name[32];
+    char *args[] = {"deep", NULL}, name[256];
+    int bytes = argc > 2 ? atoi(argv[2]) : 0;
 
     enter("/tmp");
     for (int level = 1; level < atoi(argv[1]); level++) {
-        sprintf(name, "level-%d", level);
+        int length = sprintf(name, "level-%d", level);
+
+        while (length < bytes)
+            name[length++] = 'x';
+        name[length] = 0;
         enter(name);
     }
     return target(args);

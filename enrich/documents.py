@@ -90,9 +90,10 @@ class Documents:
         assert isinstance(record, Image)
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
-        if record.error or len(record.args) > KEPT_BYTES:  # of others, the process knows them
-            args, _ = render.arguments(record.args)
-            shown |= {"args": args, "command_line": render.command_line(args)}
+        if record.error:  # those shown so far are of the program that goes on
+            shown["args"] = render.arguments(record.args)[0]
+        if record.error or len(record.args) > KEPT_BYTES:  # of others, the process knows it
+            shown["command_line"] = render.command_line(shown["args"])
         shown["args_count"] = len(shown["args"])
         shown.setdefault("command_line", "")
         own["args"]["truncated"] = len(record.args) < record.args_bytes

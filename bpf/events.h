@@ -13,6 +13,7 @@ enum cgtrail_record_type {
     CGTRAIL_RECORD_TYPE_CGROUP_RMDIR = 6,
     CGTRAIL_RECORD_TYPE_CGROUP_ATTACH = 7,
     CGTRAIL_RECORD_TYPE_RUNNING = 8,
+    CGTRAIL_RECORD_TYPE_SSH_LOGIN = 9,
 };
 
 enum cgtrail_image_flag {
@@ -29,6 +30,16 @@ enum cgtrail_watch {
     CGTRAIL_WATCH_NONE = 0,
     CGTRAIL_WATCH_CONTAINER = 1,
     CGTRAIL_WATCH_PROVISIONAL = 2,
+};
+
+enum cgtrail_policy {
+    CGTRAIL_POLICY_EXEC = 1,
+    CGTRAIL_POLICY_TERMINAL = 2,
+    CGTRAIL_POLICY_OUTPUT = 4,
+};
+
+enum cgtrail_exit_flag {
+    CGTRAIL_EXIT_FLAG_OOM = 1,
 };
 
 enum cgtrail_counter {
@@ -103,7 +114,7 @@ _Static_assert(sizeof(struct cgtrail_image_block) == 40, "struct cgtrail_image_b
 
 struct cgtrail_exit_block {
     __u32 status; /* wait status as of wait(2): exit code << 8 | signal */
-    __u32 exit_spare; /* zero */
+    __u32 exit_flags; /* ExitFlag */
 };
 _Static_assert(sizeof(struct cgtrail_exit_block) == 8, "struct cgtrail_exit_block");
 
@@ -115,6 +126,12 @@ struct cgtrail_cgroup_mkdir_block {
     __u32 path_size; /* path below the root of the hierarchy */
 };
 _Static_assert(sizeof(struct cgtrail_cgroup_mkdir_block) == 24, "struct cgtrail_cgroup_mkdir_block");
+
+struct cgtrail_ssh_login_block {
+    __u32 ssh_spare; /* zero */
+    __u32 connection_size; /* SSH_CONNECTION of its environment (ssh(1)): client address, client port, server address, server port */
+};
+_Static_assert(sizeof(struct cgtrail_ssh_login_block) == 8, "struct cgtrail_ssh_login_block");
 
 /* A process started a program (execve succeeded). */
 struct cgtrail_exec {
@@ -179,6 +196,18 @@ struct cgtrail_running {
 };
 _Static_assert(sizeof(struct cgtrail_running) == 200, "struct cgtrail_running");
 
+/* A process started a program as the child of an SSH server: a login, or a command over SSH.
+
+    The connection is what its environment claims, which whoever runs the server in a container can set.
+     */
+struct cgtrail_ssh_login {
+    struct cgtrail_header_block header;
+    struct cgtrail_task_block task;
+    struct cgtrail_ssh_login_block ssh_login;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_ssh_login) == 168, "struct cgtrail_ssh_login");
+
 /* Any of them. */
 union cgtrail_record {
     struct cgtrail_exec exec;
@@ -189,6 +218,7 @@ union cgtrail_record {
     struct cgtrail_cgroup_rmdir cgroup_rmdir;
     struct cgtrail_cgroup_attach cgroup_attach;
     struct cgtrail_running running;
+    struct cgtrail_ssh_login ssh_login;
 };
 
 #endif

@@ -57,6 +57,24 @@ class Watch(IntEnum):
     """Its name says nothing; user space decides."""
 
 
+class Policy(IntFlag):
+    """What is recorded of a container: the sum of what its tenants ask for (`ContainerInfo.policy`, `watched.policy`)."""
+
+    EXEC = 1
+    """Programs and processes: exec, failed exec, fork, end, attach."""
+    TERMINAL = 2
+    """Terminal sessions: what is typed, and who does it."""
+    OUTPUT = 4
+    """What terminals show."""
+
+
+class ExitFlag(IntFlag):
+    """What `Exit.flags` can say."""
+
+    OOM = 1
+    """It was killed because memory ran out (the kernel chose it as the victim)."""
+
+
 class Counter(IntEnum):
     """What the kernel's map `counters` holds, by index."""
 
@@ -177,7 +195,7 @@ class Exit(Task):
     """A process ended: its last thread is gone."""
 
     status: U32 = field(None, "wait status as of wait(2): exit code << 8 | signal")
-    exit_spare: U32 = field(None, "zero")
+    exit_flags: U32 = field(None, "ExitFlag")
 
 
 @record(number=5, family="cgroup")
@@ -204,3 +222,16 @@ class CgroupAttach(Task):
 @record(number=8, family="snapshot")
 class Running(Image):
     """A process that ran when the agent asked: sent by a task iterator, not by something that happened."""
+
+
+@record(number=9, family="ssh_login")
+class SshLogin(Task):
+    """A process started a program as the child of an SSH server: a login, or a command over SSH.
+
+    The connection is what its environment claims, which whoever runs the server in a container can set.
+    """
+
+    ssh_spare: U32 = field(None, "zero")
+    connection: Text = field(
+        None, "SSH_CONNECTION of its environment (ssh(1)): client address, client port, server address, server port"
+    )

@@ -23,7 +23,7 @@ int BPF_PROG(exit, struct task_struct *task)
     task__fill(&e->header, &e->task, task);
     /* as wait_task_zombie of kernel/exit.c */
     e->exit.status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
-    e->exit.exit_spare = 0;
+    e->exit.exit_flags = 0;
     record__submit(&e->header, owner);
     return 0;
 }

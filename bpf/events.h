@@ -60,6 +60,7 @@ enum cgtrail_cause {
     CGTRAIL_CAUSE_SPOOL_FULL = 4,
     CGTRAIL_CAUSE_DISK = 5,
     CGTRAIL_CAUSE_OVER_BUDGET = 6,
+    CGTRAIL_CAUSE_UNWATCHED = 7,
 };
 
 struct cgtrail_header_block {

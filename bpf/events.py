@@ -109,6 +109,8 @@ class Cause(IntEnum):
     """The disk refused the spool's frames."""
     OVER_BUDGET = 6
     """Ring or spool were filling up, and this container held as much of the room as was left for all others."""
+    UNWATCHED = 7
+    """The kernel's map of cgroups had no room for this container: nothing of it is recorded until it has."""
 
 
 @record()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,20 +13,24 @@ from typing import Any
 
 import structlog
 
-from bpf.events import Cause
+from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy
 from shipper import cgroups, keyframe, memory
 from shipper.admission import FULL, REFUSE, Admission
-from shipper.intake import Intake, boot_ns
+from shipper.clock import HostClock
+from shipper.intake import Intake
+from shipper.inventory import Inventory
 from shipper.keyframe import Keyframes
 from shipper.lock import only
 from shipper.losses import Losses
-from shipper.probes import RING_BYTES, Probes
-from shipper.registry import Registry
+from shipper.probes import MAX_CGROUPS, RING_BYTES, Probes
 from shipper.retention import Bounds, Retention
-from shipper.runtimes import Docker
+from shipper.runtimes.listen import runtimes
 from shipper.spool import Spool
 from shipper.status import LOCK, STATUS, write_status
-from shipper.wire.records import AgentStart, AgentStop, Clock, KeyframeBegin, KeyframeEnd, Tick
+from shipper.tell import boot_ns
+from shipper.tenants.book import TenantBook
+from shipper.tenants.model import EVERYTHING
+from shipper.wire.records import AgentStart, AgentStop, KeyframeBegin, KeyframeEnd, Tick
 from shipper.wire.segment import streams
 
 _log = structlog.get_logger()
@@ -37,9 +42,9 @@ KEYFRAME_NS = 300_000_000_000
 RETENTION_NS = 10_000_000_000
 RETRY_NS = 1_000_000_000
 """A keyframe that the disk refused is tried anew so often: small frames may find room where it does not."""
-CLOCK_MOVE_NS = 50_000_000
-CLOCK_STEP_NS = 5_000_000_000
-"""A clock that is set by more begins an interval: within one, frames' times rise, and it can be found by them."""
+WIDENED_NS = 10_000_000_000
+"""What runs in containers that are recorded from now on is looked at so often at most."""
+_CGROUPS = {cls.layout.number for cls in (CgroupMkdir, CgroupRmdir)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,14 @@ class Settings:
 
     data: Path
     """Folder that holds `spool/`, made if it is missing."""
-    docker_url: str
     version: str
+    runtimes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """docker, podman, containerd → where they listen."""
+    tenant_files: Sequence[Path] = ()
+    tenant_label: str = ""
+    unassigned: Policy = EVERYTHING
+    """What is recorded of a container that has no tenant."""
+    max_cgroups: int = MAX_CGROUPS
     capture_host: bool = False
     ring_bytes: int = RING_BYTES
     bounds: Bounds = field(default_factory=Bounds)
@@ -66,11 +77,9 @@ class Agent:
     settings: Settings
     stop: threading.Event
     _stack: ExitStack = field(default_factory=ExitStack)
-    _offset: int = 0
+    _clock: HostClock = field(default_factory=HostClock)
     _real: int = 0
     """Nanoseconds since 1970 when the last round began."""
-    _stepped: bool = False
-    """The clock was set, and no keyframe has begun since."""
     _ticked: int = 0
     _reported: int = 0
     _retained: int = 0
@@ -86,33 +95,32 @@ class Agent:
 
     def run(self) -> None:
         """Raises OSError, or an error of ours that says what to do, when it can't begin or go on."""
-        data, bounds = self.settings.data, self.settings.bounds
+        settings, data, bounds = self.settings, self.settings.data, self.settings.bounds
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._stack as stack:
             stack.enter_context(only(data / LOCK, "agent"))
             root = cgroups.mount_point()
-            memory.require(self.settings.ring_bytes + memory.LOADING_BYTES)
-            self.docker = Docker(self.settings.docker_url)
-            self.registry = Registry(frozenset({Docker.RUNTIME}))
-            self.probes = stack.enter_context(Probes(self.settings.ring_bytes, self.settings.capture_host))
+            memory.require(settings.ring_bytes + memory.LOADING_BYTES)
+            book = TenantBook(settings.tenant_files, settings.tenant_label, settings.unassigned, data / "tenants.json")
+            self.probes = stack.enter_context(
+                Probes(settings.ring_bytes, settings.capture_host, max_cgroups=settings.max_cgroups)
+            )
             machine, boot = keyframe.id_of(keyframe.MACHINE_ID), keyframe.id_of(keyframe.BOOT_ID)
             self.spool = stack.enter_context(Spool(data / "spool", machine, boot))
             self.retention = Retention(data / "spool", bounds)
             self.admission = Admission(bounds.max_bytes)
             self.losses = Losses(self.probes, self.admission)
-            self._intake = Intake(
-                self.spool, self.probes, self.registry, self.docker, self.admission, self.losses, boot_ns()
-            )
+            self._intake = Intake(self.spool, self.probes, self.admission, boot_ns())
             stack.callback(self._intake.cmdlines.close)
-            self._keyframes = Keyframes(
-                root, self.registry, self.probes, self.losses, self.settings.capture_host, self.settings.version
+            self.inventory = self._intake.inventory = Inventory(
+                root, self.probes, self.losses, runtimes(**settings.runtimes), book, self._intake.put
             )
-            self.docker.start()
-            stack.callback(self.docker.stop)
+            stack.callback(self.inventory.close)
+            self._keyframes = Keyframes(self.probes, self.losses, settings.capture_host, settings.version)
+            self.inventory.start()
             for attempt in self.probes.refused():
                 _log.warning("not recorded on this kernel", kernel_event=attempt.event, program=attempt.program,
                              reason=str(attempt.refused), next="`cgtrail check` tells what that means")  # fmt: skip
-            self.docker.wait_listed()
             self._keyframe()
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
@@ -133,21 +141,24 @@ class Agent:
 
     def _record(self, now: int) -> None:
         self._real = time.time_ns()
-        self._intake.news()
+        self.inventory.news(self._intake.drain)
         self._intake.drain()
+        self.inventory.drained()
+        self.inventory.sweep(now)
         if now - self._ticked >= TICK_NS:
             self._tick(now)
         due = RETRY_NS if self.admission.gap and self._takes_all() else self.settings.keyframe_ns
-        if now - self.keyframed >= due:
+        widened = self.inventory.widened and now - self.keyframed >= WIDENED_NS
+        if widened or now - self.keyframed >= due:
             self._keyframe()
         self._commit()
         self._intake.since = now
 
     def _tick(self, now: int) -> None:
         """`now` is of before the ring was drained."""
-        self._clock(now)
-        if self._stepped:
-            self._real = now + self._offset  # it may have been set since this round began
+        self._tell_clock(now)
+        if self._clock.stepped:
+            self._real = now + self._clock.offset  # it may have been set since this round began
         self._tell_losses(now)
         self._intake.put(Tick(time=now))
         self._ticked = now
@@ -161,8 +172,7 @@ class Agent:
                 unread_by=self.retention.holding,
                 next="see that its readers run (`cgtrail spool ls`), or raise spool.max_bytes",
             )
-        if self._stepped or self.admission.level > before:
-            self._stepped = False
+        if self._clock.stepped or self.admission.level > before:
             # What fills the spool is an interval then, which can go once it is read, and each has one clock.
             self._keyframe()
 
@@ -184,15 +194,17 @@ class Agent:
 
     def _keyframe(self) -> None:
         """Everything that is alive, between two marks; live records stand between them as they come."""
+        if not self._started:
+            self.inventory.begin()
         now, number = boot_ns(), self.spool.number
         self.keyframed = now
         self.admission.gap = False
         self.spool.keyframe()
         self._intake.put(KeyframeBegin(time=now))
         self._intake.put(self._keyframes.host(now))
-        self._clock(now, always=True)
-        self._intake.news()
-        infos = list(self._keyframes.cgroups())
+        self._tell_clock(now, always=True)
+        self._clock.stepped = self.inventory.widened = False
+        infos = list(self.inventory.all(host=self.settings.capture_host))
         if not self._started:  # in the first frame: without it, the others would end the blind time before it is told
             self._start = self._start or keyframe.start(self.spool.before, boot_ns())
             self._intake.put(self._start)
@@ -214,13 +226,10 @@ class Agent:
         self._intake.drain()
         self._commit()
 
-    def _clock(self, now: int, *, always: bool = False) -> None:
-        real = time.time_ns() - (boot_ns() - now)
-        moved = abs(real - now - self._offset)
-        self._stepped |= self._started and moved > CLOCK_STEP_NS
-        if always or moved > CLOCK_MOVE_NS:
-            self._offset = real - now
-            self._intake.put(Clock(time=now, realtime=real))
+    def _tell_clock(self, now: int, *, always: bool = False) -> None:
+        told = self._clock.news(now, always=always)
+        if told:
+            self._intake.put(told)
 
     def _takes_all(self) -> bool:
         return self.admission.level < REFUSE and self.spool.error is None
@@ -231,11 +240,13 @@ class Agent:
         self._hold_time()
         for loss in self.losses.news(now):
             self._intake.put(loss)
+            if loss.record_type in _CGROUPS:
+                self.inventory.sweep_soon(now)
 
     def _hold_time(self) -> None:
         """Frames claim no time after a refusal that is not told: were this agent killed now, blindness began there."""
         if self.admission.since:
-            self.spool.time = min(self.spool.time, self.admission.since + self._offset)
+            self.spool.time = min(self.spool.time, self.admission.since + self._clock.offset)
 
     def _commit(self) -> None:
         room = self.admission.level < FULL and self.spool.used + self.spool.waiting <= self.settings.bounds.max_bytes
@@ -263,7 +274,7 @@ class Agent:
             "bytes": self.spool.bytes,
             "commits": self.spool.commits,
             "commit_seconds": self.spool.commit_seconds,
-            "keyframe_time": self.keyframed + self._offset,
+            "keyframe_time": self.keyframed + self._clock.offset,
             "spool_bytes": self.spool.used,
             "spool_max_bytes": self.settings.bounds.max_bytes,
             "spool_error": str(self.spool.error) if self.spool.error else None,
@@ -273,7 +284,8 @@ class Agent:
             "seen": self.probes.seen(),
             "lost": {cause.name.lower(): count for cause, count in self.losses.totals.items()},
             "arguments_unread": self._intake.cmdlines.unread,
-            "containers": len(self.registry.containers),
-            "docker": self.docker.error,
+            "containers": len(self.inventory.registry.containers),
+            "runtimes": {runtime.name: runtime.error for runtime in self.inventory.runtimes if runtime.expected},
+            "sweeps": self.inventory.sweeps,
             "not_recorded": self.probes.missing(),
         }

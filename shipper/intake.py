@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import time
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,55 +10,31 @@ from bpf.events import CgroupMkdir, CgroupRmdir, Running, Task
 from bpf.schema import Record, RecordError, decode
 from shipper.admission import Admission
 from shipper.cmdlines import Cmdlines
-from shipper.losses import Losses
+from shipper.inventory import Inventory
 from shipper.probes import Probes
-from shipper.registry import Registry
-from shipper.runtimes import Docker, Removed
 from shipper.spool import Spool
+from shipper.tell import boot_ns
 from shipper.wire.frame import MAX_PAYLOAD, wrap
-from shipper.wire.records import Kind
 
 _log = structlog.get_logger()
 _CUT = frozenset(cls.layout.number for cls in (CgroupMkdir, CgroupRmdir, Running) if cls.layout.number)
 
 
-def boot_ns() -> int:
-    """Nanoseconds since boot, suspend included: the records' time."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
 @dataclass(slots=True)
 class Intake:
-    """Takes from the kernel and the runtimes, and keeps the registry in step with the stream."""
+    """Takes from the kernel, and tells the inventory what it has to know at its place in the stream."""
 
     spool: Spool
     probes: Probes
-    registry: Registry
-    docker: Docker
     admission: Admission
-    losses: Losses
     since: int
     """Boot time in ns: what is drained now happened after it."""
     cmdlines: Cmdlines = field(default_factory=Cmdlines)
-    _removed: list[str] = field(default_factory=list)
-    """Containers that a runtime removed; the ring may still hold what they did."""
+    inventory: Inventory = field(init=False)
 
     def put(self, record: Record) -> None:
         """Add a record of the agent's own."""
         self.spool.add(wrap(record.encode()), 1)
-
-    def news(self) -> None:
-        """What the runtimes have told since it was asked last."""
-        while True:
-            try:
-                news = self.docker.updates.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(news, Removed):
-                self._removed.append(news.container_id)
-                continue
-            for info in self.registry.told(news):
-                self.put(info)
 
     def drain(self) -> None:
         """What the ring holds now, as far as it is admitted; behind it the arguments of running processes."""
@@ -72,9 +45,6 @@ class Intake:
                 self._look(span, cut)
         for record in answers:
             self._admit(wrap(record.encode()), 1)
-        for container_id in self._removed:
-            self.registry.forget(container_id)
-        self._removed.clear()
 
     def _admit(self, span: bytes, count: int) -> None:
         taken, kept = self.admission.admit(span, count, self.since)
@@ -85,21 +55,13 @@ class Intake:
         length = int.from_bytes(span[offset + 4 : offset + 8], "little")
         if int.from_bytes(span[offset : offset + 2], "little") == Running.layout.number:
             self.cmdlines.ask(Task.decode(span, offset, length))
-        else:
-            self._cgroup(span, offset, length)
-
-    def _cgroup(self, span: bytes, offset: int, length: int) -> None:
+            return
         try:
             record = decode(span, offset, length)
         except RecordError as error:
             _log.error("cgroup record not understood", error=str(error))
             return
         if isinstance(record, CgroupMkdir):
-            info = self.registry.found(record.cgroup_id, os.fsdecode(record.path), record.time)
-            self.put(info)
-            if info.kind == Kind.HOST:
-                self.probes.unwatch(record.cgroup_id)
+            self.inventory.born(record)
         elif isinstance(record, CgroupRmdir):
-            self.registry.gone(record.cgroup_id)
-            for loss in self.losses.final(record.cgroup_id, boot_ns()):
-                self.put(loss)
+            self.inventory.died(record)

@@ -6,17 +6,15 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipper import cgroups
 from shipper.cmdlines import Cmdlines
 from shipper.losses import Losses
 from shipper.probes import Probes
-from shipper.registry import Registry
 from shipper.spool import Before
-from shipper.wire.records import AgentStart, CgroupInfo, End, HostInfo, Kind
+from shipper.wire.records import AgentStart, End, HostInfo
 
 BOOT_ID, MACHINE_ID = Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id")
 SNAPSHOT_POLL_SECONDS = 0.002
@@ -25,11 +23,8 @@ ARGUMENTS_SECONDS = 0.2
 
 @dataclass(slots=True)
 class Keyframes:
-    """What a keyframe is made of, but for its marks and the clock."""
+    """What a keyframe is made of, but for its marks, the clock and what the inventory knows."""
 
-    root: Path
-    """Of the cgroup2 hierarchy."""
-    registry: Registry
     probes: Probes
     losses: Losses
     capture_host: bool
@@ -46,29 +41,6 @@ class Keyframes:
             kernel=platform.release().encode(),
             version=self.version.encode(),
         )
-
-    def cgroups(self) -> Iterator[CgroupInfo]:
-        """Every container's cgroup that lives; what was missed of births and deaths is made up for."""
-        known = self.registry.cgroups
-        found = dict(cgroups.walk(self.root))
-        for gone in known - found.keys():
-            self.registry.gone(gone)
-            self.probes.unwatch(gone)
-        for number in found.keys() - known:
-            self.adopt(self.registry.found(number, found[number], 0))
-        yield from (info for info in self.registry.all() if info.kind == Kind.CONTAINER or self.capture_host)
-
-    def adopt(self, info: CgroupInfo) -> None:
-        """Watch a cgroup whose birth was not seen if it is a container's; the host's are not watched."""
-        if info.kind == Kind.HOST:
-            self.probes.unwatch(info.cgroup_id)
-            return
-        placed = cgroups.owner(os.fsdecode(info.path))
-        try:
-            topmost = cgroups.topmost(self.root, placed) if placed else info.cgroup_id
-        except FileNotFoundError:
-            topmost = info.cgroup_id
-        self.probes.watch(info.cgroup_id, topmost)
 
     def processes(self, meanwhile: Callable[[], None], arguments: Cmdlines) -> bool:
         """Send every running process through the ring, draining it `meanwhile`; True when none was lost.

@@ -1,131 +1,291 @@
-"""The host's registry: which cgroup is which container, as far as paths and runtimes have told so far."""
+"""The host's registry: which cgroup is which container, and whose that is, as far as anybody has told."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
-from shipper.cgroups import Owner, owner
-from shipper.runtimes import Metadata
-from shipper.wire.records import CgroupInfo, Kind, State
+from bpf.events import Policy, Watch
+from bpf.schema import Record
+from shipper import tell
+from shipper.memberships import Memberships
+from shipper.runtimes.news import Lived, Metadata
+from shipper.tenants.model import Membership, Subject, Tenants
+from shipper.whereabouts import Place, Whereabouts
+from shipper.wire.records import CgroupInfo, ContainerEvent, Kind, Life, RuntimeInfo
 
-NAME_BYTES = 4096
-"""At most so much of a name or an image: a record must fit a frame."""
 PATIENCE_NS = 1_000_000_000
 """So long a runtime may still tell of a container whose cgroup is gone: documents wait as long."""
-LABELS_BYTES = 8 * 1024
-"""So many bytes of labels are recorded of a container: they are in each of its documents."""
+UNDECIDED_NS = 500_000_000
+"""So long a runtime may tell that a cgroup is a container's although its path does not say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Cgroup:
+@dataclass(slots=True)
+class Cgroup:
+    """A cgroup that lives, or did a moment ago. Times are boot time in ns."""
+
+    id: int
     path: str
-    owner: Owner | None
     started: int
+    """0: it was found running."""
     told: int
+    """When the stream was told of it first."""
+    watch: Watch = Watch.NONE
+    """What the kernel made of it."""
+    place: Place | None = None
+    kind: Kind = Kind.HOST
+
+    @property
+    def key(self) -> str:
+        """Its container's key; empty for what is no container's."""
+        return self.place.key if self.place else ""
+
+
+@dataclass(slots=True)
+class Container:
+    """A container that has a cgroup, or that the stream was told of."""
+
+    key: str
+    known: Metadata
+    """What its runtime told; as long as it has not, what its path says."""
+    cgroups: dict[int, Cgroup] = field(default_factory=dict)
+    membership: Membership | None = None
+    """As it was last told; None: never."""
+    pending: bool = True
+    created: bool = False
+    """Its creation was told: whatever tenant it has, it was attached since."""
+
+    @property
+    def tops(self) -> list[Cgroup]:
+        """Its topmost cgroups: one, but for a moment when it starts anew."""
+        return [cgroup for cgroup in self.cgroups.values() if cgroup.place and cgroup.path == cgroup.place.path]
 
 
 class Registry:
-    """Turns what sources say into CgroupInfo records. `runtimes` are those from which metadata can be expected."""
+    """Turns what sources say into records. `expects` tells whether a runtime, or any (""), may still tell of one."""
 
-    def __init__(self, runtimes: frozenset[str]) -> None:
-        self._runtimes = runtimes
-        self._cgroups: dict[int, _Cgroup] = {}
-        self._metadata: dict[str, Metadata] = {}
-        self._gone: OrderedDict[int, tuple[int, _Cgroup]] = OrderedDict()
+    def __init__(self, tenants: Tenants, expects: Callable[[str], bool]) -> None:
+        self._memberships = Memberships(tenants)
+        self._expects = expects
+        self._where = Whereabouts()
+        self._cgroups: dict[int, Cgroup] = {}
+        self._containers: dict[str, Container] = {}
+        self._undecided: OrderedDict[int, Cgroup] = OrderedDict()
+        self._gone: OrderedDict[int, tuple[int, Cgroup]] = OrderedDict()
         """Cgroups that were removed before a runtime told of them, and when, oldest first."""
+        self._heard: dict[str, bool] = {}
+        self.ended: set[int] = set()
+        """Cgroups that were removed; whoever walks the hierarchy empties it before."""
 
     @property
-    def containers(self) -> set[str]:
-        """Ids of the containers that have a cgroup now."""
-        return {cgroup.owner.container_id for cgroup in self._cgroups.values() if cgroup.owner}
-
-    def found(self, cgroup_id: int, path: str, started: int) -> CgroupInfo:
-        """A cgroup was made (`started`: boot-time ns) or found running (0)."""
-        known = self._cgroups.get(cgroup_id)
-        told = known.told if known else _now()
-        self._cgroups[cgroup_id] = cgroup = _Cgroup(path, owner(path), started, told)
-        return self._info(cgroup_id, cgroup)
+    def containers(self) -> dict[str, Container]:
+        """The containers that have a cgroup now, by key."""
+        return {key: container for key, container in self._containers.items() if container.cgroups}
 
     @property
     def cgroups(self) -> set[int]:
         """Ids of the cgroups that live, as far as was told."""
         return set(self._cgroups)
 
-    def told(self, metadata: Metadata) -> list[CgroupInfo]:
-        """A runtime told of a container: the records of those of its cgroups that live, or were removed just now."""
-        self._metadata[metadata.container_id] = metadata
-        self._expire()
-        known = self._cgroups | {number: cgroup for number, (_, cgroup) in self._gone.items()}
-        return [self._info(number, cgroup) for number, cgroup in known.items() if _belongs(cgroup, metadata)]
+    def cgroup(self, cgroup_id: int) -> Cgroup | None:
+        """A cgroup that lives."""
+        return self._cgroups.get(cgroup_id)
 
-    def gone(self, cgroup_id: int) -> None:
-        """A cgroup was removed. Its container may start again, with another cgroup."""
+    def container(self, key: str) -> Container | None:
+        """The container of a key, if the stream was told of it and it is not forgotten."""
+        return self._containers.get(key)
+
+    def found(self, cgroup_id: int, path: str, started: int, watch: Watch = Watch.CONTAINER) -> list[Record]:
+        """A cgroup was made (`started`: boot-time ns) or found running (0); `watch`: what the kernel made of it."""
+        before = self._cgroups.get(cgroup_id)
+        cgroup = Cgroup(cgroup_id, path, started, before.told if before else tell.boot_ns(), watch)
+        self._cgroups[cgroup_id] = cgroup
+        records = self._put(cgroup)
+        if cgroup.kind == Kind.HOST and started and watch == Watch.PROVISIONAL and self._expects(""):
+            cgroup.kind = Kind.UNDECIDED
+            self._undecided[cgroup_id] = cgroup
+        return [*records, self._info(cgroup)]
+
+    def settle(self) -> list[Record]:
+        """Cgroups that no runtime has claimed in time are the host's."""
+        records: list[Record] = []
+        now = tell.boot_ns()
+        while self._undecided and now - next(iter(self._undecided.values())).told > UNDECIDED_NS:
+            _, cgroup = self._undecided.popitem(last=False)
+            cgroup.kind = Kind.HOST
+            records.append(self._info(cgroup))
+        return records
+
+    def gone(self, cgroup_id: int) -> Container | None:
+        """A cgroup was removed. Returns its container if that was its last; it may start again, with another cgroup."""
         self._expire()
+        self.ended.add(cgroup_id)
+        self._undecided.pop(cgroup_id, None)
         cgroup = self._cgroups.pop(cgroup_id, None)
+        container = self._leave(cgroup) if cgroup else None
         # One that was found running can't be told from a later life with the same number.
-        if cgroup and cgroup.started and cgroup.owner and cgroup.owner.container_id not in self._metadata:
-            self._gone[cgroup_id] = _now(), cgroup
+        if cgroup and container and container.pending and cgroup.started:
+            self._gone[cgroup_id] = tell.boot_ns(), cgroup
+        return container if container and not container.cgroups else None
 
-    def forget(self, container_id: str) -> None:
+    def told(self, metadata: Metadata) -> list[Record]:
+        """A runtime told of a container: what is new of it, and its cgroups that live or were removed just now."""
+        known = self._where.known(metadata.key)
+        claimed = [] if known and known.cgroup == metadata.cgroup else self._claimed(metadata)
+        self._where.told(metadata)
+        records: list[Record] = []
+        for cgroup in claimed:
+            self._leave(cgroup)
+            self._undecided.pop(cgroup.id, None)
+            records += [*self._put(cgroup), self._info(cgroup)]
+        container = self._containers.get(metadata.key)
+        if container is not None:
+            records += self._tell(container)
+        return records + self._late(metadata)
+
+    def lived(self, news: Lived) -> list[Record]:
+        """Something happened to a container: what is known of it, then that."""
+        known = self._where.known(news.key)
+        if known is None:
+            return []
+        container = self._containers.get(news.key) or Container(news.key, known)
+        if news.life == Life.CREATED:
+            container.created = True
+            self._containers[news.key] = container
+        records = self._tell(container, always=True)
+        event = ContainerEvent(time=tell.boot_ns(), realtime=news.realtime, life=news.life, **tell.texts(key=news.key))
+        return [*records, event]
+
+    def forget(self, key: str) -> None:
         """A runtime removed a container."""
-        self._metadata.pop(container_id, None)
+        self._where.forget(key)
+        container = self._containers.get(key)
+        if container and not container.cgroups:
+            del self._containers[key]
 
-    def all(self) -> list[CgroupInfo]:
-        """The record of every cgroup that lives."""
-        return [self._info(number, cgroup) for number, cgroup in self._cgroups.items()]
+    def heard(self, runtime: str, *, connected: bool) -> list[Record]:
+        """A runtime can be heard from now on, or not any more."""
+        if self._heard.get(runtime) == connected:
+            return []
+        self._heard[runtime] = connected
+        return [self._runtime(runtime)]
 
-    def _expire(self) -> None:
-        now = _now()
-        while self._gone and now - next(iter(self._gone.values()))[0] > PATIENCE_NS:
-            self._gone.popitem(last=False)
+    def regroup(self, tenants: Tenants) -> list[Record]:
+        """The tenants have changed: what became of them, then of each container that is another's now."""
+        records = list(self._memberships.replace(tenants))
+        for container in list(self._containers.values()):
+            if container.membership is not None and self._member(container) != container.membership:
+                records += self._tell(container)
+        return records
 
-    def _info(self, cgroup_id: int, cgroup: _Cgroup) -> CgroupInfo:
-        placed = cgroup.owner
-        known = self._metadata.get(placed.container_id) if placed else None
-        told = {} if known is None else {"name": known.name, "image": known.image, "runtime": known.runtime}
-        found = {"container_id": placed.container_id, "runtime": placed.runtime, "name": placed.name} if placed else {}
-        expected = placed is not None and (not placed.runtime or placed.runtime in self._runtimes)
+    def all(self) -> Iterator[Record]:
+        """Everything that is so now."""
+        yield from map(self._runtime, self._heard)
+        yield from self._memberships.all()
+        for container in self.containers.values():
+            yield from self._tell(container, always=True)
+            yield from map(self._info, container.cgroups.values())
+        yield from (self._info(cgroup) for cgroup in self._cgroups.values() if not cgroup.key)
+
+    def _put(self, cgroup: Cgroup) -> list[Record]:
+        """Where a cgroup belongs, and what is known of its container if the stream was not told of it."""
+        cgroup.place = place = self._where.of(cgroup.path)
+        cgroup.kind = Kind.CONTAINER if place else Kind.HOST
+        if place is None:
+            return []
+        container = self._containers.get(place.key)
+        if container is None:
+            container = self._containers[place.key] = Container(place.key, place.metadata)
+        first = not container.cgroups
+        container.cgroups[cgroup.id] = cgroup
+        return self._tell(container, always=first)
+
+    def _tell(self, container: Container, *, always: bool = False) -> list[Record]:
+        """ContainerInfo, if anything is new or `always`; before it the tenants it names, behind it what changed."""
+        known = self._where.known(container.key)
+        pending = known is None and self._expects(container.known.runtime)
+        settled = None if container.pending else container.membership
+        new = (known is not None and known != container.known) or pending != container.pending
+        container.known, container.pending = known or container.known, pending
+        before, now = container.membership, self._member(container)
+        if not always and not new and now == before:
+            return []
+        container.membership = now
+        records = list(self._memberships.named(now.tenants))
+        records.append(tell.container(container.known, container.key, now, pending=pending))
+        born = container.created or any(cgroup.started for cgroup in container.cgroups.values())
+        if settled is not None or (born and not pending):
+            records += self._memberships.moved(container.key, settled or Membership({}, now.policy), now)
+        return records
+
+    def _member(self, container: Container) -> Membership:
+        known = container.known
+        subject = Subject(
+            container.key,
+            known.container_id,
+            known.name,
+            known.image,
+            known.labels,
+            known.namespace,
+            frozenset(container.cgroups),
+        )
+        member = self._memberships.tenants.of(subject)
+        if not container.pending:
+            return member
+        # Its labels may yet say whose it is: until then its programs are recorded, and nothing that is typed.
+        return Membership(member.tenants, Policy.EXEC | member.policy if member.tenants else Policy.EXEC)
+
+    def _claimed(self, metadata: Metadata) -> list[Cgroup]:
+        """Living cgroups that were found before their runtime told whose they are."""
+        found = [self._containers.get(key) for key in self._where.unresolved(metadata)]
+        mine = {cgroup.id: cgroup for container in found if container for cgroup in container.cgroups.values()}
+        if metadata.cgroup:
+            within = f"{metadata.cgroup}/"
+            mine |= {
+                number: cgroup
+                for number, cgroup in self._cgroups.items()
+                if cgroup.path == metadata.cgroup or cgroup.path.startswith(within)
+            }
+        return list(mine.values())
+
+    def _late(self, metadata: Metadata) -> list[Record]:
+        """The records of those of its cgroups that were removed before it was told."""
+        self._expire()
+        records: list[Record] = []
+        for number, (_, cgroup) in list(self._gone.items()):
+            place = self._where.of(cgroup.path)
+            if place and place.key == metadata.key:
+                cgroup.place = place
+                records += self._tell(Container(place.key, metadata, {number: cgroup}), always=True)
+                records.append(self._info(cgroup))
+                del self._gone[number]
+        return records
+
+    def _leave(self, cgroup: Cgroup) -> Container | None:
+        """Take a cgroup out of its container; one without cgroups is kept as long as its runtime knows it."""
+        container = self._containers.get(cgroup.key)
+        if container is None:
+            return None
+        container.cgroups.pop(cgroup.id, None)
+        if not container.cgroups and self._where.known(container.key) is None:
+            del self._containers[container.key]
+        return container
+
+    def _info(self, cgroup: Cgroup) -> CgroupInfo:
         return CgroupInfo(
-            cgroup_id=cgroup_id,
-            time=_now(),
+            time=tell.boot_ns(),
+            cgroup_id=cgroup.id,
             started=cgroup.started,
             told=cgroup.told,
-            kind=Kind.CONTAINER if placed else Kind.HOST,
-            state=State.PENDING if expected and known is None else State.COMPLETE,
-            path=_bytes(cgroup.path),
-            labels=_labels(known.labels if known else {}),
-            **_texts(found | told),
+            kind=cgroup.kind,
+            **tell.texts(path=cgroup.path, key=cgroup.key),
         )
 
+    def _runtime(self, runtime: str) -> RuntimeInfo:
+        return RuntimeInfo(time=tell.boot_ns(), connected=int(self._heard[runtime]), **tell.texts(runtime=runtime))
 
-def _now() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def _texts(shown: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _bytes(text)[:NAME_BYTES] for name, text in shown.items()}
-
-
-def _labels(labels: Mapping[str, str]) -> bytes:
-    """As JSON; of too many, the longest are left out."""
-    sizes = {key: len(json.dumps({key: value})) for key, value in labels.items()}
-    left, kept = LABELS_BYTES, set()
-    for key in sorted(sizes, key=sizes.__getitem__):
-        left -= sizes[key]
-        if left >= 0:
-            kept.add(key)
-    shown = {key: value for key, value in labels.items() if key in kept}
-    return _bytes(json.dumps(shown)) if shown else b""
-
-
-def _belongs(cgroup: _Cgroup, metadata: Metadata) -> bool:
-    return cgroup.owner is not None and cgroup.owner.container_id == metadata.container_id
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")
+    def _expire(self) -> None:
+        now = tell.boot_ns()
+        while self._gone and now - next(iter(self._gone.values()))[0] > PATIENCE_NS:
+            self._gone.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What a runtime tells, whichever it is. Everything in it is text without lone surrogates, of any length and content."""
+"""What a runtime tells, whichever it is: text without lone surrogates, of any length and content."""
 
 from __future__ import annotations
 

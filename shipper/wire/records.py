@@ -23,7 +23,7 @@ class Kind(IntEnum):
     """Part of the host: a service, a user session, the root."""
     CONTAINER = 1
     UNDECIDED = 2
-    """Its path does not tell; a runtime may within a moment, otherwise it is the host's. What it does waits for that."""
+    """Its path does not tell; a runtime may within a moment, otherwise it is the host's. Documents wait for that."""
 
 
 class State(IntEnum):
@@ -221,7 +221,7 @@ class TenantEvent(Header):
 
 @record(number=271)
 class RuntimeInfo(Header):
-    """Whether a runtime is being heard; in each keyframe. While not, what is known of its containers is the last known."""
+    """Whether a runtime is being heard; in each keyframe. While it is not, what is known of its containers may be old."""
 
     connected: U32 = field(None, "1: it is")
     runtime: Text = field(None, "docker, containerd, podman, as in ContainerInfo", default=b"")

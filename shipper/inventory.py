@@ -1,0 +1,257 @@
+"""Keeps the registry, the stream and the kernel in step: what is told of cgroups, containers, tenants and users."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
+from bpf.schema import Record
+from shipper import cgroups
+from shipper.losses import Losses
+from shipper.probes import Probes
+from shipper.registry import Cgroup, Container, Registry
+from shipper.runtimes.news import Heard, Lived, Metadata, Runtime
+from shipper.sweep import Sweep
+from shipper.tell import boot_ns
+from shipper.tenants.book import TenantBook
+from shipper.users import Users
+from shipper.wire.records import CgroupInfo, ContainerInfo, Kind, Life, Loss
+
+_log = structlog.get_logger()
+
+SWEEP_NS = 60_000_000_000
+SOON_NS = 1_000_000_000
+"""A birth or death that the ring had no room for is looked for so soon."""
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What the agent knows of this host's containers. `put` adds a record to the stream."""
+
+    root: Path
+    """Of the cgroup2 hierarchy."""
+    probes: Probes
+    losses: Losses
+    runtimes: list[Runtime]
+    book: TenantBook
+    put: Callable[[Record], None]
+    users: Users = field(default_factory=Users)
+    registry: Registry = field(init=False)
+    widened: bool = False
+    """A container is recorded that was not: what runs in it is not known yet."""
+    _quiet: bool = False
+    """Nothing is put into the stream."""
+    _sweep: Sweep = field(init=False)
+    _swept: int = 0
+    _removed: list[Lived] = field(default_factory=list)
+    """Containers that a runtime removed; the ring may still hold what they did."""
+    _policies: dict[int, int] = field(default_factory=dict)
+    """Topmost cgroup → the policy that the kernel holds for it."""
+
+    def __post_init__(self) -> None:
+        """Begins with nothing but tenants."""
+        self.registry = Registry(self.book.current, self._expects)
+        self._sweep = Sweep(self.root)
+
+    def start(self) -> None:
+        """Listen to the runtimes, and wait a moment for what they have to tell first."""
+        for runtime in self.runtimes:
+            runtime.start()
+        for runtime in self.runtimes:
+            runtime.wait_listed()
+
+    def begin(self) -> None:
+        """Learn what there is before the stream begins: its first keyframe tells of it."""
+        self._quiet = True
+        self.news(lambda: None)
+        self.adopt(dict(cgroups.walk(self.root)))
+        self._quiet = False
+
+    def close(self) -> None:
+        """Stop listening; children that read files are left behind."""
+        for runtime in self.runtimes:
+            runtime.stop()
+        self.users.close()
+
+    def news(self, drain: Callable[[], None]) -> None:
+        """What runtimes and tenants' files have told since. `drain` puts all that happened before into the stream."""
+        for runtime in self.runtimes:
+            while True:
+                try:
+                    told = runtime.updates.get_nowait()
+                except queue.Empty:
+                    break
+                self._told(told, drain)
+        if self.book.poll():
+            self.regroup(drain)
+        self._tell(self.registry.settle())
+
+    def regroup(self, drain: Callable[[], None]) -> None:
+        """Tenants have changed: what happened before stands before it in the stream, then the kernel follows."""
+        drain()
+        self._tell(self.registry.regroup(self.book.current))
+
+    def drained(self) -> None:
+        """The ring is empty: what was only waiting for that."""
+        for lived in self._removed:
+            self._tell(self.registry.lived(lived))
+            self.registry.forget(lived.key)
+        self._removed.clear()
+        self._tell(list(self.users.answers(boot_ns())))
+
+    def born(self, record: CgroupMkdir) -> None:
+        """A cgroup was made."""
+        self._found(record.cgroup_id, os.fsdecode(record.path), record.time, Watch(record.watch))
+
+    def died(self, record: CgroupRmdir) -> None:
+        """A cgroup was removed."""
+        self._gone(record.cgroup_id)
+
+    def adopt(self, found: dict[int, str]) -> None:
+        """Cgroups that were found: id → path. Each container's topmost comes first."""
+        for number, path in sorted(found.items(), key=lambda item: len(item[1])):
+            self._found(number, path, 0, Watch.NONE)
+
+    def sweep(self, now: int) -> None:
+        """Look for what nobody told of, about once a minute."""
+        if not self._sweep.under_way:
+            if now - self._swept >= SWEEP_NS:
+                self._swept = now
+                self.registry.ended.clear()
+                self._sweep.begin(self.registry.cgroups | self.probes.watched_cgroups())
+            return
+        found = self._sweep.take(self.registry.cgroups, self.registry.ended)
+        if found is not None:
+            self.adopt(found.unknown)
+            for number in found.gone - self.registry.ended:
+                self._gone(number)
+                self.probes.unwatch(number)
+            self._watch_refused()
+
+    def sweep_soon(self, now: int) -> None:
+        """Cgroups came or went without a record."""
+        self._swept = min(self._swept, now - SWEEP_NS + SOON_NS)
+
+    def all(self, *, host: bool) -> Iterator[Record]:
+        """Everything that is so now, for a keyframe. `host`: also which cgroups are the host's."""
+        for record in self.registry.all():
+            if host or not isinstance(record, CgroupInfo) or record.kind != Kind.HOST:
+                yield record
+        yield from self.users.known()
+
+    @property
+    def sweeps(self) -> int:
+        """How often the whole hierarchy was looked at."""
+        return self._sweep.count
+
+    def picture(self) -> list[dict[str, Any]]:
+        """The containers that run now, for people: see `cgtrail containers`."""
+        return [self._shown(container) for container in self.registry.containers.values()]
+
+    def _told(self, told: Metadata | Lived | Heard, drain: Callable[[], None]) -> None:
+        if isinstance(told, Heard):
+            self._tell(self.registry.heard(told.runtime, connected=told.connected))
+        elif isinstance(told, Lived):
+            if told.life == Life.REMOVED:
+                self._removed.append(told)
+            else:
+                self._tell(self.registry.lived(told))
+        else:
+            known = self.registry.container(told.key)
+            if known is not None and known.cgroups:  # what it did before was done under its old name
+                drain()
+            self._tell(self.registry.told(told))
+
+    def _tell(self, records: list[Record]) -> None:
+        """Into the stream; behind each, the kernel follows."""
+        for record in records:
+            if not self._quiet:
+                self.put(record)
+            if isinstance(record, CgroupInfo):
+                self._follow(record)
+            elif isinstance(record, ContainerInfo):
+                self._allow(record)
+
+    def _follow(self, record: CgroupInfo) -> None:
+        if record.kind == Kind.HOST:
+            self.probes.unwatch(record.cgroup_id)
+        cgroup = self.registry.cgroup(record.cgroup_id)
+        container = self.registry.container(cgroup.key) if cgroup else None
+        if cgroup is not None and container is not None:
+            top = container.tops[-1] if container.tops else cgroup
+            self._watch(cgroup, container, top.id)
+            if cgroup is top:
+                self.users.found(container.key, f"{self.root}{cgroup.path}", top.id)
+
+    def _watch(self, cgroup: Cgroup, container: Container, owner: int) -> None:
+        """The kernel has it already, if it could tell by the name at its birth."""
+        policy = container.membership.policy if container.membership else Policy.EXEC
+        if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy) and cgroup.id == owner:
+            if cgroup.watch != Watch.REFUSED:
+                cgroup.watch = Watch.REFUSED
+                self._refused(container, owner)
+            return
+        cgroup.watch = Watch.CONTAINER
+        if cgroup.id == owner:
+            self.probes.set_policy(owner, policy)
+            self._policies[owner] = int(policy)
+
+    def _allow(self, record: ContainerInfo) -> None:
+        container = self.registry.container(os.fsdecode(record.key))
+        for top in container.tops if container else ():
+            before = self._policies.get(top.id)
+            if before is not None and before != record.policy and self.probes.set_policy(top.id, Policy(record.policy)):
+                self._policies[top.id] = record.policy
+                self.widened |= bool(record.policy & ~before & Policy.EXEC)
+
+    def _found(self, number: int, path: str, started: int, watch: Watch) -> None:
+        self._tell(self.registry.found(number, path, started, watch))
+
+    def _gone(self, number: int) -> None:
+        self._policies.pop(number, None)
+        ended = self.registry.gone(number)
+        if ended is not None:
+            self.users.gone(ended.key)
+        for loss in self.losses.final(number, boot_ns()):
+            self.put(loss)
+
+    def _refused(self, container: Container, top: int) -> None:
+        now = boot_ns()
+        self.put(Loss(time=now, cgroup_id=top, since=now, cause=Cause.UNWATCHED))
+        _log.error("a container is not recorded: the kernel's map of cgroups is full", container=container.key,
+                   next="raise capture.max_cgroups; it is tried again each minute")  # fmt: skip
+
+    def _watch_refused(self) -> None:
+        for container in self.registry.containers.values():
+            for top in container.tops:
+                if top.watch == Watch.REFUSED:
+                    self._watch(top, container, top.id)
+                    self.widened |= top.watch == Watch.CONTAINER
+
+    def _shown(self, container: Container) -> dict[str, Any]:
+        top, known, member = next(iter(container.tops), None), container.known, container.membership
+        return {
+            "key": container.key,
+            "id": known.container_id,
+            "name": known.name,
+            "runtime": known.runtime,
+            "image": known.image,
+            "tenants": dict(member.tenants) if member else {},
+            "policy": [flag.name.lower() for flag in Policy if member and flag in member.policy and flag.name],
+            "cgroups": len(container.cgroups),
+            "cgroup": top.id if top else 0,
+            "state": "pending" if container.pending else "complete",
+            "recorded": top is None or top.watch == Watch.CONTAINER,
+            "started": top.started + time.time_ns() - boot_ns() if top and top.started else 0,
+        }
+
+    def _expects(self, runtime: str) -> bool:
+        return any(known.expected for known in self.runtimes if runtime in ("", known.name))

@@ -5,25 +5,52 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shipper.runtimes import news
+
 DEMO = "cgtrail-demo"
 """The runtime's name of the container that `cgtrail demo` makes."""
-_ID = r"[0-9a-f]{64}"
-# Ordered: the first that matches names the runtime. Each must match whole components of a path.
-_PATTERNS = [
-    (DEMO, re.compile(rf"/{DEMO}/({_ID})(?=/|$)")),
-    ("docker", re.compile(rf"/(?:docker/|docker-)({_ID})(?:\.scope)?(?=/|$)")),
-    ("containerd", re.compile(rf"/(?:cri-containerd|nerdctl)-({_ID})\.scope(?=/|$)")),
+_ID = "[0-9a-f]{64}"
+_BUILD = "[0-9a-z]{25}"
+"""An id of BuildKit's (its identity.NewID)."""
+# Runtime, namespace of the runtime, pattern of whole components whose only group is the container's id or name. Where
+# several match, the outermost counts; of those that begin at the same place, the first.
+_PATTERNS = (
+    (DEMO, "", rf"/{DEMO}/({_ID})"),
+    ("docker", "", rf"/docker/(?:buildx/)?({_ID})"),
+    ("docker", "", rf"/docker-({_ID})(?:\.scope)?"),
+    ("buildkit", "", rf"/buildkit/({_BUILD})"),
+    ("buildkit", "", rf"/(?:docker|buildkit)-({_BUILD})\.scope"),
+    ("containerd", "k8s.io", rf"/cri-containerd-({_ID})\.scope"),
     # A systemd path given to a runtime that takes it for a plain name.
-    ("containerd", re.compile(rf"/[^/:]+\.slice:cri-containerd:({_ID})(?=/|$)")),
-    ("cri-o", re.compile(rf"/crio-({_ID})(?:\.scope)?(?=/|$)")),
+    ("containerd", "k8s.io", rf"/[^/:]+\.slice:cri-containerd:({_ID})"),
+    ("containerd", "", rf"/nerdctl-({_ID})\.scope"),
+    ("cri-o", "", rf"/crio-({_ID})(?:\.scope)?"),
     # With cgroupfs a pod of Podman's is /libpod_parent/<id>, which is no container's.
-    ("podman", re.compile(rf"(?:/libpod_parent/{_ID})?/libpod-({_ID})(?:\.scope)?(?=/|$)")),
-    ("lxc", re.compile(r"/lxc\.payload\.([^/]+)(?=/|$)")),
-    ("", re.compile(rf"(?<!/libpod_parent)/({_ID})(?=/|$)")),
-]
+    ("podman", "", rf"(?:/libpod_parent/{_ID})?/libpod-(?:payload-)?({_ID})(?:\.scope)?"),
+    ("lxc", "", r"/lxc\.payload\.([^/]+)"),
+    ("lxc", "", r"/lxc(?:\.payload)?/([^/]+)"),
+    ("nspawn", "", r"/systemd-nspawn@([^/]+)\.service/payload"),
+    ("libvirt-lxc", "", r"/machine-lxc\\x2d\d+\\x2d([^/]+)\.scope"),
+    # Beside its payload lives nspawn itself; a virtual machine is a process of the host's.
+    ("nspawn", "", r"/machine-(?!qemu|lxc\\x2d)([^/]+)\.scope(?!/supervisor(?:/|\Z))"),
+    ("", "", rf"(?<!/libpod_parent)/({_ID})"),
+)
+_CONTAINER = re.compile("|".join(rf"({pattern})(?=/|\Z)" for _, _, pattern in _PATTERNS))
+"""Of each pattern two groups: all of it, and the id. Each begins with '/' and stays within a few components, so that
+no name that a container chooses makes it slow."""
+_POD = re.compile(
+    r"[-/]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})"  # static pods have a hash as their uid
+    r"(?=\.slice[/:]|/)"
+)
+_USER = re.compile(r"/user\.slice/user-(\d+)\.slice/")
+_NAMED = frozenset({"lxc", "nspawn", "libvirt-lxc"})
+"""Runtimes whose ids are names, which people choose: two users may choose the same."""
+_LEAF_LINKS = 2
+"""Links of a folder without folders in it (kernfs_refresh_inode)."""
 
 
 class Cgroup2MissingError(RuntimeError):
@@ -32,15 +59,25 @@ class Cgroup2MissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The container that a cgroup belongs to."""
+    """The container that a cgroup belongs to, as its path tells it."""
 
     container_id: str
+    """Its name, with a runtime that knows containers by names only."""
     runtime: str
     """docker, containerd, …; empty when the path does not tell."""
     name: str
     """The container's name, where the path tells it."""
     path: str
     """The container's topmost cgroup."""
+    scope: str = ""
+    """The runtime's namespace, or the uid whose name it is; empty where the id is the host's, or the path is silent."""
+    pod_id: str = ""
+    """Uid of its Kubernetes pod."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the stream, as far as the path tells it: of a bare id only that."""
+        return news.key(self.runtime, self.container_id, self.scope)
 
 
 def mount_point(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path:
@@ -65,16 +102,25 @@ def mounted(kind: str, mountinfo: Path = Path("/proc/self/mountinfo"), option: s
 
 
 def owner(path: str) -> Owner | None:
-    """Whose a cgroup path is; None for the host's own.
+    r"""Whose a cgroup path is; None for the host's own.
 
     The outermost match counts: whatever a container makes below its own cgroup is its own, whatever name it gives it.
+    Helpers of runtimes (conmon, lxc.monitor, nspawn's supervisor) are the host's. Names that systemd escaped (\x2d) are
+    shown as they were.
     """
-    found = [(runtime, match) for runtime, pattern in _PATTERNS if (match := pattern.search(path))]
-    if not found:
+    match = _CONTAINER.search(path)
+    if match is None or match.lastindex is None:
         return None
-    runtime, match = min(found, key=lambda item: item[1].start())
-    name = {"lxc": match[1], DEMO: DEMO}.get(runtime, "")
-    return Owner(match[1], runtime, name, path[: match.end()])
+    runtime, scope, _ = _PATTERNS[match.lastindex // 2]
+    container_id, outside = match[match.lastindex + 1], path[: match.end()]
+    if runtime not in _NAMED:
+        pod = _POD.search(outside)
+        pod_id = pod[1].replace("_", "-") if pod else ""
+        return Owner(container_id, runtime, DEMO if runtime == DEMO else "", outside, scope, pod_id)
+    if runtime != "lxc":
+        container_id = _unescape_unit(container_id)
+    user = _USER.match(path)
+    return Owner(container_id, runtime, container_id, outside, user[1] if user else "")
 
 
 def topmost(root: Path, placed: Owner) -> int:
@@ -83,13 +129,34 @@ def topmost(root: Path, placed: Owner) -> int:
 
 
 def walk(root: Path) -> Iterator[tuple[int, str]]:
-    """(cgroup id, path below the root) of every cgroup; an id is the directory's inode (kernfs)."""
-    for folder, _, _ in os.walk(root):
+    """(cgroup id, path below the root) of every cgroup; an id is the directory's inode (kernfs).
+
+    One that goes meanwhile is passed over. Below a path of more than 4,095 bytes nothing is seen.
+    """
+    top = str(root)
+    with suppress(FileNotFoundError):
+        yield os.stat(top).st_ino, "/"
+    folders = [top]
+    while folders:
+        folder = folders.pop()
         try:
-            yield os.stat(folder).st_ino, folder.removeprefix(str(root)) or "/"
-        except FileNotFoundError:
+            with os.scandir(folder) as entries:
+                found = [(entry.inode(), entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # gone, or its path is too long
             continue
+        for number, path in found:
+            yield number, path[len(top) :]
+            # Most cgroups have none below them, and dozens of files: one look is cheaper than reading them all.
+            with suppress(OSError):
+                if os.stat(path).st_nlink != _LEAF_LINKS:
+                    folders.append(path)
 
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _unescape_unit(text: str) -> str:
+    """systemd.unit(5), "String escaping": of its bytes, some are written as \\xNN."""
+    raw = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), os.fsencode(text))
+    return os.fsdecode(raw)

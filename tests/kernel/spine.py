@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,15 @@ class Spine:
 
 
 @contextmanager
-def spine(daemon: Dockerd, data: Path, *options: str, code: int = 0) -> Iterator[Spine]:
-    """`cgtrail up` on a data folder until the end of the block, stopped as Ctrl-C stops it; `code` is how it ends."""
+def spine(
+    daemon: Dockerd, data: Path, *options: str, code: int = 0, settings: Mapping[str, str] | None = None
+) -> Iterator[Spine]:
+    """`cgtrail up` on a data folder until the end of the block, stopped as Ctrl-C stops it; `code` is how it ends.
+
+    `settings` are environment variables.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CGTRAIL_")}
-    environment["DOCKER_HOST"] = daemon.host
+    environment |= {"DOCKER_HOST": daemon.host} | dict(settings or {})
     with tempfile.NamedTemporaryFile(suffix=".log", dir=data.parent, delete=False) as opened:
         log = Path(opened.name)
         argv = [sys.executable, "-m", "cgtrail", "up", "--data", str(data), *options]

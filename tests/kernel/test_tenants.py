@@ -108,11 +108,11 @@ def test_five_hundred_short_containers(running: Spine, docker_daemon: Dockerd) -
     assert {document["cgtrail"]["attribution"] for document in found} <= {"exact", "late"}
 
 
-def test_attached_in_a_storm(running: Spine, docker_daemon: Dockerd) -> None:
-    """No program is lost; none before the change carries the tenant, all behind it do, and so does who is told of it."""
+def test_attached_in_aStorm(running: Spine, docker_daemon: Dockerd) -> None:
+    """No program is lost; none before the change carries the tenant, and all behind it do."""
     running.command("tenants", "add", "auditors", "--name", "Auditors")
     with docker_daemon.container("busybox", *FOREVER, name="stormy") as box:
-        with _storm(box):
+        with Storm(box):
             time.sleep(0.5)  # some before
             running.command("tenants", "attach", "auditors", "stormy")
             box.run("/bin/busybox", "true", "0")
@@ -194,7 +194,7 @@ def test_tenants_survive_a_restart(docker_daemon: Dockerd, tmp_path: Path) -> No
     assert [change["event"]["action"] for change in changes] == ["created", "attached"]
 
 
-class _storm:
+class Storm:
     """A container starts programs, numbered, as fast as it can."""
 
     def __init__(self, box: Container) -> None:

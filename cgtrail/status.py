@@ -45,7 +45,7 @@ class _Agent(TypedDict, total=False):
     records: int
     containers: int
     lost: dict[str, int]
-    docker: str | None
+    runtimes: dict[str, str | None]
     not_recorded: list[str]
     spool_error: str | None
     admission: float
@@ -185,7 +185,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {_backlog(spool)}",
         f"store     {store['error'] or '{documents:,} documents on {days} day(s)'.format_map(store)}",
     ]
-    if agent.keys() >= {"records", "containers", "lost", "docker", "not_recorded"}:
+    if agent.keys() >= {"records", "containers", "lost", "runtimes", "not_recorded"}:
         lines.append(
             f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
         )
@@ -205,8 +205,7 @@ def _troubles(agent: dict[str, Any]) -> list[str]:
     if agent.get("admission"):
         unread = ", ".join(agent.get("unread_by", ())) or "nobody"
         lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
-    if agent["docker"]:
-        lines.append(f"docker    {agent['docker']}")
+    lines += [f"{name:<9} {error}" for name, error in agent["runtimes"].items() if error]
     return lines + [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]
 
 

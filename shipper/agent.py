@@ -284,7 +284,7 @@ class Agent:
             "seen": self.probes.seen(),
             "lost": {cause.name.lower(): count for cause, count in self.losses.totals.items()},
             "arguments_unread": self._intake.cmdlines.unread,
-            "containers": len(self.inventory.registry.containers),
+            "containers": len(self.inventory.registry.running),
             "runtimes": {runtime.name: runtime.error for runtime in self.inventory.runtimes if runtime.expected},
             "sweeps": self.inventory.sweeps,
             "not_recorded": self.probes.missing(),

@@ -152,6 +152,14 @@ def walk(root: Path) -> Iterator[tuple[int, str]]:
                     folders.append(path)
 
 
+def populated(folder: Path) -> bool:
+    """Whether a cgroup or one below has a process (cgroup.events); True where that can't be told."""
+    try:
+        return "populated 0" not in (folder / "cgroup.events").read_text()
+    except OSError:
+        return True
+
+
 def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 

@@ -109,7 +109,8 @@ class Inventory:
 
     def born(self, record: CgroupMkdir) -> None:
         """A cgroup was made."""
-        self._found(record.cgroup_id, os.fsdecode(record.path), record.time, Watch(record.watch))
+        path = os.fsdecode(record.path)
+        self._tell(self.registry.found(record.cgroup_id, path, record.time, Watch(record.watch)))
 
     def died(self, record: CgroupRmdir) -> None:
         """A cgroup was removed."""
@@ -118,7 +119,8 @@ class Inventory:
     def adopt(self, found: dict[int, str]) -> None:
         """Cgroups that were found: id → path. Each container's topmost comes first."""
         for number, path in sorted(found.items(), key=lambda item: len(item[1])):
-            self._found(number, path, 0, Watch.NONE)
+            empty = not cgroups.populated(Path(f"{self.root}{path}"))
+            self._tell(self.registry.found(number, path, 0, Watch.NONE, empty=empty))
 
     def sweep(self, now: int) -> None:
         """Look for what nobody told of, about once a minute."""
@@ -154,7 +156,7 @@ class Inventory:
 
     def picture(self) -> list[dict[str, Any]]:
         """The containers that run now, for people: see `cgtrail containers`."""
-        return [self._shown(container) for container in self.registry.containers.values()]
+        return [self._shown(container) for container in self.registry.running]
 
     def _told(self, told: Metadata | Lived | Heard, drain: Callable[[], None]) -> None:
         if isinstance(told, Heard):
@@ -211,9 +213,6 @@ class Inventory:
             if before is not None and before != record.policy and self.probes.set_policy(top.id, Policy(record.policy)):
                 self._policies[top.id] = record.policy
                 self.widened |= bool(record.policy & ~before & Policy.EXEC)
-
-    def _found(self, number: int, path: str, started: int, watch: Watch) -> None:
-        self._tell(self.registry.found(number, path, started, watch))
 
     def _gone(self, number: int) -> None:
         self._policies.pop(number, None)

@@ -35,6 +35,8 @@ class Cgroup:
     """What the kernel made of it."""
     place: Place | None = None
     kind: Kind = Kind.HOST
+    empty: bool = False
+    """It was found without a process: a runtime that was killed leaves such behind."""
 
     @property
     def key(self) -> str:
@@ -84,6 +86,12 @@ class Registry:
         return {key: container for key, container in self._containers.items() if container.cgroups}
 
     @property
+    def running(self) -> list[Container]:
+        """Those of them that have a process, as far as was seen."""
+        found = self.containers.values()
+        return [each for each in found if not all(cgroup.empty for cgroup in each.cgroups.values())]
+
+    @property
     def cgroups(self) -> set[int]:
         """Ids of the cgroups that live, as far as was told."""
         return set(self._cgroups)
@@ -96,10 +104,12 @@ class Registry:
         """The container of a key, if the stream was told of it and it is not forgotten."""
         return self._containers.get(key)
 
-    def found(self, cgroup_id: int, path: str, started: int, watch: Watch = Watch.CONTAINER) -> list[Record]:
-        """A cgroup was made (`started`: boot-time ns) or found running (0); `watch`: what the kernel made of it."""
+    def found(
+        self, cgroup_id: int, path: str, started: int, watch: Watch = Watch.CONTAINER, *, empty: bool = False
+    ) -> list[Record]:
+        """A cgroup was made (`started`: boot-time ns) or found (0); `watch`: what the kernel made of it."""
         before = self._cgroups.get(cgroup_id)
-        cgroup = Cgroup(cgroup_id, path, started, before.told if before else tell.boot_ns(), watch)
+        cgroup = Cgroup(cgroup_id, path, started, before.told if before else tell.boot_ns(), watch, empty=empty)
         self._cgroups[cgroup_id] = cgroup
         records = self._put(cgroup)
         if cgroup.kind == Kind.HOST and started and watch == Watch.PROVISIONAL and self._expects(""):

@@ -108,7 +108,7 @@ def test_five_hundred_short_containers(running: Spine, docker_daemon: Dockerd) -
     assert {document["cgtrail"]["attribution"] for document in found} <= {"exact", "late"}
 
 
-def test_attached_in_aStorm(running: Spine, docker_daemon: Dockerd) -> None:
+def test_attached_in_a_storm(running: Spine, docker_daemon: Dockerd) -> None:
     """No program is lost; none before the change carries the tenant, and all behind it do."""
     running.command("tenants", "add", "auditors", "--name", "Auditors")
     with docker_daemon.container("busybox", *FOREVER, name="stormy") as box:

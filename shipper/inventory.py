@@ -15,9 +15,10 @@ import structlog
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
 from shipper import cgroups
+from shipper.containers import Cgroup, Container
 from shipper.losses import Losses
 from shipper.probes import Probes
-from shipper.registry import Cgroup, Container, Registry
+from shipper.registry import Registry
 from shipper.runtimes.news import Heard, Lived, Metadata, Runtime
 from shipper.sweep import Sweep
 from shipper.tell import boot_ns

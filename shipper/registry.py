@@ -4,64 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from bpf.events import Policy, Watch
 from bpf.schema import Record
 from shipper import tell
+from shipper.containers import Cgroup, Container
 from shipper.memberships import Memberships
 from shipper.runtimes.news import Lived, Metadata
 from shipper.tenants.model import Membership, Subject, Tenants
-from shipper.whereabouts import Place, Whereabouts
+from shipper.whereabouts import Whereabouts
 from shipper.wire.records import CgroupInfo, ContainerEvent, Kind, Life, RuntimeInfo
 
 PATIENCE_NS = 1_000_000_000
 """So long a runtime may still tell of a container whose cgroup is gone: documents wait as long."""
 UNDECIDED_NS = 500_000_000
 """So long a runtime may tell that a cgroup is a container's although its path does not say so."""
-
-
-@dataclass(slots=True)
-class Cgroup:
-    """A cgroup that lives, or did a moment ago. Times are boot time in ns."""
-
-    id: int
-    path: str
-    started: int
-    """0: it was found running."""
-    told: int
-    """When the stream was told of it first."""
-    watch: Watch = Watch.NONE
-    """What the kernel made of it."""
-    place: Place | None = None
-    kind: Kind = Kind.HOST
-    empty: bool = False
-    """It was found without a process: a runtime that was killed leaves such behind."""
-
-    @property
-    def key(self) -> str:
-        """Its container's key; empty for what is no container's."""
-        return self.place.key if self.place else ""
-
-
-@dataclass(slots=True)
-class Container:
-    """A container that has a cgroup, or that the stream was told of."""
-
-    key: str
-    known: Metadata
-    """What its runtime told; as long as it has not, what its path says."""
-    cgroups: dict[int, Cgroup] = field(default_factory=dict)
-    membership: Membership | None = None
-    """As it was last told; None: never."""
-    pending: bool = True
-    created: bool = False
-    """Its creation was told: whatever tenant it has, it was attached since."""
-
-    @property
-    def tops(self) -> list[Cgroup]:
-        """Its topmost cgroups: one, but for a moment when it starts anew."""
-        return [cgroup for cgroup in self.cgroups.values() if cgroup.place and cgroup.path == cgroup.place.path]
 
 
 class Registry:

@@ -221,7 +221,7 @@ class TenantEvent(Header):
 
 @record(number=271)
 class RuntimeInfo(Header):
-    """Whether a runtime is being heard; in each keyframe. While it is not, what is known of its containers may be old."""
+    """Whether a runtime is being heard; in each keyframe. While it is not, what it told last may be old."""
 
     connected: U32 = field(None, "1: it is")
     runtime: Text = field(None, "docker, containerd, podman, as in ContainerInfo", default=b"")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from shipper.tenants.book import TenantBook
 
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
 from shipper import sweep, tell
 from shipper.inventory import SWEEP_NS, Inventory
 from shipper.runtimes.news import Heard, Lived, Metadata, News
-from shipper.tenants.book import TenantBook
 from shipper.tenants.model import EVERYTHING
 from shipper.wire.records import CgroupInfo, ContainerEvent, ContainerInfo, Kind, Life, Loss, UserNames
 

@@ -46,7 +46,7 @@ check: packages-run packages-test $(VENV)/dev.stamp bpf ## format, lint, types, 
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
-	clang-format --dry-run -Werror bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch] tests/bench/*.c
+	clang-format --dry-run -Werror bpf/*.bpf.c $(filter-out bpf/events.h,$(wildcard bpf/*.h)) tests/kernel/triggers/*.[ch] tests/bench/*.c
 
 bench: packages-run packages-bench $(VENV)/dev.stamp bpf ## measure what everything costs (BENCH="kernel agent --quick" for less); needs root
 	$(VENV)/bin/python -m tests.bench $(BENCH)
@@ -62,7 +62,7 @@ format: $(VENV)/dev.stamp ## format all code and write generated files
 	$(VENV)/bin/python -m cgtrail.metrics
 	$(VENV)/bin/ruff check --quiet --fix . || true
 	$(VENV)/bin/ruff format --quiet .
-	clang-format -i bpf/*.bpf.c bpf/image.h bpf/kernel.h bpf/record.h bpf/task.h tests/kernel/triggers/*.[ch] tests/bench/*.c
+	clang-format -i bpf/*.bpf.c $(filter-out bpf/events.h,$(wildcard bpf/*.h)) tests/kernel/triggers/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built
 	rm -rf $(VENV) bpf/*.bpf.o build *.egg-info

@@ -30,6 +30,7 @@ enum cgtrail_watch {
     CGTRAIL_WATCH_NONE = 0,
     CGTRAIL_WATCH_CONTAINER = 1,
     CGTRAIL_WATCH_PROVISIONAL = 2,
+    CGTRAIL_WATCH_REFUSED = 3,
 };
 
 enum cgtrail_policy {
@@ -44,7 +45,14 @@ enum cgtrail_exit_flag {
 
 enum cgtrail_counter {
     CGTRAIL_COUNTER_CROWDED = 0,
-    CGTRAIL_COUNTER_UNPLACED = 1,
+    CGTRAIL_COUNTER_ENTRIES = 1,
+    CGTRAIL_COUNTER_UNWATCHED = 2,
+};
+
+enum cgtrail_control {
+    CGTRAIL_CONTROL_WATCH = 1,
+    CGTRAIL_CONTROL_UNWATCH = 2,
+    CGTRAIL_CONTROL_SET_POLICY = 3,
 };
 
 enum cgtrail_narrow {

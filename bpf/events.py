@@ -55,13 +55,15 @@ class Watch(IntEnum):
     """Its name is a container's, or it lies below a watched cgroup."""
     PROVISIONAL = 2
     """Its name says nothing; user space decides."""
+    REFUSED = 3
+    """It would be one of the above, but there was no room: nothing is recorded until user space watches it."""
 
 
 class Policy(IntFlag):
-    """What is recorded of a container: the sum of what its tenants ask for (`ContainerInfo.policy`, `watched.policy`)."""
+    """What is recorded of a container: the sum of what its tenants ask for (`ContainerInfo.policy`)."""
 
     EXEC = 1
-    """Programs and processes: exec, failed exec, fork, end, attach."""
+    """Programs and processes: exec, failed exec, fork, end, logins; who enters a container is always recorded."""
     TERMINAL = 2
     """Terminal sessions: what is typed, and who does it."""
     OUTPUT = 4
@@ -79,9 +81,21 @@ class Counter(IntEnum):
     """What the kernel's map `counters` holds, by index."""
 
     CROWDED = 0
-    """Cgroups that found no room among the watched ones; unless it and UNPLACED add up to 0, ancestors are asked."""
-    UNPLACED = 1
-    """Cgroups that user space found no room for; only it writes here, and CROWDED is less by those that are gone."""
+    """Cgroups of containers that have no entry of their own now; unless it is 0, ancestors are asked."""
+    ENTRIES = 1
+    """Watched cgroups that have an entry now; the host's is not counted."""
+    UNWATCHED = 2
+    """Topmost cgroups that found no room, ever."""
+
+
+class Control(IntEnum):
+    """What user space can ask of `bpf/control.bpf.c`."""
+
+    WATCH = 1
+    """Watch a cgroup, or settle what a provisional one is."""
+    UNWATCH = 2
+    SET_POLICY = 3
+    """Of an owner and so of its whole container."""
 
 
 class Narrow(IntEnum):

@@ -2,7 +2,7 @@
 #include "image.h"
 
 /* The arguments lie end to end in the new memory map; their pages were written a moment ago, so they are present. */
-static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct *mm, __u64 owner)
+static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct *mm, struct watched *owner)
 {
     unsigned long start = mm->arg_start, bytes = mm->arg_end - start;
     __u32 length = args__length(owner, bytes);
@@ -21,11 +21,12 @@ static __always_inline void exec__args(struct cgtrail_exec *e, struct mm_struct 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
+    struct watched *owner;
     struct scratch *scratch;
     struct cgtrail_exec *e;
-    __u64 owner;
 
-    if (!watch__task(task, &owner))
+    owner = watch__task(task);
+    if (!owner)
         return 0;
     scratch = record__scratch();
     if (!scratch)

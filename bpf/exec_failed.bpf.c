@@ -18,7 +18,7 @@ struct {
 
 /* Joins the arguments. Where some are missing, args_bytes is one more than what is there: how long the rest is, is not
  * known. A page that the caller has not touched yet can't be read. */
-static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv, __u64 owner)
+static __always_inline void exec_failed__args(struct cgtrail_exec *e, const char **argv, struct watched *owner)
 {
     __u32 start = e->header.length, used = 0, missing = 1;
     const char *arg = 0;
@@ -67,11 +67,12 @@ static __always_inline int exec_failed__record(const char *filename, const char 
 {
     struct task_struct *task = bpf_get_current_task_btf();
     __u32 cpu = bpf_get_smp_processor_id();
+    struct watched *owner;
     struct scratch *scratch;
     struct cgtrail_exec *e;
-    __u64 owner;
 
-    if (!watch__task(task, &owner))
+    owner = watch__task(task);
+    if (!owner)
         return 0;
     scratch = bpf_map_lookup_elem(&own_scratch, &cpu);
     if (!scratch)

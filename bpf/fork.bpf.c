@@ -4,13 +4,14 @@
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(fork, struct task_struct *parent, struct task_struct *child)
 {
+    struct watched *owner;
     struct cgtrail_fork *e;
     struct scratch *scratch;
-    __u64 owner;
 
     if (child->pid != child->tgid) /* a thread */
         return 0;
-    if (!watch__task(child, &owner)) /* the child's cgroup: clone3 may put it elsewhere */
+    owner = watch__task(child); /* the child's cgroup: clone3 may put it elsewhere */
+    if (!owner)
         return 0;
     if (narrow__level() >= CGTRAIL_NARROW_FORKS) {
         record__omit(owner, CGTRAIL_CAUSE_NARROWED, CGTRAIL_RECORD_TYPE_FORK);

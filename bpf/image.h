@@ -154,13 +154,10 @@ static __always_inline void image__filename(struct cgtrail_exec *e, const char *
 }
 
 /* Whether an owner may have so many bytes of long arguments now; if so, they are counted. */
-static __always_inline bool owner__may_long(__u64 id, __u32 bytes)
+static __always_inline bool owner__may_long(struct watched *owner, __u32 bytes)
 {
-    struct watched *owner = bpf_map_lookup_elem(&watched, &id);
     __u64 now = bpf_ktime_get_boot_ns(), past;
 
-    if (!owner)
-        return true;
     past = LONG_ARGS_RATE(now - owner->long_at);
     owner->long_bytes = past < owner->long_bytes ? owner->long_bytes - past : 0;
     owner->long_at = now;
@@ -171,7 +168,7 @@ static __always_inline bool owner__may_long(__u64 id, __u32 bytes)
 }
 
 /* How many of so many bytes of an owner's arguments are recorded. */
-static __always_inline __u32 args__length(__u64 owner, unsigned long bytes)
+static __always_inline __u32 args__length(struct watched *owner, unsigned long bytes)
 {
     __u32 length = bytes < ARGS_BYTES ? bytes : ARGS_BYTES - 1;
 

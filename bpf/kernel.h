@@ -104,6 +104,7 @@ struct signal_struct {
     unsigned int flags;
     struct pid *pids[4];
     struct tty_struct *tty;
+    struct mm_struct *oom_mm;
 };
 
 struct qstr {
@@ -160,6 +161,8 @@ struct fs_struct {
 struct mm_struct {
     unsigned long arg_start;
     unsigned long arg_end;
+    unsigned long env_start;
+    unsigned long env_end;
     struct file *exe_file;
 };
 

@@ -16,18 +16,21 @@ SEC("iter/task")
 int running(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
+    struct watched *owner;
     struct scratch *scratch;
     struct cgtrail_exec *e;
     struct mm_struct *mm;
     __u32 zero = 0;
-    __u64 owner;
 
     if (!task || task->signal->live.counter == 0)
         return 0;
     if (task->pid != task->tgid && task->group_leader->mm)
         return 0; /* its first thread tells of it; once that has ended, each of the others does */
     mm = task->mm;
-    if (!mm || !watch__task(task, &owner)) /* a kernel thread has no memory map, nor has a thread that ended */
+    if (!mm) /* a kernel thread has no memory map, nor has a thread that ended */
+        return 0;
+    owner = watch__task(task);
+    if (!owner)
         return 0;
     scratch = bpf_map_lookup_elem(&snapshot_scratch, &zero);
     if (!scratch)

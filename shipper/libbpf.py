@@ -75,6 +75,7 @@ def _load() -> ctypes.CDLL:
         "bpf_link__fd": [c_void_p],
         "bpf_link__destroy": [c_void_p],
         "bpf_iter_create": [c_int],
+        "bpf_prog_test_run_opts": [c_int, c_void_p],
         "bpf_map_lookup_elem": [c_int, c_void_p, c_void_p],
         "bpf_map_update_elem": [c_int, c_void_p, c_void_p, c_ulonglong],
         "bpf_map_delete_elem": [c_int, c_void_p],
@@ -103,6 +104,33 @@ def _lib() -> ctypes.CDLL:
 def possible_cpus() -> int:
     """Number of CPUs the kernel could ever have (the size of per-CPU state)."""
     return int(_lib().libbpf_num_possible_cpus())
+
+
+class _RunOptions(ctypes.Structure):
+    """struct bpf_test_run_opts of <bpf/bpf.h>; what it has more in a newer libbpf is not given."""
+
+    # fmt: off
+    _fields_ = (("size", c_size_t), ("data", 2 * c_void_p), ("data_sizes", 2 * c_uint32), ("context", c_void_p),
+                ("context_out", c_void_p), ("context_size", c_uint32), ("context_out_size", c_uint32),
+                ("result", c_int), ("unused", 5 * c_uint32))
+    # fmt: on
+
+
+class Program:
+    """A loaded program that nothing in the kernel starts (SEC("syscall")), by file descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def run(self, context: bytes) -> int:
+        """Run it with this context (bpf(2), BPF_PROG_TEST_RUN); what it returns. Raises BpfError."""
+        buffer, size = ctypes.create_string_buffer(context, len(context)), ctypes.sizeof(_RunOptions)
+        options = _RunOptions(size, context=ctypes.addressof(buffer), context_size=len(context))
+        error = _lib().bpf_prog_test_run_opts(self.fd, ctypes.byref(options))
+        if error:
+            what = "running a BPF program"
+            raise BpfError(what, -error)
+        return int(options.result)
 
 
 class Map:
@@ -253,6 +281,10 @@ class Object:
     def map_fd(self, name: str) -> int:
         """A loaded map's file descriptor, a duplicate that outlives this object."""
         return os.dup(_lib().bpf_map__fd(self.maps[name]))
+
+    def runnable(self, program: str) -> Program:
+        """A loaded program, by a file descriptor that outlives this object."""
+        return Program(os.dup(_lib().bpf_program__fd(self.programs[program])))
 
     def attach(self, program: str) -> Link:
         """Attach a loaded program where its section says. Raises BpfError."""

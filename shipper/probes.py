@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,31 +19,28 @@ from typing import Self
 
 import structlog
 
-from bpf.events import Cause, Counter, Watch
+from bpf.events import Control, Counter, Policy, Watch
 from bpf.schema import RECORDS
-from shipper.libbpf import BpfError, Link, Map, Object, possible_cpus
+from shipper.kernel_maps import CGROUP_ID, CONTROL, COUNT, LOSS_KEY, WATCHED, loss_keys, watched_entry
+from shipper.libbpf import BpfError, Link, Map, Object, Program, possible_cpus
 from shipper.refusals import SHORTAGES, Refusal, refusal
 from shipper.ring import Ring
 
 _log = structlog.get_logger()
 
 RING_BYTES = 16 * 1024 * 1024
-WATCHED = struct.Struct("<QIIQQQIIQQ")
-"""struct watched of bpf/record.h: owner, watch, children, seen, from, until, bytes, before, long_at, long_bytes."""
-LOSS_KEY = struct.Struct("<QII")
-"""struct loss_key of bpf/record.h: owner, cause, type."""
-CGROUP_ID = COUNT = struct.Struct("<Q")
+MAX_CGROUPS = 65_536
 _SHARED = {
     "ring": (0, 0),
     "scratch": (4, 0),
-    "watched": (8, 64),
+    "watched": (8, WATCHED.size),
     "losses": (16, 8),
     "counters": (4, 8),
     "narrow": (4, 4),
 }
 _BY_CPU = ("scratch", "own_scratch")
 """Maps with an entry for each processor."""
-_KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED, Cause.OVER_BUDGET)
+_MIN_LOSSES = 4096
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 
 
@@ -81,12 +77,12 @@ class Probes:
 
     ring_bytes: int = RING_BYTES
     capture_host: bool = False
+    max_cgroups: int = MAX_CGROUPS
+    """Watched at the same time; a quarter of them is kept for containers' topmost cgroups."""
     attempts: list[Attempt] = field(default_factory=list)
     maps: dict[str, Map] = field(default_factory=dict)
     _fds: dict[str, int] = field(default_factory=dict)
     _links: dict[str, Link] = field(default_factory=dict)
-    _unplaced: int = 0
-    """Cgroups that found no room, ever: those that are gone the kernel takes off its own number."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -95,6 +91,7 @@ class Probes:
                 self._family(object_file(family))
             if not any(attempt.refused is None for attempt in self.attempts):
                 raise CaptureError(self._nothing())
+            self._control = self._load_control()
             self.ring = self._stack.enter_context(Ring(self._fds["ring"], self.ring_bytes))
         except BaseException:
             self._stack.close()
@@ -124,24 +121,40 @@ class Probes:
         if "running" in self._links:
             self._links["running"].run_iterator()
 
-    def watch(self, cgroup_id: int, owner: int) -> None:
-        """Record a cgroup's processes from now on; an entry that the kernel made stays, for it counts already.
+    def watch(self, cgroup_id: int, owner: int, policy: Policy = Policy.EXEC) -> bool:
+        """Record a cgroup's processes from now on, on its owner's account.
 
-        When the map is full, the owner's entry serves, if it has one.
+        `owner` is its container's topmost cgroup: the same, with the container's policy; or one that is watched, whose
+        policy stands. An entry that is there stays, for it counts already; a provisional one becomes what is said here.
+        A cgroup below its owner's for which there is no room is found by the owner's entry. False: there is no room
+        for a topmost one, or the owner is not watched; nothing of this cgroup is recorded.
         """
-        try:
-            self.maps["watched"].set(CGROUP_ID.pack(cgroup_id), watched_entry(owner, Watch.CONTAINER), keep=True)
-        except BpfError as error:
-            _log.error(
-                "no room to watch a cgroup", cgroup=cgroup_id, error=str(error), next="its container's entry serves"
-            )
-            if cgroup_id != owner:  # its owner's entry serves
-                self._unplaced += 1
-                self.maps["counters"].set(_index(Counter.UNPLACED), self._unplaced.to_bytes(8, "little"))
+        return self._ask(Control.WATCH, policy, cgroup_id, owner)
 
     def unwatch(self, cgroup_id: int) -> None:
-        """Stop recording a cgroup's processes."""
-        self.maps["watched"].delete(cgroup_id.to_bytes(8, "little"))
+        """Stop recording a cgroup's processes; with an owner's entry go those that only refer to it."""
+        self._ask(Control.UNWATCH, 0, cgroup_id)
+
+    def set_policy(self, owner: int, policy: Policy) -> bool:
+        """Change what is recorded of a container, from now on. False: it is not watched, or no topmost cgroup."""
+        return self._ask(Control.SET_POLICY, policy, owner=owner)
+
+    def watched_cgroups(self) -> set[int]:
+        """The cgroups that have an entry; what is made or removed meanwhile may be missing. Raises BpfError."""
+        keys, _ = self.maps["watched"].read()
+        return {cgroup for (cgroup,) in CGROUP_ID.iter_unpack(keys)} - {0}
+
+    def entries(self) -> int:
+        """How many those are, of `max_cgroups`."""
+        return self.counter(Counter.ENTRIES)
+
+    def unwatched(self) -> int:
+        """How many topmost cgroups found no room when they were made, since loading."""
+        return self.counter(Counter.UNWATCHED)
+
+    def counter(self, which: Counter) -> int:
+        """What the kernel has counted."""
+        return int.from_bytes(self.maps["counters"].get(which.to_bytes(4, "little")) or b"", "little")
 
     def narrow(self, level: int) -> None:
         """Leave out what a level of `bpf.events.Narrow` names, from now on."""
@@ -151,7 +164,7 @@ class Probes:
         """Owner → records made so far, lost ones included, of those that are watched now; 0 is the host."""
         counts = {}
         keys, values = self.maps["watched"].read()
-        for (cgroup,), (owner, _, _, seen, *_) in zip(
+        for (cgroup,), (owner, _, _, _, _, seen, *_) in zip(
             CGROUP_ID.iter_unpack(keys), WATCHED.iter_unpack(values), strict=True
         ):
             if owner == cgroup:
@@ -170,12 +183,12 @@ class Probes:
 
     def losses_of(self, owner: int) -> dict[tuple[int, int, int], int]:
         """The same of one owner, however many others there are."""
-        found = ((key, self.maps["losses"].get(key)) for key in _loss_keys(owner))
+        found = ((key, self.maps["losses"].get(key)) for key in loss_keys(owner))
         return {LOSS_KEY.unpack(key): int.from_bytes(value, "little") for key, value in found if value is not None}
 
     def forget(self, owner: int) -> None:
         """Drop the counts of an owner that is gone, so that the map does not fill up."""
-        for key in _loss_keys(owner):
+        for key in loss_keys(owner):
             self.maps["losses"].delete(key)
 
     def _family(self, path: Path) -> None:
@@ -213,6 +226,23 @@ class Probes:
             self._keep_maps(opened)
             return link, None
 
+    def _load_control(self) -> Program:
+        with Object(object_file("control")) as opened:
+            try:
+                opened.choose("control")
+                self._settings(opened)
+                opened.load()
+            except BpfError as error:
+                told = refusal(error)
+                message = f"who is watched can't be changed, for control is refused: {told.reason}; {told.advice}"
+                raise CaptureError(message) from error
+            program = opened.runnable("control")
+        self._stack.callback(os.close, program.fd)
+        return program
+
+    def _ask(self, operation: Control, policy: int, cgroup_id: int = 0, owner: int = 0) -> bool:
+        return self._control.run(CONTROL.pack(operation, policy, cgroup_id, owner)) == 0
+
     def _settings(self, opened: Object) -> None:
         for name in opened.maps:
             if name in self._fds:
@@ -221,7 +251,11 @@ class Probes:
                 opened.size_map(name, self.ring_bytes)
             elif name in _BY_CPU:
                 opened.size_map(name, possible_cpus())
-        opened.set_rodata(struct.pack("<I", self.capture_host))
+            elif name == "watched":
+                opened.size_map(name, self.max_cgroups + 1)  # the host
+            elif name == "losses":
+                opened.size_map(name, max(self.max_cgroups, _MIN_LOSSES))
+        opened.set_rodata(struct.pack("<II", self.capture_host, self.max_cgroups))
 
     def _keep_maps(self, opened: Object) -> None:
         for name in _SHARED.keys() & opened.maps.keys() - self._fds.keys():
@@ -231,7 +265,7 @@ class Probes:
             if name == "watched":
                 self.maps[name].set(CGROUP_ID.pack(0), watched_entry(0, Watch.NONE))
             elif name == "losses":
-                for key in _loss_keys(0):  # they also take what no other entry has room for
+                for key in loss_keys(0):  # they also take what no other entry has room for
                     self.maps[name].set(key, bytes(8))
 
     def _nothing(self) -> str:
@@ -248,20 +282,3 @@ class Probes:
 def _rank(program: str) -> str:
     alternative = _ALTERNATIVE.fullmatch(program)
     return alternative["rank"] if alternative else "0"
-
-
-def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
-    """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
-    return WATCHED.pack(owner, watch, 0, seen, *[0] * 6)
-
-
-def _index(counter: Counter) -> bytes:
-    return counter.to_bytes(4, "little")
-
-
-def _loss_keys(owner: int) -> Iterator[bytes]:
-    """Whatever the kernel may count of an owner."""
-    for number, cls in RECORDS.items():
-        if cls.layout.family:
-            for cause in _KERNEL_CAUSES:
-                yield LOSS_KEY.pack(owner, cause, number)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from bpf.events import Exit, Header, Running, Task
 from bpf.schema import decode
 from shipper.cmdlines import Cmdlines
-from shipper.probes import RING_BYTES, Probes
+from shipper.probes import MAX_CGROUPS, RING_BYTES, Probes
 from shipper.wire.frame import MAX_PAYLOAD, walk
 from shipper.wire.records import Arguments
 from tests.kernel.dockerd import DEADLINE, Container
@@ -104,7 +104,7 @@ class Capture:
 
     def watch(self, container: Container) -> None:
         """Watch a container that is older than the programs."""
-        self.probes.watch(container.cgroup_id, container.cgroup_id)
+        assert self.probes.watch(container.cgroup_id, container.cgroup_id)
 
     def losses(self, owner: int) -> dict[int, int]:
         """Record type → records lost of one container since loading."""
@@ -139,9 +139,11 @@ class Capture:
 
 
 @contextmanager
-def capturing(ring_bytes: int = RING_BYTES, *, capture_host: bool = False) -> Iterator[Capture]:
+def capturing(
+    ring_bytes: int = RING_BYTES, *, capture_host: bool = False, max_cgroups: int = MAX_CGROUPS
+) -> Iterator[Capture]:
     """Load the kernel programs and record until the end of the block."""
-    with Probes(ring_bytes=ring_bytes, capture_host=capture_host) as probes:
+    with Probes(ring_bytes, capture_host, max_cgroups) as probes:
         yield Capture(probes)
 
 

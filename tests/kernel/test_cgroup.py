@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Task, Watch
-from shipper.probes import WATCHED
+from shipper.kernel_maps import WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kernel
 ID = "0123456789abcdef" * 4
 RUNS = 20
 CHILDREN = 1100
-"""More than one container may have in the map (bpf/record.h, MAX_CHILDREN)."""
+"""More than one container may have in the map (bpf/watch.h, MAX_CHILDREN)."""
 
 
 def about(capture: Capture, cgroup_id: int) -> list[Header]:
@@ -107,7 +107,22 @@ def test_short_containers(capture: Capture, docker_daemon: Dockerd, tmp_path: Pa
         (ID[1:], Watch.PROVISIONAL),
         (ID.upper(), Watch.PROVISIONAL),
         (f"{ID[1:]}-", Watch.PROVISIONAL),
-        ("lxc.payload.box", Watch.PROVISIONAL),
+        ("lxc.payload.box", Watch.CONTAINER),
+        ("lxc.payload.x.service", Watch.CONTAINER),
+        ("lxc.monitor.box", Watch.NONE),
+        (f"libpod-{ID}.scope", Watch.CONTAINER),
+        (f"libpod-conmon-{ID}.scope", Watch.NONE),
+        (f"crio-conmon-{ID}.scope", Watch.NONE),
+        (f"crio-conmon-{ID}", Watch.NONE),
+        (f"conmon-{ID}.scope", Watch.CONTAINER),
+        ("libpod_parent", Watch.NONE),
+        ("conmon", Watch.NONE),
+        ("conmon2", Watch.PROVISIONAL),
+        ("systemd-nspawn@box.service", Watch.PROVISIONAL),
+        ("systemd-nspawn@box.service.slice", Watch.NONE),
+        ("machine-box.scope", Watch.PROVISIONAL),
+        ("machine-qemu\\x2d1\\x2dvm.scope", Watch.NONE),
+        ("machine.slice", Watch.NONE),
         ("x" * 255, Watch.PROVISIONAL),
         ("x", Watch.PROVISIONAL),
         ("x.service", Watch.NONE),
@@ -154,6 +169,23 @@ def test_below_provisional(capture: Capture) -> None:
             assert entry(capture, inside) == (container, Watch.CONTAINER)
 
 
+def test_podman_pod(capture: Capture) -> None:
+    """Where Podman makes its own cgroups, a pod is no container, its containers are, and conmon is part of neither."""
+    path = cgroup2_mount() / "libpod_parent"
+    pod = path / ID[::-1]
+    with (
+        cgroup(path) as parent,
+        cgroup(path / "conmon") as conmon,
+        cgroup(pod) as above,
+        cgroup(pod / f"libpod-{ID}") as inside,
+        cgroup(path / f"libpod-{ID}") as single,
+    ):
+        assert [entry(capture, made) for made in (parent, conmon)] == [None, None]
+        assert entry(capture, above) == (above, Watch.PROVISIONAL)
+        assert entry(capture, inside) == (inside, Watch.CONTAINER)
+        assert entry(capture, single) == (single, Watch.CONTAINER)
+
+
 def test_grandchildren(capture: Capture, container: Container) -> None:
     """Cgroups far below a container's are watched as part of it, and counted on it as long as they are there."""
     children = capture.probes.maps["watched"]
@@ -161,8 +193,8 @@ def test_grandchildren(capture: Capture, container: Container) -> None:
     path = container.cgroup / "one"
     with cgroup(path), cgroup(path / "two") as two, cgroup(path / "two" / "three") as three:
         assert entry(capture, two) == entry(capture, three) == (container.cgroup_id, Watch.CONTAINER)
-        assert WATCHED.unpack(children.get(key) or b"")[2] == 3
-    assert WATCHED.unpack(children.get(key) or b"")[2] == 0
+        assert WATCHED.unpack(children.get(key) or b"")[3] == 3
+    assert WATCHED.unpack(children.get(key) or b"")[3] == 0
 
 
 def test_born_inside(capture: Capture, trigger_programs: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kernel
 
 CROWD = 5000
 MAX_CHILDREN = 1024
-"""Of one container in the kernel's map (bpf/record.h)."""
+"""Of one container in the kernel's map (bpf/watch.h)."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bpf.events import CgroupMkdir, CgroupRmdir, Counter, Exit, Watch
-from shipper.probes import WATCHED, watched_entry
+from shipper.kernel_maps import WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd
@@ -20,22 +20,19 @@ pytestmark = pytest.mark.kernel
 
 ID = "fedcba9876543210" * 4
 MAX_CHILDREN = 1024
-"""Of one container in the map (bpf/record.h)."""
+"""Of one container in the map (bpf/watch.h)."""
 TOO_MANY = MAX_CHILDREN + 50
-MAP_ENTRIES = 65_536
-"""Of the map `watched` (bpf/record.h)."""
 
 
 def crowded(capture: Capture) -> int:
     """How many cgroups are found by an ancestor's entry only."""
-    values = (capture.probes.maps["counters"].get(n.to_bytes(4, "little")) for n in (Counter.CROWDED, Counter.UNPLACED))
-    return sum(int.from_bytes(value or b"", "little") for value in values) % 2**64
+    return capture.probes.counter(Counter.CROWDED)
 
 
 def children(capture: Capture, container: Container) -> int:
     """How many cgroups below its own a container has in the map."""
     value = capture.probes.maps["watched"].get(container.cgroup_id.to_bytes(8, "little"))
-    return int(WATCHED.unpack(value or b"")[2])
+    return int(WATCHED.unpack(value or b"")[3])
 
 
 @contextmanager
@@ -94,35 +91,3 @@ def test_deep(docker_daemon: Dockerd, name: str) -> None:
         assert [record.tgid for record in of(records, Exit)] == [pid]
         (birth,) = of(records, CgroupMkdir)
         assert (birth.watch, birth.path.startswith(f"/docker/{made.id}/".encode())) == (Watch.CONTAINER, True)
-
-
-def test_full_map(docker_daemon: Dockerd) -> None:
-    """Where the map has no room at all, cgroups found by user space and by the kernel are their container's."""
-    with capturing() as capture, docker_daemon.container("busybox", *FOREVER) as made, ExitStack() as stack:
-        older = stack.enter_context(cgroup(made.cgroup / "older"))
-        capture.probes.unwatch(older)
-        taken = fill(capture)
-        capture.probes.watch(older, made.cgroup_id)
-        younger = stack.enter_context(cgroup(made.cgroup / "younger"))
-        assert entry(capture, older) is None
-        assert entry(capture, younger) is None
-        assert crowded(capture) == 2
-        pids = [visit(made.cgroup / name) for name in ("older", "younger")]
-        stack.close()
-        capture.until(lambda: bool(of(about(capture, younger), CgroupRmdir)), "the removal")
-        ends = of(about(capture, older) + about(capture, younger), Exit)
-        assert [record.tgid for record in ends] == pids
-        assert {record.owner for record in ends} == {made.cgroup_id}
-        assert crowded(capture) == 0
-        for key in taken:
-            capture.probes.maps["watched"].delete(key)
-
-
-def fill(capture: Capture) -> list[bytes]:
-    """Take all the room in the map of who is watched, by cgroups that never were; their keys."""
-    watched = capture.probes.maps["watched"]
-    free = MAP_ENTRIES - len(entries(capture))
-    keys = [(2**63 + number).to_bytes(8, "little") for number in range(free)]
-    for key in keys:
-        watched.set(key, watched_entry(0, Watch.CONTAINER))
-    return keys

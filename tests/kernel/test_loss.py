@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from bpf.events import Cause, CgroupAttach, Exec, Exit, Fork, Task, Watch
-from shipper.probes import LOSS_KEY, watched_entry
+from shipper.kernel_maps import LOSS_KEY, watched_entry
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd

@@ -1,0 +1,31 @@
+"""What the kernel's maps and the program that changes them hold, in the kernel's own layout."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from bpf.events import Cause, Policy, Watch
+from bpf.schema import RECORDS
+
+WATCHED = struct.Struct("<QIIIIQQQIIQQ")
+"""struct watched of bpf/watch.h: owner, watch, policy, children, crowded, seen, and six that say what it holds."""
+LOSS_KEY = struct.Struct("<QII")
+"""struct loss_key of bpf/record.h: owner, cause, type."""
+CONTROL = struct.Struct("<IIQQ")
+"""struct control of bpf/control.bpf.c: operation, policy, cgroup, owner."""
+CGROUP_ID = COUNT = struct.Struct("<Q")
+_KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED, Cause.OVER_BUDGET)
+
+
+def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
+    """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
+    return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 6)
+
+
+def loss_keys(owner: int) -> Iterator[bytes]:
+    """Whatever the kernel may count of an owner."""
+    for number, cls in RECORDS.items():
+        if cls.layout.family:
+            for cause in _KERNEL_CAUSES:
+                yield LOSS_KEY.pack(owner, cause, number)

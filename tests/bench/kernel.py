@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Runs = dict[str, tuple[int, int]]
 """Program → nanoseconds and runs since it was loaded."""
-SHOWN = ("exec", "fork", "exit")
+SHOWN = ("exec", "fork", "exit", "ssh_login")
 TARGETS = {("exec", "watched"): "3,000 ns", ("exec", "not watched"): "300 ns", ("exec", "host"): "300 ns"}
 
 

@@ -43,6 +43,7 @@ def docker_daemon(trigger_programs: Path) -> Iterator[Dockerd]:
     files = {
         "triggers/report": (report, 0o755),
         "triggers/trigger": (trigger, 0o755),
+        **{f"triggers/{name}": (trigger, 0o755) for name in ("sshd", "sshd-session", "dropbear", "sshd2")},
         "triggers/script": (b"#!/triggers/report -x\n", 0o755),
         "triggers/denied": (report, 0o644),
         "triggers/noexec": (b"not a program\n", 0o755),

@@ -7,9 +7,10 @@ import signal
 
 import pytest
 
-from bpf.events import Exec, Exit, Fork
-from tests.kernel.capture import Capture, Seen
-from tests.kernel.dockerd import Container
+from bpf.events import Exec, Exit, ExitFlag, Fork
+from tests.kernel.capture import Capture, Seen, of
+from tests.kernel.conftest import FOREVER
+from tests.kernel.dockerd import Container, Dockerd
 
 pytestmark = pytest.mark.kernel
 
@@ -73,3 +74,19 @@ def test_leader_first(capture: Capture, container: Container, trigger: str) -> N
     check_children(seen)
     (end,) = seen.started(Exit)
     assert end.comm == b"trigger"
+
+
+def test_out_of_memory(capture: Capture, docker_daemon: Dockerd) -> None:
+    """The end of a process that was killed because memory ran out says so; another's that was killed does not."""
+    with docker_daemon.container("triggers", *FOREVER, mem_limit="24m") as made:
+        begin = len(capture.records)
+        # tail keeps a line until it ends, and this one does not; the second is killed by the shell
+        made.run("sh", "-c", "tail /dev/zero; sleep 1000 & kill -9 $!; wait $!", expect=137)
+
+        def ended() -> list[Exit]:
+            found = of(capture.records[begin:], Exit)
+            return [r for r in found if r.owner == made.cgroup_id and r.status == signal.SIGKILL]
+
+        capture.until(lambda: len(ended()) == 2, "the ends of both")
+        first, second = ended()
+        assert (first.comm, first.exit_flags, second.exit_flags) == (b"tail", ExitFlag.OOM, 0)

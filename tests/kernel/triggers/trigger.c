@@ -47,6 +47,7 @@ static const struct {
     {"fork-leader-gone", fork_leader_gone},
     {"fork-into", fork_into},
     {"storm", storm},
+    {"ssh-login", ssh_login},
     {"lie-memory", lie_memory},
     {"lie-map", lie_map},
     {"silent-arguments", silent_arguments},

@@ -101,6 +101,7 @@ trigger fork_exit, fork_signal, fork_spawn, fork_threads, fork_leader_first, for
     fork_into;
 trigger identity_uids, identity_userns, identity_tty, identity_groups;
 trigger storm;
+trigger ssh_login;
 trigger lie_memory, lie_map, silent_arguments, pid_again, fork_bomb;
 
 /* Starts the target; does not return. */

@@ -13,8 +13,8 @@ struct control {
     __u64 owner;
 };
 
-/* An entry that is there stays, for it counts already; a provisional one is settled. A child that finds no room is
- * found by its owner's entry. */
+/* An entry that is there stays, for it counts already; one that is provisional, or whose owner is gone, is settled. A
+ * child that finds no room is found by its owner's entry. */
 static __always_inline int control__watch(__u64 id, __u64 owner, __u32 policy)
 {
     struct watched *own = bpf_map_lookup_elem(&watched, &id), *top = 0, entry = {};
@@ -35,7 +35,7 @@ static __always_inline int control__watch(__u64 id, __u64 owner, __u32 policy)
             return top ? 0 : error;
         own = bpf_map_lookup_elem(&watched, &id); /* the cgroup was made this moment */
     }
-    if (own && own->watch == CGTRAIL_WATCH_PROVISIONAL)
+    if (own && (own->watch == CGTRAIL_WATCH_PROVISIONAL || !watch__owner(own, id)))
         place__settle(id, own, owner, policy);
     return 0;
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 import bpf
 from bpf.schema import RECORDS, Record
+from shipper.kernel_maps import CONTROL, LOSS_KEY, WATCHED
 
 Layout = dict[str, tuple[int, int]]
 """Field → offset and size in bytes."""
@@ -97,3 +100,21 @@ def test_numbers() -> None:
     text = (Path(bpf.__file__ or "").parent / "events.h").read_text()
     found = {name.lower(): int(number) for name, number in re.findall(r"CGTRAIL_RECORD_TYPE_(\w+) = (\d+)", text)}
     assert found == {snake(cls.__name__): cls.layout.number for cls in KERNEL_RECORDS}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "read", "fields"),
+    [
+        ("cgroup", "watched", WATCHED, ["owner", "watch", "policy", "children", "crowded", "seen"]),
+        ("cgroup", "loss_key", LOSS_KEY, ["owner", "cause", "type"]),
+        ("control", "control", CONTROL, ["operation", "policy", "cgroup_id", "owner"]),
+    ],
+    ids=["watched", "loss_key", "control"],
+)
+def test_maps(family: str, name: str, read: struct.Struct, fields: list[str]) -> None:
+    """What user space reads of the kernel's maps, and asks of it, begins with these fields and is as long."""
+    built = types(family)
+    sizes = [struct.calcsize(f"<{letter}") for letter in read.format.lstrip("<")]
+    places = list(zip(itertools.accumulate(sizes, initial=0), sizes, strict=False))
+    assert list(built.layout(name).items())[: len(fields)] == list(zip(fields, places, strict=False))
+    assert built.structs[name]["size"] == read.size

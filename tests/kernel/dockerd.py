@@ -27,7 +27,7 @@ LOG_TAIL = 4000
 API_VERSION = "1.41"
 """Of Debian 12's docker.io."""
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "busybox": "busybox-static", "gcc": "gcc libc6-dev",
-            "musl-gcc": "musl-tools", "strace": "strace", "true": "coreutils"}  # fmt: skip
+            "clang": "clang", "musl-gcc": "musl-tools", "strace": "strace", "true": "coreutils"}  # fmt: skip
 """Programs that the bench needs, and the Debian packages that have them."""
 USERS = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000:Alice:/tmp:/bin/sh\n"
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,12 @@ from bpf.events import (
     Task,
     Watch,
 )
+from shipper import probes
 from shipper.kernel_maps import WATCHED
+from shipper.probes import CaptureError
 from tests.kernel.capture import TRIGGER, Capture, Seen, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
-from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount
+from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, program
 from tests.kernel.test_cgroup import ID, about, entry
 from tests.kernel.test_ledger import assert_complete, of_owner, visit
 
@@ -245,3 +248,35 @@ def test_refused(capture: Capture, container: Container) -> None:
     capture.probes.unwatch(2**62)
     assert 0 in capture.probes.seen()
     assert capture.probes.entries() == capture.probes.counter(Counter.ENTRIES)
+
+
+def test_owner_gone(capture: Capture) -> None:
+    """What refers to an owner that is watched no more is not recorded, and belongs to whom user space says then."""
+    path = cgroup2_mount() / ID
+    with cgroup(path) as first, cgroup(path / "one") as one:
+        capture.probes.unwatch(first)
+        visit(path / "one")
+        capture.drain()
+        found = about(capture, one)
+        assert {type(record) for record in found} == {CgroupMkdir, CgroupAttach}
+        assert [record.owner for record in found] == [first, 0]
+        assert capture.probes.watch(one, one, Policy.EXEC)
+        assert entry(capture, one) == (one, Watch.CONTAINER)
+        pid = visit(path / "one")
+        capture.until(lambda: bool(of(about(capture, one), Exit)), "the process's end")
+        assert [(r.tgid, r.owner) for r in of(about(capture, one), Exit)] == [(pid, one)]
+
+
+def test_control_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel refuses the program that changes who is watched, that is said with its reason."""
+    source, built = tmp_path / "control.bpf.c", tmp_path / "control.bpf.o"
+    source.write_text(
+        '#define SEC(name) __attribute__((section(name), used))\nchar LICENSE[] SEC("license") = "GPL";\n'
+        "const volatile int settings[2];\n"
+        'SEC("syscall") int control(int *asked) { return settings[0] + *(int *)((char *)asked - 8); }\n'
+    )
+    subprocess.run([program("clang"), "-O2", "-g", "-target", "bpf", "-c", source, "-o", built], check=True)
+    ours = probes.object_file
+    monkeypatch.setattr(probes, "object_file", lambda family: built if family == "control" else ours(family))
+    with pytest.raises(CaptureError, match="control is refused: the verifier refused it: "), capturing():
+        pass

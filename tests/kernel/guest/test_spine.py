@@ -13,7 +13,7 @@ from .machine import KERNELS, run
 
 pytestmark = pytest.mark.guest
 CGTRAIL = shlex.join([sys.executable, "-m", "cgtrail", "--data", "/tmp/cgtrail"])
-ONLY = ["exec", "fork", "exit", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach", "running"]
+ONLY = ["exec", "fork", "exit", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach", "running", "ssh_login"]
 HOOKS = {event: [event] for event in ONLY} | {"exec_failed": ["exec_failed__1_execve", "exec_failed__1_execveat"]}
 """Event → the programs that record it on a stock kernel."""
 

@@ -1,0 +1,30 @@
+"""Who is watched is changed through the kernel, and logins and lack of memory are told, on every kernel."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from bpf.events import ExitFlag
+
+from .administered import CONNECTION, ROOM
+from .machine import KERNELS, Kernel, run
+
+pytestmark = pytest.mark.guest
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
+def test_administered(kernel: Kernel) -> None:
+    """A policy takes effect, a full map is counted and emptied, a login has its connection, a victim its mark."""
+    done = run(kernel, [sys.executable, "-m", "tests.kernel.guest.administered"], timeout=400, env={"PYTHONPATH": "."})
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    assert (told["refused"], told["settled"], told["complete"]) == ([], True, True)
+    assert told["started"] == ["EXEC", "EXEC"]
+    assert (told["logins"], told["before_login"]) == ([CONNECTION["SSH_CONNECTION"]], "Exec")
+    assert told["flags"] == [ExitFlag.OOM]
+    reserved = ROOM - ROOM // 4
+    assert (told["reserved"], told["crowded"]) == (reserved, ROOM - reserved + 1)
+    assert (told["full"], told["unwatched"], told["after"]) == (ROOM, reserved, 1)

@@ -14,18 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bpf.events import Task
-from shipper import cmdlines
-from shipper.cmdline_reader import ANSWER, BYTES, READY, answer
-from shipper.cmdlines import (
-    COMMAND,
-    MOST_ABANDONED,
-    MOST_ASKED,
-    MOST_SLOW,
-    PATIENCE_NS,
-    PATIENT_ROUNDS,
-    STARTING_NS,
-    Cmdlines,
-)
+from shipper import expendable
+from shipper.cmdline_reader import ANSWER, BYTES, QUESTION, answer
+from shipper.cmdlines import MOST_ABANDONED, MOST_ASKED, MOST_SLOW, PATIENCE_NS, Cmdlines
+from shipper.expendable import COMMAND, PATIENT_ROUNDS, STARTING_NS
 from shipper.wire.records import Arguments
 
 TICK_NS = 10_000_000
@@ -83,7 +75,7 @@ class Agent:
 
     def wait_asked(self) -> None:
         """Rounds until the child has begun and was asked."""
-        self.rounds_until(lambda: self.cmdlines._asked)
+        self.rounds_until(lambda: self.cmdlines._reader.asked)
 
     def pass_time(self, nanoseconds: int = PATIENCE_NS + 1) -> None:
         """So much time in as many rounds as patience takes; the children are not given any."""
@@ -93,7 +85,11 @@ class Agent:
 
     def idle(self) -> None:
         """Rounds until nothing is asked and every child is gone."""
-        self.rounds_until(lambda: not (self.cmdlines._asked or self.cmdlines._child or self.cmdlines._abandoned))
+        self.rounds_until(
+            lambda: (
+                not (self.cmdlines._reader.asked or self.cmdlines._reader._child or self.cmdlines._reader._abandoned)
+            )
+        )
 
 
 @pytest.fixture
@@ -107,8 +103,8 @@ def agent(proc: Folder) -> Iterator[Agent]:
     """An agent on it."""
     made = Agent(Cmdlines(str(proc.root)))
     yield made
-    made.cmdlines._waiting.clear()
-    made.cmdlines._asked.clear()
+    made.cmdlines._reader.waiting.clear()
+    made.cmdlines._reader.asked.clear()
     made.idle()
 
 
@@ -174,12 +170,11 @@ def test_first_thread_gone(proc: Folder, agent: Agent) -> None:
 
 def test_really() -> None:
     """The system's own /proc says of this process what it was started with."""
-    pid, cut, start, size = ANSWER.unpack_from(whole := answer("/proc", os.getpid()))
+    cut, start = ANSWER.unpack_from(whole := answer(QUESTION.pack(os.getpid()), "/proc"))
     stat = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
     shown = Path("/proc/self/cmdline").read_bytes()
-    assert (pid, start) == (os.getpid(), int(stat[19]))
+    assert start == int(stat[19])
     assert (whole[ANSWER.size :], cut) == (shown[:BYTES], len(shown) > BYTES)
-    assert size == len(whole) - ANSWER.size
 
 
 def test_silent(proc: Folder, agent: Agent) -> None:
@@ -227,15 +222,15 @@ def test_machine_stood_still(proc: Folder, agent: Agent) -> None:
     agent.now += 100 * PATIENCE_NS
     for _ in range(PATIENT_ROUNDS - 1):
         agent.round()
-    assert (agent.cmdlines.unread, len(agent.cmdlines._asked)) == (0, 1)
+    assert (agent.cmdlines.unread, len(agent.cmdlines._reader.asked)) == (0, 1)
 
 
 def test_late_agent(proc: Folder, agent: Agent) -> None:
     """An answer that lies there is taken, however late the agent comes for it."""
     agent.cmdlines.ask(proc.process(2, b"a\0"))
     agent.wait_asked()
-    assert agent.cmdlines._child
-    select.select([agent.cmdlines._child._answers], [], [], DEADLINE)
+    assert agent.cmdlines._reader._child
+    select.select([agent.cmdlines._reader._child._answers], [], [], DEADLINE)
     agent.pass_time(100 * PATIENCE_NS)
     assert ([record.args for record in agent.got], agent.cmdlines.unread) == ([b"a\0"], 0)
 
@@ -265,15 +260,15 @@ def test_children_that_stay(proc: Folder, agent: Agent, monkeypatch: pytest.Monk
             agent.cmdlines.ask(proc.silent(2 + number, owner=number))
             agent.wait_asked()
             agent.pass_time()
-        assert len(agent.cmdlines._abandoned) == MOST_ABANDONED
+        assert len(agent.cmdlines._reader._abandoned) == MOST_ABANDONED
         with capture_logs() as logs:
             for pid in range(100, 110):
                 agent.cmdlines.ask(proc.process(pid, b"x\0", owner=9))
                 agent.round()
         assert len(logs) == 1
         assert agent.cmdlines.unread == MOST_ABANDONED + 10
-        assert (agent.got, agent.cmdlines._child) == ([], None)
-    for child in agent.cmdlines._abandoned:
+        assert (agent.got, agent.cmdlines._reader._child) == ([], None)
+    for child, _ in agent.cmdlines._reader._abandoned:
         child.kill()
     agent.idle()
     agent.cmdlines.ask(proc.process(200, b"again\0"))
@@ -285,9 +280,9 @@ def test_bound(proc: Folder, agent: Agent) -> None:
     with capture_logs() as logs:
         for pid in range(MOST_ASKED + 5):
             agent.cmdlines.ask(Task(tgid=pid, start=pid))
-    assert (len(agent.cmdlines._waiting), agent.cmdlines.unread, len(logs)) == (MOST_ASKED, 5, 1)
+    assert (len(agent.cmdlines._reader.waiting), agent.cmdlines.unread, len(logs)) == (MOST_ASKED, 5, 1)
     agent.cmdlines.keyframe()
-    assert not agent.cmdlines._waiting
+    assert not agent.cmdlines._reader.waiting
     agent.cmdlines.ask(proc.process(2, b"x\0"))
     assert agent.until(1) == [b"x\0"]
 
@@ -295,13 +290,13 @@ def test_bound(proc: Folder, agent: Agent) -> None:
 @pytest.mark.parametrize("command", [("/nonexistent/python",), (sys.executable, "-c", "")])
 def test_no_child(proc: Folder, agent: Agent, command: tuple[str, ...]) -> None:
     """Where none can be started, or it ends at once, arguments are left out, and asked for at the next keyframe."""
-    agent.cmdlines.command = command
+    agent.cmdlines._reader.command = command
     agent.cmdlines.ask(proc.process(2, b"x\0"))
     with capture_logs() as logs:
         agent.idle()
         agent.rounds_until(lambda: agent.cmdlines.unread)
     assert (len(logs), agent.cmdlines.unread) == (1, 1)
-    agent.cmdlines.command = COMMAND
+    agent.cmdlines._reader.command = COMMAND
     agent.cmdlines.keyframe()
     agent.cmdlines.ask(proc.process(2, b"x\0"))
     assert agent.until(1) == [b"x\0"]
@@ -309,7 +304,7 @@ def test_no_child(proc: Folder, agent: Agent, command: tuple[str, ...]) -> None:
 
 def test_never_begins(proc: Folder, agent: Agent) -> None:
     """A child that does not even begin is given more time, and nobody's process is blamed."""
-    agent.cmdlines.command = SLEEPER
+    agent.cmdlines._reader.command = SLEEPER
     agent.cmdlines.ask(proc.process(2, b"x\0"))
     agent.pass_time()
     assert agent.cmdlines.unread == 0
@@ -321,8 +316,8 @@ def test_killed_child(proc: Folder, agent: Agent) -> None:
     """A child that somebody kills is replaced when there is something to ask again; nobody's process is blamed."""
     agent.cmdlines.ask(proc.silent(2))
     agent.wait_asked()
-    assert agent.cmdlines._child
-    agent.cmdlines._child._process.kill()
+    assert agent.cmdlines._reader._child
+    agent.cmdlines._reader._child._process.kill()
     agent.rounds_until(lambda: agent.cmdlines.unread)
     assert agent.cmdlines._mute == {}
     agent.cmdlines.ask(proc.process(3, b"x\0"))
@@ -335,8 +330,8 @@ def test_holds_nothing_of_ours(tmp_path: Path, proc: Folder, agent: Agent) -> No
         os.set_inheritable(held.fileno(), True)
         agent.cmdlines.ask(proc.silent(2))
         agent.wait_asked()
-        assert agent.cmdlines._child
-        pid = agent.cmdlines._child._process.pid
+        assert agent.cmdlines._reader._child
+        pid = agent.cmdlines._reader._child._process.pid
         held_by_it = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.name in "012"}
         names = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     assert {name.partition(":")[0] for name in held_by_it} == {"pipe", "/dev/null"}
@@ -352,8 +347,8 @@ def test_ends_with_the_agent(proc: Folder) -> None:
     code = (
         "import sys, time; from bpf.events import Task; from shipper.cmdlines import Cmdlines\n"
         f"asked = Cmdlines(sys.argv[1]); asked.ask(Task(tgid=2, start={silent.start}))\n"
-        "while not asked._asked: asked.answers(1); time.sleep(0.001)\n"
-        "print(asked._child._process.pid, flush=True); time.sleep(1000)\n"
+        "while not asked._reader.asked: asked.answers(1); time.sleep(0.001)\n"
+        "print(asked._reader._child._process.pid, flush=True); time.sleep(1000)\n"
     )
     command = [sys.executable, "-c", code, str(proc.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as made:
@@ -369,8 +364,7 @@ def test_ends_with_the_agent(proc: Folder) -> None:
 
 def test_pieces(monkeypatch: pytest.MonkeyPatch, proc: Folder, agent: Agent) -> None:
     """Answers may come in pieces of any size."""
-    monkeypatch.setattr(cmdlines, "PIPE_BYTES", 7)
+    monkeypatch.setattr(expendable, "PIPE_BYTES", 7)
     for pid in (2, 3):
         agent.cmdlines.ask(proc.process(pid, b"abcdefghij\0%d" % pid))
     assert agent.until(2) == [b"abcdefghij\0002", b"abcdefghij\0003"]
-    assert READY == 0

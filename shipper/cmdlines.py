@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -19,6 +20,7 @@ from shipper.wire.records import Arguments
 
 _log = structlog.get_logger()
 
+READER = Path(__file__).with_name("cmdline_reader.py")
 PATIENCE_NS = 1_000_000_000
 MOST_ABANDONED = 4
 """Children that were killed and are not gone yet; beyond, arguments are left out."""
@@ -48,7 +50,7 @@ class Cmdlines:
     def __post_init__(self) -> None:
         """Nothing is started before there is something to ask."""
         self._reader = Expendable(
-            "cmdline_reader.py",
+            READER,
             lambda process: QUESTION.pack(process.tgid),
             "arguments of running processes",
             "it is tried again at the next keyframe",

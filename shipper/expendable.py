@@ -109,10 +109,10 @@ class Heard(Generic[Q]):
 
 @dataclass
 class Expendable(Generic[Q]):
-    """Asks a child, and another when that is lost. Only one thread may use it; only `close` waits, a tenth of a second."""
+    """Asks a child, and another when that is lost. Only one thread may use it; only `close` waits, for 0.1 s."""
 
-    reader: str
-    """Name of the file beside this one whose `answer` is asked (`shipper.expendable_child`)."""
+    reader: Path
+    """The file whose `answer` is asked (`shipper.expendable_child`)."""
     pack: Callable[[Q], bytes]
     """A question as the reader takes it."""
     what: str
@@ -178,9 +178,8 @@ class Expendable(Generic[Q]):
     def _begin(self, now: int) -> Heard[Q]:
         if len(self._abandoned) >= self.most_abandoned:
             return self._leave_out("reads of others' have not ended", "end the processes that were named before")
-        file = str(Path(__file__).with_name(self.reader))
         try:
-            self._child = _Child([*self.command, str(os.getpid()), file, *self.arguments])
+            self._child = _Child([*self.command, str(os.getpid()), str(self.reader), *self.arguments])
         except OSError as error:
             return self._leave_out(f"no process can be started to read them: {error}", self.again)
         self._since, self._rounds = now, 0

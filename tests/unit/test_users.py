@@ -247,8 +247,13 @@ def test_many(host: Host) -> None:
     for name in names:
         host.says(name, b"0:" + name.encode())
     host.found(*names)
-    opened = list[int]()
-    host.until(lambda: opened.append(len(host.users._reader.asked)) or len(host.got) == len(names))
+    opened = {0}
+
+    def all_told() -> bool:
+        opened.add(len(host.users._reader.asked))
+        return len(host.got) == len(names)
+
+    host.until(all_told)
     assert max(opened) <= MOST_OPEN
     assert {record.users for record in host.got} == {b"0:" + name.encode() for name in names}
     host.settle()

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipper import users_reader
 from shipper.users_reader import (
     FILE_BYTES,
     GROUPS_BYTES,
@@ -202,7 +201,7 @@ class _Meddler:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, meddle: Callable[[int], None]) -> None:
         self.times, self._meddle, self._fstat = 0, meddle, os.fstat
-        monkeypatch.setattr(users_reader.os, "fstat", self._looked)
+        monkeypatch.setattr(os, "fstat", self._looked)
         self._looks = 0
 
     def _looked(self, opened: int) -> os.stat_result:

@@ -1,187 +1,158 @@
-"""Asks container runtimes what the kernel can't tell: names, images and labels."""
+"""Asks Docker, and Podman by the same API: names, images, labels, what a container is allowed."""
 
 from __future__ import annotations
 
-import queue
+import json
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote, urlencode
 
-import docker
-import structlog
-from docker.errors import DockerException
-from docker.types import CancellableStream
+from shipper.runtimes import answers, sockets
+from shipper.runtimes.engine import AnswerError, Events, get
+from shipper.runtimes.news import Metadata
+from shipper.runtimes.told import Change
+from shipper.wire.records import Life
 
-_log = structlog.get_logger()
-_CONNECT_SECONDS = 5
-_EVENTS = ("create", "rename", "update", "destroy")
-_LIST_SECONDS = 2
-_RETRY_SECONDS = (0.5, 1, 2, 5, 10)
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a runtime says of one container."""
-
-    container_id: str
-    runtime: str
-    name: str
-    image: str
-    """As it was asked for, with its tag."""
-    labels: Mapping[str, str]
+CONNECT_SECONDS = 5.0
+LIST_SECONDS = 15.0
+"""For a list of thousands of containers on a busy host."""
+INSPECT_SECONDS = 3.0
+_LIVES = {"create": Life.CREATED, "rename": Life.RENAMED, "destroy": Life.REMOVED, "remove": Life.REMOVED}
+"""By an event's action; Podman says remove where Docker says destroy."""
+_FILTERS = {"type": ["container"], "event": [*_LIVES, "update"]}
+_IMAGES = 1024
+_NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """A runtime has removed a container: it will not start again."""
+class DockerFeed:
+    """Implements `listener.Feed` for a daemon that speaks Docker's API. Raises as `engine.get` does."""
 
-    container_id: str
+    whole = False
 
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.runtime = _runtime(get(address, "/version", CONNECT_SECONDS))
+        self._socket = sockets.path_of(address) or ""
+        self._digests: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._hung_up = False
+        self._closing = threading.Lock()
+        self._events = Events(address, f"/events?{_filters(_FILTERS)}", CONNECT_SECONDS)
 
-class Docker:
-    """Listens to one Docker daemon in a thread of its own, so that a daemon that hangs stops nobody.
-
-    `updates` holds what was learnt; a container's creation is told before it starts. When the daemon goes away it is
-    tried again for ever, and all its containers are listed anew.
-    """
-
-    RUNTIME = "docker"
-
-    def __init__(self, base_url: str) -> None:
-        self.updates: queue.SimpleQueue[Metadata | Removed] = queue.SimpleQueue()
-        self.error: str | None = "not connected yet"
-        self._url = base_url
-        self._known: set[str] = set()
-        self._stop = threading.Event()
-        self._listed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
-
-    def wait_listed(self) -> None:
-        """Wait until the containers that run have been told, or the daemon proved unreachable; at most 2 s."""
-        self._listed.wait(_LIST_SECONDS)
-
-    def stop(self) -> None:
-        """Stop trying; the thread ends with the process."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                self._listen()
-                failures = 0
-            # docker, requests, http.client and urllib3 raise their own, and an answer that makes no sense raises
-            # whatever it trips: nothing of that may end this thread.
-            except Exception as error:  # noqa: BLE001
-                if self.error is None:  # it was connected until now
-                    failures = 0
-                self.error = _reason(error)
-                if failures == 0:
-                    _log.info(
-                        "docker is not reachable",
-                        url=self._url,
-                        error=self.error,
-                        next="recording goes on, and names wait for it; `cgtrail check` asks it again",
-                    )
-                self._listed.set()
-            self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
-            failures += 1
-
-    def _listen(self) -> None:
-        with ExitStack() as stack:
-            client = docker.APIClient(base_url=self._url, timeout=_CONNECT_SECONDS)
-            client.headers["Connection"] = "close"  # it would keep one open for each URL, and so for each container
-            stack.callback(client.close)
-            # Open the stream of events before listing, so that nothing falls between the two.
-            events = client.events(decode=True, filters={"type": "container", "event": list(_EVENTS)})
-            stack.callback(_hang_up, events)
-            self._list(client)
-            self.error = None
-            self._listed.set()
-            _log.info("docker connected", url=self._url)
-            for event in events:
-                self._told(client, event)
-                if self._stop.is_set():
-                    return
-
-    def _list(self, client: docker.APIClient) -> None:
-        listed = {container["Id"]: _from_list(container) for container in client.containers(all=True)}
-        for gone in self._known - listed.keys():
-            self.updates.put(Removed(gone))
-        for metadata in listed.values():
-            self.updates.put(metadata)
-        self._known = set(listed)
-
-    def _told(self, client: docker.APIClient, event: Mapping[str, Any]) -> None:
-        container_id = event["Actor"]["ID"]
-        if event["Action"] == "destroy":
-            self._known.discard(container_id)
-            self.updates.put(Removed(container_id))
-            return
-        attributes = dict(event["Actor"]["Attributes"])
-        self._known.add(container_id)
-        first = None
-        if event["Action"] == "create":  # at once: it may start and end before it could be asked for
-            name, image = attributes.pop("name", ""), attributes.pop("image", "")
-            first = _metadata(container_id, name, image, attributes)
-            self.updates.put(first)
-        # The attributes of an event hide labels called name and image, and hold more than labels for other actions.
-        for container in client.containers(all=True, filters={"id": container_id}):
-            listed = _from_list(container)
-            if listed != first:
-                self.updates.put(listed)
-
-
-def docker_version(base_url: str) -> str:
-    """The daemon's name, version and, where it tells, cgroup driver. Raises OSError when it does not answer."""
-    try:
-        client = docker.APIClient(base_url=base_url, timeout=_CONNECT_SECONDS)
+    def changes(self) -> Iterator[Change]:
+        """As `listener.Feed` says."""
         try:
-            version = client.version()["Version"]
-            told: dict[str, Any] = {}
-            with suppress(DockerException):  # a proxy before its socket may answer this to nobody
-                told = client.info()
+            yield from map(self._change, self._events)
         finally:
-            client.close()
-    # As in `Docker`: whatever is at that address, its answer may trip anything.
-    except Exception as error:
-        raise OSError(_reason(error)) from error
-    driver, cgroups = told.get("CgroupDriver"), told.get("CgroupVersion")
-    return f"Docker {version}" + (f", cgroup driver {driver}, version {cgroups}" if driver else "")
+            with self._closing:
+                self._hung_up = True
+                self._events.close()
+
+    def list(self) -> Mapping[str, Metadata]:
+        """As `listener.Feed` says; privileges and digests are not in it."""
+        listed = map(self._listed, get(self._address, "/containers/json?all=1", LIST_SECONDS))
+        return {metadata.key: metadata for metadata in listed}
+
+    def inspect(self, known: Metadata) -> Metadata | None:
+        """As `listener.Feed` says."""
+        try:
+            told = get(self._address, f"/containers/{quote(known.container_id, safe='')}/json", INSPECT_SECONDS)
+        except AnswerError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        config, host = told["Config"], told["HostConfig"]
+        labels, image = answers.labels(config.get("Labels")), answers.text(config.get("Image") or "")
+        binds = [str(bind).partition(":")[0] for bind in host.get("Binds") or []]
+        sources = [mount.get("Source") for mount in told.get("Mounts") or []]
+        return Metadata(
+            self.runtime,
+            known.container_id,
+            name=answers.text(told["Name"]).removeprefix("/"),
+            image=image,
+            digest=self._digest(answers.text(told.get("Image") or ""), image),
+            labels=labels,
+            created=answers.nanoseconds(told.get("Created")),
+            privileged=host.get("Privileged") is True,
+            runtime_socket=sockets.mounted([*binds, *sources], [self._socket]),
+            **answers.pod(labels),
+        )
+
+    def close(self) -> None:
+        """As `listener.Feed` says."""
+        with self._closing:
+            if not self._hung_up:
+                self._events.hang_up()
+
+    def _change(self, event: Mapping[str, Any]) -> Change:
+        attributes = dict(event["Actor"]["Attributes"] or {})
+        # They hide labels called name and image, and hold more than labels: who is asked tells better in a moment.
+        name, image = attributes.pop("name", ""), attributes.pop("image", "")
+        labels = answers.labels(attributes)
+        realtime = answers.bounded(int(event.get("timeNano", 0))) or answers.nanoseconds(event.get("time"))
+        life = _LIVES.get(event["Action"])
+        metadata = Metadata(
+            self.runtime,
+            answers.text(event["Actor"]["ID"]),
+            name=answers.text(name).removeprefix("/"),
+            image=answers.text(image),
+            labels=labels,
+            created=realtime if life is Life.CREATED else 0,
+            **answers.pod(labels),
+        )
+        return Change(metadata, life, realtime)
+
+    def _listed(self, told: Mapping[str, Any]) -> Metadata:
+        labels = answers.labels(told.get("Labels"))
+        names = [answers.text(name).removeprefix("/") for name in told.get("Names") or [""]]
+        own = [name for name in names if "/" not in name]  # the others are its links'
+        return Metadata(
+            self.runtime,
+            answers.text(told["Id"]),
+            name=(own or names)[0],
+            image=answers.text(told["Image"]),
+            labels=labels,
+            created=answers.nanoseconds(told.get("Created")),
+            runtime_socket=sockets.mounted([m.get("Source") for m in told.get("Mounts") or []], [self._socket]),
+            **answers.pod(labels),
+        )
+
+    def _digest(self, image_id: str, name: str) -> str:
+        """Its repository's, if it has one; asked once for each image."""
+        key = image_id, name
+        if key not in self._digests:
+            found: list[str] = []
+            with suppress(AnswerError):  # the image may be gone
+                told = get(self._address, f"/images/{quote(image_id, safe=':')}/json", INSPECT_SECONDS)
+                found = [answers.text(digest) for digest in told.get("RepoDigests") or []]
+            repository = name.partition("@")[0].rpartition(":")[0] or name
+            best = sorted(found, key=lambda digest: digest.partition("@")[0] not in {repository, name})
+            self._digests[key] = best[0].rpartition("@")[2] if best else image_id
+            if len(self._digests) > _IMAGES:
+                self._digests.popitem(last=False)
+        return self._digests[key]
 
 
-def _hang_up(events: CancellableStream[Any]) -> None:
-    """Closing the client leaves the connection of its events open; the stream may be in any state."""
-    with suppress(Exception):
-        events.close()
+def version(address: str) -> str:
+    """The daemon's name, version and, where it tells, cgroup driver. Raises whatever it trips over."""
+    told = get(address, "/version", CONNECT_SECONDS)
+    shown = f"{_runtime(told).capitalize()} {answers.text(told['Version'])}"
+    info: dict[str, Any] = {}
+    with suppress(OSError):  # a proxy before its socket may answer this to nobody
+        info = get(address, "/info", CONNECT_SECONDS)
+    driver, cgroups = info.get("CgroupDriver"), info.get("CgroupVersion")
+    return shown + (f", cgroup driver {answers.text(driver)}, version {answers.text(cgroups)}" if driver else "")
 
 
-def _reason(error: BaseException) -> str:
-    """The operating system's own words, where they are: the client wraps them several times."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror
-        inner = inner.__context__
-    return str(error) or repr(error)
+def _runtime(version: Mapping[str, Any]) -> str:
+    """Whose API it is, whatever its socket is called: podman-docker makes a link to Podman's."""
+    if not isinstance(version["Version"], str):
+        raise TypeError(f"no version, but {version['Version']!r}")
+    names = {component.get("Name") for component in version.get("Components") or []}
+    return "podman" if "Podman Engine" in names else "docker"
 
 
-def _from_list(container: Mapping[str, Any]) -> Metadata:
-    name = (container.get("Names") or [""])[0].removeprefix("/")
-    return _metadata(container["Id"], name, container["Image"], container.get("Labels") or {})
-
-
-def _metadata(container_id: str, name: str, image: str, labels: Mapping[str, str]) -> Metadata:
-    shown = {_text(key): _text(value) for key, value in labels.items()}
-    return Metadata(_text(container_id), Docker.RUNTIME, _text(name), _text(image), shown)
-
-
-def _text(value: object) -> str:
-    """JSON can hold what UTF-8 can't: lone surrogates become question marks."""
-    return str(value).encode(errors="replace").decode()
+def _filters(chosen: Mapping[str, list[str]]) -> str:
+    return urlencode({"filters": json.dumps(chosen)})

@@ -1,0 +1,52 @@
+"""Where container runtimes listen on a host, and which mounts put such a socket into a container."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "docker": ("/run/docker.sock",),
+    "podman": ("/run/podman/podman.sock",),
+    "containerd": (
+        "/run/containerd/containerd.sock",
+        "/run/k3s/containerd/containerd.sock",
+        "/run/docker/containerd/containerd.sock",
+    ),
+    "cri-o": ("/run/crio/crio.sock",),
+    "lxd": ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket"),
+    "incus": ("/var/lib/incus/unix.socket",),
+}
+"""Runtime → its sockets; each gives whoever may write to it the host's root."""
+_NAMES = frozenset({"docker.sock", "podman.sock", "containerd.sock", "crio.sock"})
+"""Wherever they are: those of users' own daemons, of other installations."""
+_ALL = tuple(file for files in KNOWN.values() for file in files)
+
+
+def mounted(sources: Iterable[object], configured: Iterable[str] = ()) -> bool:
+    """Whether one of these paths of the host, bind-mounted, is a runtime's socket or a folder that holds one.
+
+    `configured`: sockets beside those that are known.
+    """
+    sockets = (*_ALL, *map(_plain, configured))
+    return any(_holds(_plain(str(source)), sockets) for source in sources if source)
+
+
+def path_of(address: str) -> str | None:
+    """The socket's file of an address; None when it is no Unix socket's."""
+    path = address.removeprefix("unix://") if address.startswith("unix://") else address
+    return path if path.startswith("/") else None
+
+
+def _holds(source: str, sockets: Iterable[str]) -> bool:
+    folder = source.rstrip("/") + "/"
+    return posixpath.basename(source) in _NAMES or any(
+        socket == source or socket.startswith(folder) for socket in sockets
+    )
+
+
+def _plain(path: str) -> str:
+    """Without detours; /var/run is /run on every distribution."""
+    path = posixpath.normpath(path)
+    path = "/" + path.lstrip("/")
+    return path.removeprefix("/var") if path == "/var/run" or path.startswith("/var/run/") else path

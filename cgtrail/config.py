@@ -21,11 +21,15 @@ _RANGES = {
     "store.retention_days": (1, MAX_DAYS),
 }
 """The least and the most that a number may be."""
-_LISTS = {"spool.readers"}
+_LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd"}
 """Keys of several values: comma-separated in the environment."""
 _READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
 _MAX_PORT = 65535
+_DAEMON = re.compile(r"unix://(?P<path>/[^,\0]+)|(?:tcp|https?)://(?P<address>[^/,]+)/?")
+_SOCKET = re.compile(r"(?:unix://)?(?P<path>/[^,\0]+)")
+_SOCKET_BYTES = 107
+"""The longest path of a Unix socket (unix(7))."""
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -44,11 +48,15 @@ class Capture(msgspec.Struct, forbid_unknown_fields=True):
     """size of the kernel's ring buffer; a power of two of at least 65536"""
 
 
-class Docker(msgspec.Struct, forbid_unknown_fields=True):
-    """[docker]: where names, images and labels come from."""
+class Runtimes(msgspec.Struct, forbid_unknown_fields=True):
+    """[runtimes]: where names, images and labels come from."""
 
-    url: str = "unix:///var/run/docker.sock"
-    """address of the Docker daemon; without it, DOCKER_HOST"""
+    docker: list[str] = msgspec.field(default_factory=lambda: ["unix:///var/run/docker.sock"])
+    """addresses of Docker daemons, as unix:///path or tcp://host:port; without them, DOCKER_HOST"""
+    podman: list[str] = msgspec.field(default_factory=lambda: ["unix:///run/podman/podman.sock"])
+    """addresses of Podman's service"""
+    containerd: list[str] = msgspec.field(default_factory=lambda: ["/run/containerd/containerd.sock"])
+    """sockets of containerd"""
 
 
 class Spool(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +108,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     data: str = "/var/lib/cgtrail"
     """folder of the spool and the local store"""
     capture: Capture = msgspec.field(default_factory=Capture)
-    docker: Docker = msgspec.field(default_factory=Docker)
+    runtimes: Runtimes = msgspec.field(default_factory=Runtimes)
     spool: Spool = msgspec.field(default_factory=Spool)
     enrich: Enrich = msgspec.field(default_factory=Enrich)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
@@ -140,8 +148,9 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     _refuse_unknown(tree, place)
     _refuse_variables(environment)
     places = dict.fromkeys(keys(), place)
-    if "DOCKER_HOST" in environment:
-        tree.setdefault("docker", {}).setdefault("url", environment["DOCKER_HOST"])
+    if environment.get("DOCKER_HOST") and "docker" not in tree.get("runtimes", {}):
+        _set(tree, "runtimes.docker", [environment["DOCKER_HOST"]])
+        places["runtimes.docker"] = "DOCKER_HOST"
     for key in keys():
         value = environment.get(variable(key))
         if value is not None:
@@ -225,15 +234,35 @@ def _check(config: Config, places: Mapping[str, str]) -> None:
             place = places["spool.readers"]
             message = f"{place}: spool.readers has {name!r}; a reader's name is made of letters, digits, '-' and '_'"
             raise ConfigError(message)
+    _check_runtimes(config.runtimes, places)
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
-        if address and not (_ADDRESS.fullmatch(address) and int(address.rpartition(":")[2]) <= _MAX_PORT):
+        if address and not _is_address(address):
             wanted = f"it must be host:port, as in 127.0.0.1:9464, with a port of at most {_MAX_PORT}"
             message = f"{places[f'metrics.{half}']}: metrics.{half} is {address!r}; {wanted}"
             raise ConfigError(message)
     if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
         message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
         raise ConfigError(message)
+
+
+def _check_runtimes(runtimes: Runtimes, places: Mapping[str, str]) -> None:
+    for name, pattern, wanted in (
+        ("docker", _DAEMON, "unix:///path or tcp://host:port"),
+        ("podman", _DAEMON, "unix:///path or tcp://host:port"),
+        ("containerd", _SOCKET, "the absolute path of a socket"),
+    ):
+        for address in getattr(runtimes, name):
+            match = pattern.fullmatch(address)
+            parts = match.groupdict() if match else {}
+            path, remote = parts.get("path"), parts.get("address")
+            if not (path and len(os.fsencode(path)) <= _SOCKET_BYTES) and not (remote and _is_address(remote)):
+                place = places[f"runtimes.{name}"]
+                raise ConfigError(f"{place}: runtimes.{name} has {address!r}; an address is {wanted}")
+
+
+def _is_address(text: str) -> bool:
+    return bool(_ADDRESS.fullmatch(text)) and int(text.rpartition(":")[2]) <= _MAX_PORT
 
 
 def _set(tree: dict[str, Any], key: str, value: object) -> None:

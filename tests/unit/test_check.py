@@ -20,11 +20,12 @@ import pytest
 
 from cgtrail.check import clock, data_folder, kernel, others, programs, report, runtimes, store
 from cgtrail.check.finding import Finding, Level
-from cgtrail.config import Config, Docker, Spool
+from cgtrail.config import Config, Runtimes, Spool
 from enrich.stores import dayfile
 from shipper import lock
 from shipper.libbpf import Object
 from shipper.probes import families, object_file
+from shipper.runtimes import sockets
 from shipper.status import LOCK
 
 DAY = date(2026, 11, 22)
@@ -317,7 +318,7 @@ def _nothing_left() -> Iterator[None]:
     """The client leaves sockets to the garbage collector, and a daemon that hangs a thread until it is gone."""
     yield
     for thread in threading.enumerate():
-        if thread.name == "docker version":
+        if thread.name.endswith(" version"):
             thread.join()
     gc.collect()
 
@@ -340,7 +341,7 @@ def test_a_docker_that_hangs_is_a_note(tmp_path: Path, monkeypatch: pytest.Monke
 
         serving = threading.Thread(target=answer)
         serving.start()
-        found = next(runtimes.look(Config(docker=Docker(url=f"unix://{file}"))))
+        found = next(runtimes.look(Config(runtimes=Runtimes(docker=[f"unix://{file}"]))))
         ended.set()
         serving.join()
     assert (found.what, found.level) == ("docker", Level.NOTE)
@@ -349,27 +350,61 @@ def test_a_docker_that_hangs_is_a_note(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "unix:///dev/null", "tcp://127.0.0.1:1", "http://[", "npipe://x", "", "ssh://x"]
+    "url", ["nonsense", "unix:///none", "unix:///dev/null", "tcp://127.0.0.1:1", "http://[", "npipe://x", "", "ssh://x"]
 )
 def test_an_address_that_is_no_docker(url: str) -> None:
     """The address, why, and what to do."""
-    found = next(runtimes.look(Config(docker=Docker(url=url))))
+    found = next(runtimes.look(Config(runtimes=Runtimes(docker=[url]))))
     assert (found.what, found.level) == ("docker", Level.NOTE)
     assert f"not reachable at {url}: " in found.found
-    assert "docker.url" in found.advice
+    assert "runtimes.docker" in found.advice
 
 
-@pytest.mark.usefixtures("_nothing_left")
-def test_other_runtimes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A runtime is there when its socket is."""
-    (tmp_path / "file").touch()
+def test_all_that_hang_are_waited_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each configured runtime is told, under its name; none waits for another's answer."""
+    monkeypatch.setattr(runtimes, "ANSWER_SECONDS", 0.3)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
-        sockets = {"containerd": (str(tmp_path / "s"),), "CRI-O": (str(tmp_path / "file"),), "Podman": ("/none",)}
-        monkeypatch.setattr(runtimes, "_SOCKETS", sockets)
-        found = list(runtimes.look(Config(docker=Docker(url="unix:///none"))))
-    assert [each.what for each in found] == ["docker", "containerd"]
-    assert "names come later" in found[1].found
+        listener.listen()
+        url = f"unix://{tmp_path / 's'}"
+        asked = Runtimes(docker=[url, url], podman=[url], containerd=[url])
+        found = list(runtimes.look(Config(runtimes=asked)))
+    mine = [each for each in found if url in each.found]
+    assert [each.what for each in mine] == ["docker", "docker", "podman", "containerd"]
+    assert {each.found for each in mine} == {f"{url} does not answer in time"}
+    assert _threads_end()
+
+
+def _threads_end() -> bool:
+    for thread in threading.enumerate():
+        if thread.name.endswith(" version"):
+            thread.join()
+    return True
+
+
+def test_what_is_not_installed_is_told_only_when_asked_for() -> None:
+    """Nobody who has Docker only wants to hear of Podman."""
+    asked = Runtimes(docker=[], podman=["unix:///none/podman.sock"])
+    found = list(runtimes.look(Config(runtimes=asked)))
+    assert [each.what for each in found if "not reachable" in each.found] == ["podman"]
+
+
+def test_other_runtimes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime is there when its socket is; the setting that would add it is named, unless it is set already."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        here = str(tmp_path / "s")
+        known = {"podman": (here,), "containerd": (here,), "cri-o": (str(tmp_path / "file"),), "lxd": (here, "/none")}
+        monkeypatch.setattr(sockets, "KNOWN", known)
+        found = list(runtimes.look(Config(runtimes=Runtimes([], [], []))))
+        assert [each.what for each in found] == ["podman", "containerd", "lxd"]
+        assert f'add "unix://{here}" to runtimes.podman' in found[0].advice
+        assert f'add "{here}" to runtimes.containerd' in found[1].advice
+        assert found[2].level is Level.OK
+        found = list(runtimes.look(Config(runtimes=Runtimes([f"unix://{tmp_path / 'link'}"], [], []))))
+    assert [each.what for each in found] == ["docker"]
 
 
 # Kernel, programs, clock

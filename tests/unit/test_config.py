@@ -44,7 +44,16 @@ OF_EACH_KEY = {
     "data": ('"/file"', "/environment", "/flag", "/file", "/environment", "/flag"),
     "capture.host": ("true", "false", True, True, False, True),
     "capture.ring_bytes": ("65536", "131072", 262144, 65536, 131072, 262144),
-    "docker.url": ('"tcp://file"', "tcp://environment", "tcp://flag", "tcp://file", "tcp://environment", "tcp://flag"),
+    "runtimes.docker": (
+        '["tcp://file:1", "unix:///a b"]',
+        "tcp://[::1]:2, https://b:3/",
+        ["http://c:4"],
+        ["tcp://file:1", "unix:///a b"],
+        ["tcp://[::1]:2", "https://b:3/"],
+        ["http://c:4"],
+    ),
+    "runtimes.podman": ("[]", "unix:///b", ["unix:///c"], [], ["unix:///b"], ["unix:///c"]),
+    "runtimes.containerd": ('["/a"]', "", ["unix:///c"], ["/a"], [], ["unix:///c"]),
     "spool.max_bytes": ("16777216", "16777217", 16777218, 16777216, 16777217, 16777218),
     "spool.max_hours": ("1", "2", 3, 1, 2, 3),
     "spool.readers": (
@@ -99,11 +108,42 @@ def test_the_default_file_is_read_if_it_is_there() -> None:
 
 def test_docker_host_is_the_last_resort(file: Path) -> None:
     """DOCKER_HOST counts only where nothing else names the daemon."""
-    variables = {"DOCKER_HOST": "tcp://host"}
-    assert load(None, variables, {}).docker.url == "tcp://host"
-    assert load(None, variables | {"CGTRAIL_DOCKER_URL": "tcp://ours"}, {}).docker.url == "tcp://ours"
-    file.write_text("[docker]\nurl = 'tcp://file'\n")
-    assert load(file, variables, {}).docker.url == "tcp://file"
+    variables = {"DOCKER_HOST": "tcp://host:1"}
+    assert load(None, variables, {}).runtimes.docker == ["tcp://host:1"]
+    assert load(None, variables | {"CGTRAIL_RUNTIMES_DOCKER": "tcp://ours:1"}, {}).runtimes.docker == ["tcp://ours:1"]
+    file.write_text("[runtimes]\npodman = []\n")
+    assert load(file, variables, {}).runtimes.docker == ["tcp://host:1"]
+    file.write_text("[runtimes]\ndocker = ['tcp://file:1']\n")
+    assert load(file, variables, {}).runtimes.docker == ["tcp://file:1"]
+    assert load(None, {"DOCKER_HOST": ""}, {}) == Config()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "x", "/run/docker.sock", "unix://", "unix:///" + "x" * 107, "unix:///a\0b", "tcp://", "tcp://host", "ssh://h",
+     "tcp://h:99999", "npipe://x", "http://[", "tcp://u@h:1", "fd://"],
+)  # fmt: skip
+@pytest.mark.parametrize("runtime", ["docker", "podman"])
+def test_an_address_that_makes_no_sense_is_named(file: Path, runtime: str, address: str) -> None:
+    """With the place, the value and what would be right."""
+    file.write_text(f"[runtimes]\n{runtime} = {json.dumps([address])}\n")
+    with pytest.raises(ConfigError, match=r"cgtrail\.toml.*unix:///path or tcp://host:port") as raised:
+        load(file, {}, {})
+    assert f"runtimes.{runtime} has {address!r}" in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["", "containerd.sock", "tcp://h:1", "unix://x", "/" + "x" * 107])
+def test_an_address_that_is_no_socket_is_named(file: Path, address: str) -> None:
+    """containerd is at a socket."""
+    file.write_text(f"[runtimes]\ncontainerd = {json.dumps([address])}\n")
+    with pytest.raises(ConfigError, match=r"runtimes\.containerd has .*absolute path"):
+        load(file, {}, {})
+
+
+def test_a_docker_host_that_makes_no_sense_is_named() -> None:
+    """It was said by the environment."""
+    with pytest.raises(ConfigError, match=r"^DOCKER_HOST: runtimes\.docker has 'ssh://host'"):
+        load(None, {"DOCKER_HOST": "ssh://host"}, {})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +155,7 @@ def test_docker_host_is_the_last_resort(file: Path) -> None:
         ("[captur]\nhost = true", "captur", "capture"),
         ("[store]\nretention = 1", "store.retention", "store.retention_days"),
         ("host = true", "host", "capture.host"),
-        ("[docker]\nurl = 'x'\nuri = 'y'", "docker.uri", "docker.url"),
+        ("[runtimes]\ndocker = []\ndoker = []", "runtimes.doker", "runtimes.docker"),
         ("zzzz = 1", "zzzz", ""),
     ],
 )
@@ -137,7 +177,7 @@ def test_an_unknown_key_names_the_nearest(file: Path, text: str, key: str, neare
         ("[capture]\nring_bytes = '16M'", "capture.ring_bytes"),
         ("[capture]\nring_bytes = 1.5", "capture.ring_bytes"),
         ("[store]\nretention_days = []", "store.retention_days"),
-        ("[docker]\nurl = 5", "docker.url"),
+        ("[runtimes]\ndocker = 5", "runtimes.docker"),
         ("[spool]\nmax_bytes = '2G'", "spool.max_bytes"),
         ("[spool]\nreaders = 'sqlite'", "spool.readers"),
         ("[spool]\nreaders = ['sqlite', 5]", "spool.readers"),

@@ -136,7 +136,7 @@ def test_an_agent(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = os.environ | {"CGTRAIL_METRICS_AGENT": address, "CGTRAIL_DOCKER_URL": f"unix://{tmp_path}/none"}
+    environment = os.environ | {"CGTRAIL_METRICS_AGENT": address, "CGTRAIL_RUNTIMES_DOCKER": f"unix://{tmp_path}/none"}
     argv = [sys.executable, "-m", "cgtrail", "ship", "--data", str(tmp_path)]
     with subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL) as agent:
         try:

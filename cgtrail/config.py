@@ -14,6 +14,7 @@ import msgspec
 
 MAX_DAYS = 36500
 _RANGES = {
+    "capture.max_cgroups": (256, 1 << 22),
     "spool.max_bytes": (16 << 20, 1 << 60),
     "spool.max_hours": (1, 8760),
     "spool.keyframe_seconds": (1, 3600),
@@ -21,7 +22,8 @@ _RANGES = {
     "store.retention_days": (1, MAX_DAYS),
 }
 """The least and the most that a number may be."""
-_LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd"}
+_LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd", "tenants.files",
+          "tenants.unassigned"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
 _READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
@@ -30,6 +32,9 @@ _DAEMON = re.compile(r"unix://(?P<path>/[^,\0]+)|(?:tcp|https?)://(?P<address>[^
 _SOCKET = re.compile(r"(?:unix://)?(?P<path>/[^,\0]+)")
 _SOCKET_BYTES = 107
 """The longest path of a Unix socket (unix(7))."""
+POLICIES = ("exec", "terminal", "output")
+"""What can be recorded of a container (`bpf.events.Policy`)."""
+_MAX_LABEL = 256
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -46,6 +51,8 @@ class Capture(msgspec.Struct, forbid_unknown_fields=True):
     """record the host's own processes too, not only containers"""
     ring_bytes: int = 16 * 1024 * 1024
     """size of the kernel's ring buffer; a power of two of at least 65536"""
+    max_cgroups: int = 65536
+    """cgroups that the kernel can watch at a time"""
 
 
 class Runtimes(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +64,17 @@ class Runtimes(msgspec.Struct, forbid_unknown_fields=True):
     """addresses of Podman's service"""
     containerd: list[str] = msgspec.field(default_factory=lambda: ["/run/containerd/containerd.sock"])
     """sockets of containerd"""
+
+
+class Tenants(msgspec.Struct, forbid_unknown_fields=True):
+    """[tenants]: whose containers are."""
+
+    files: list[str] = msgspec.field(default_factory=list)
+    """files that say so, YAML or CSV"""
+    label: str = "cgtrail.tenant"
+    """a container's label that names its tenants, with commas between; empty: none does"""
+    unassigned: list[str] = msgspec.field(default_factory=lambda: list(POLICIES))
+    """what is recorded of containers without a tenant; an empty list: nothing"""
 
 
 class Spool(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,6 +127,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     """folder of the spool and the local store"""
     capture: Capture = msgspec.field(default_factory=Capture)
     runtimes: Runtimes = msgspec.field(default_factory=Runtimes)
+    tenants: Tenants = msgspec.field(default_factory=Tenants)
     spool: Spool = msgspec.field(default_factory=Spool)
     enrich: Enrich = msgspec.field(default_factory=Enrich)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
@@ -235,6 +254,7 @@ def _check(config: Config, places: Mapping[str, str]) -> None:
             message = f"{place}: spool.readers has {name!r}; a reader's name is made of letters, digits, '-' and '_'"
             raise ConfigError(message)
     _check_runtimes(config.runtimes, places)
+    _check_tenants(config.tenants, places)
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
         if address and not _is_address(address):
@@ -263,6 +283,21 @@ def _check_runtimes(runtimes: Runtimes, places: Mapping[str, str]) -> None:
 
 def _is_address(text: str) -> bool:
     return bool(_ADDRESS.fullmatch(text)) and int(text.rpartition(":")[2]) <= _MAX_PORT
+def _check_tenants(tenants: Tenants, places: Mapping[str, str]) -> None:
+    for file in tenants.files:
+        if not file.lower().endswith((".yaml", ".yml", ".csv")) or "," in file or "\0" in file or file != file.strip():
+            wanted = "a file is a path without commas that ends in .yaml, .yml or .csv"
+            message = f"{places['tenants.files']}: tenants.files has {file!r}; {wanted}"
+            raise ConfigError(message)
+    for name in tenants.unassigned:
+        if name not in POLICIES:
+            wanted = f"it may have {', '.join(POLICIES)}"
+            message = f"{places['tenants.unassigned']}: tenants.unassigned has {name!r}; {wanted}"
+            raise ConfigError(message)
+    if not tenants.label.isprintable() or len(tenants.label) > _MAX_LABEL or "=" in tenants.label:
+        wanted = f"it must be the key of a label, of up to {_MAX_LABEL} printable characters without '=', or empty"
+        message = f"{places['tenants.label']}: tenants.label is {tenants.label!r}; {wanted}"
+        raise ConfigError(message)
 
 
 def _set(tree: dict[str, Any], key: str, value: object) -> None:

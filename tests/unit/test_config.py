@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cgtrail import config
 from cgtrail.config import Config, ConfigError, environment, keys, load, variable
+from shipper.tenants.declare import POLICIES
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,17 @@ OF_EACH_KEY = {
     ),
     "runtimes.podman": ("[]", "unix:///b", ["unix:///c"], [], ["unix:///b"], ["unix:///c"]),
     "runtimes.containerd": ('["/a"]', "", ["unix:///c"], ["/a"], [], ["unix:///c"]),
+    "capture.max_cgroups": ("256", "257", 258, 256, 257, 258),
+    "tenants.files": (
+        '["/a/b.yaml", "c.CSV"]',
+        "/x.yml, y.csv",
+        ["z.yaml"],
+        ["/a/b.yaml", "c.CSV"],
+        ["/x.yml", "y.csv"],
+        ["z.yaml"],
+    ),
+    "tenants.label": ('"file"', "", "flag", "file", "", "flag"),
+    "tenants.unassigned": ("[]", "exec, output", ["terminal"], [], ["exec", "output"], ["terminal"]),
     "spool.max_bytes": ("16777216", "16777217", 16777218, 16777216, 16777217, 16777218),
     "spool.max_hours": ("1", "2", 3, 1, 2, 3),
     "spool.readers": (
@@ -216,6 +228,7 @@ def test_documents_are_kept_a_day_at_least(days: int) -> None:
 @pytest.mark.parametrize(
     ("key", "least", "most"),
     [
+        ("capture.max_cgroups", 256, 1 << 22),
         ("spool.max_bytes", 16777216, 1 << 60),
         ("spool.max_hours", 1, 8760),
         ("spool.keyframe_seconds", 1, 3600),
@@ -239,6 +252,34 @@ def test_a_readers_name_is_a_files_name(file: Path, name: str) -> None:
     file.write_text(f"[spool]\nreaders = ['sqlite', {json.dumps(name)}]\n")
     with pytest.raises(ConfigError, match=rf"^{file}: spool\.readers has .*; a reader's name is made of letters"):
         load(file, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("files", ["tenants"], "a file is a path without commas that ends in .yaml, .yml or .csv"),
+        ("files", ["a.yaml", "a,b.csv"], "a file is a path without commas that ends in .yaml, .yml or .csv"),
+        ("files", [" a.csv"], "a file is a path without commas that ends in .yaml, .yml or .csv"),
+        ("files", ["a\0.csv"], "a file is a path without commas that ends in .yaml, .yml or .csv"),
+        ("unassigned", ["exec", "Output"], "it may have exec, terminal, output"),
+        ("label", "a=b", "it must be the key of a label, of up to 256 printable characters without '=', or empty"),
+        ("label", "a\nb", "it must be the key of a label, of up to 256 printable characters without '=', or empty"),
+        ("label", "a" * 257, "it must be the key of a label, of up to 256 printable characters without '=', or empty"),
+    ],
+)
+def test_what_can_say_nothing_of_tenants(file: Path, key: str, value: object, wanted: str) -> None:
+    """A file, label or policy that can't be one is refused with what can be."""
+    file.write_text(f"[tenants]\n{key} = {json.dumps(value)}\n")
+    told = value if isinstance(value, str) else list(value)[-1] if isinstance(value, list) else ""
+    verb = "is" if isinstance(value, str) else "has"
+    with pytest.raises(ConfigError) as refused:
+        load(file, {}, {})
+    assert str(refused.value) == f"{file}: tenants.{key} {verb} {told!r}; {wanted}"
+
+
+def test_policies_are_those_that_the_kernel_knows() -> None:
+    """What configuration and files can ask for is what records can say."""
+    assert tuple(POLICIES) == config.POLICIES
 
 
 @pytest.mark.parametrize(
@@ -276,7 +317,16 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
         Config,
         data=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
         capture=st.builds(
-            config.Capture, host=st.booleans(), ring_bytes=st.sampled_from([1 << n for n in range(16, 32)])
+            config.Capture,
+            host=st.booleans(),
+            ring_bytes=st.sampled_from([1 << n for n in range(16, 32)]),
+            max_cgroups=st.integers(256, 1 << 22),
+        ),
+        tenants=st.builds(
+            config.Tenants,
+            files=st.lists(st.from_regex(r"[^\s,\0]{1,20}\.(yaml|csv)", fullmatch=True)),
+            label=st.text(st.characters(categories=["L", "N", "P"], exclude_characters="="), max_size=256),
+            unassigned=st.lists(st.sampled_from(config.POLICIES)),
         ),
         spool=st.builds(
             config.Spool,

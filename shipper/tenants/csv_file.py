@@ -29,9 +29,9 @@ def rows(file: Path, text: str, into: Declared) -> None:
                 wanted = f"the header has {len(header)}: quote a value that has a comma in it"
                 raise TenantsError(f"this row has {len(cells)} values, and {wanted}")
             else:
-                _row(f"{file}:{line}", dict(zip(header, cells, strict=True)), into)
+                _row(f"{file}, line {line}", dict(zip(header, cells, strict=True)), into)
     if header is None:
-        raise TenantsError(f"{file}:1: nothing is in it: write a header, as in cgroup,scope,tenant")
+        raise TenantsError(f"{file}, line 1: nothing is in it: write a header, as in cgroup,scope,tenant")
 
 
 def _lines(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -44,7 +44,7 @@ def _lines(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
                 yield line, [cell.strip() for cell in cells]
             line = reader.line_num + 1
     except csv.Error as error:
-        raise TenantsError(f"{file}:{line}: {error}: is a quote missing, or one too many?") from error
+        raise TenantsError(f"{file}, line {line}: {error}: is a quote missing, or one too many?") from error
 
 
 def _header(cells: list[str]) -> list[str]:

@@ -38,4 +38,4 @@ def placed(file: Path, line: int) -> Iterator[None]:
     try:
         yield
     except (TenantsError, SelectorError) as error:
-        raise TenantsError(f"{file}:{line}: {error}") from error
+        raise TenantsError(f"{file}, line {line}: {error}") from error

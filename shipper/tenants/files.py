@@ -126,9 +126,9 @@ def _text(file: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TenantsError(
-            f"{file}:{line}: byte {content[error.start]:#04x} is no UTF-8: save the file as UTF-8"
+            f"{file}, line {line}: byte {content[error.start]:#04x} is no UTF-8: save the file as UTF-8"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise TenantsError(f"{file}:{line}: {shown(chr(0))} is no text: save the file as UTF-8")
+        raise TenantsError(f"{file}, line {line}: {shown(chr(0))} is no text: save the file as UTF-8")
     return text

@@ -20,12 +20,12 @@ def tenants(file: Path, text: str, into: Declared) -> None:
     try:
         tree = parse(text)
     except YamlError as error:
-        raise TenantsError(f"{file}:{error.line}: {error}") from error
+        raise TenantsError(f"{file}, line {error.line}: {error}") from error
     if tree is None:
-        raise TenantsError(f"{file}:1: nothing is in it: write `tenants: []` if there shall be none")
+        raise TenantsError(f"{file}, line 1: nothing is in it: write `tenants: []` if there shall be none")
     top = _mapping(file, tree, "the file", ("tenants",))
     if "tenants" not in top:
-        raise TenantsError(f"{file}:{tree.line}: it has no `tenants`: write as in {_EXAMPLE}")
+        raise TenantsError(f"{file}, line {tree.line}: it has no `tenants`: write as in {_EXAMPLE}")
     for node in _items(file, top["tenants"], "tenants"):
         _tenant(file, node, into)
 
@@ -33,10 +33,12 @@ def tenants(file: Path, text: str, into: Declared) -> None:
 def _tenant(file: Path, node: Node, into: Declared) -> None:
     told = _mapping(file, node, "a tenant", _KEYS)
     if "id" not in told:
-        raise TenantsError(f"{file}:{node.line}: this tenant has no id: write id: and a name of letters and digits")
+        raise TenantsError(
+            f"{file}, line {node.line}: this tenant has no id: write id: and a name of letters and digits"
+        )
     with placed(file, told["id"].line):
         name = tenant_id(_text(told["id"]))
-    source = f"{file}:{node.line}"
+    source = f"{file}, line {node.line}"
     shown_name = name
     if "name" in told:
         with placed(file, told["name"].line):
@@ -51,14 +53,14 @@ def _tenant(file: Path, node: Node, into: Declared) -> None:
     if "members" in told:
         for member in _items(file, told["members"], "members"):
             conditions = tuple(_conditions(file, member))
-            into.rules.append(Rule(name, conditions, f"{file}:{member.line}"))
+            into.rules.append(Rule(name, conditions, f"{file}, line {member.line}"))
 
 
 def _conditions(file: Path, node: Node) -> Iterator[Condition]:
     told = _mapping(file, node, "a member", tuple(Selector))
     if not told:
         wanted = f"write one of {', '.join(Selector)}"
-        raise TenantsError(f"{file}:{node.line}: this member says nothing, and would be everybody: {wanted}")
+        raise TenantsError(f"{file}, line {node.line}: this member says nothing, and would be everybody: {wanted}")
     for key, value in told.items():
         several = isinstance(value, Items) and key == Selector.LABEL and value.nodes
         for text in value.nodes if isinstance(value, Items) and several else [value]:
@@ -68,17 +70,17 @@ def _conditions(file: Path, node: Node) -> Iterator[Condition]:
 
 def _mapping(file: Path, node: Node, what: str, known: Collection[str]) -> dict[str, Node]:
     if not isinstance(node, Mapping):
-        raise TenantsError(f"{file}:{node.line}: {what} must be keys with values, as in {_EXAMPLE}")
+        raise TenantsError(f"{file}, line {node.line}: {what} must be keys with values, as in {_EXAMPLE}")
     for key, (line, _) in node.nodes.items():
         if key not in known:
             wanted = f"{nearest(key, known)}write {'one of ' if len(known) > 1 else ''}{', '.join(known)}"
-            raise TenantsError(f"{file}:{line}: unknown key {shown(key)} of {what}: {wanted}")
+            raise TenantsError(f"{file}, line {line}: unknown key {shown(key)} of {what}: {wanted}")
     return {key: value for key, (_, value) in node.nodes.items()}
 
 
 def _items(file: Path, node: Node, what: str, wanted: str = "a list, each item with a '-' before it") -> list[Node]:
     if not isinstance(node, Items):
-        raise TenantsError(f"{file}:{node.line}: {what} must be {wanted}")
+        raise TenantsError(f"{file}, line {node.line}: {what} must be {wanted}")
     return node.nodes
 
 

@@ -13,11 +13,11 @@ from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image, ImageF
 from bpf.schema import RECORDS, Record
 from enrich import losses, render
 from enrich.document import Part
-from enrich.host import Host
 from enrich.item import Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
-from enrich.processes import KEPT_BYTES
+from enrich.steps.host import Host
+from enrich.steps.processes import KEPT_BYTES
 from shipper.wire.records import AgentStart, Loss
 
 KINDS = ("process", "loss")

@@ -13,14 +13,14 @@ from bpf.events import Header
 from bpf.schema import RecordError, decode
 from enrich import losses
 from enrich.document import Document
-from enrich.host import Host
 from enrich.item import Item, Step
-from enrich.ledger import Ledger
 from enrich.letters import Letter, LetterKind
 from enrich.losses import Trouble
 from enrich.pipeline import steps
-from enrich.release import Release
 from enrich.snapshot import SnapshotError, restore, save, schema
+from enrich.steps.host import Host
+from enrich.steps.ledger import Ledger
+from enrich.steps.release import Release
 from shipper.wire.frame import Frame, FrameError, walk
 from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd

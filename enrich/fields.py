@@ -78,7 +78,9 @@ _STEPS: dict[str, DocumentField] = {
     "process.group_leader.entity_id": DocumentField("keyword", "the group leader's life, where it is known"),
     "process.session_leader.entity_id": DocumentField("keyword", "the session leader's life, where it is known"),
     "container.image.tag": DocumentField("keyword", "the image's tag"),
-    "cgtrail.attribution": DocumentField("keyword", "exact, late, stale or unknown (enrich.registry.Attribution)"),
+    "cgtrail.attribution": DocumentField(
+        "keyword", "exact, late, stale or unknown: how sure it is that the container is the right one"
+    ),
     "cgtrail.partial": DocumentField(
         "boolean", "the process, its parent or a leader was running before recording began, or was not seen"
     ),

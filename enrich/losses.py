@@ -8,8 +8,8 @@ from typing import Any
 from bpf.events import Cause
 from bpf.schema import RECORDS
 from enrich import render
-from enrich.host import Host
 from enrich.item import Item
+from enrich.steps.host import Host
 from shipper.wire.reader import Gap, GapCause
 from shipper.wire.records import AgentStart, End, Loss
 

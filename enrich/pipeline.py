@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enrich.documents import Documents
-from enrich.host import Host
 from enrich.item import Step
-from enrich.ledger import Ledger
-from enrich.processes import ProcessTree
-from enrich.registry import RegistryView
-from enrich.release import Release
+from enrich.steps.host import Host
+from enrich.steps.ledger import Ledger
+from enrich.steps.processes import ProcessTree
+from enrich.steps.registry import RegistryView
+from enrich.steps.release import Release
 
 
 def steps(*, forks: bool = False) -> list[Step]:

@@ -11,7 +11,7 @@ from bpf.events import Header
 from bpf.schema import Field, Record
 from enrich import render
 from enrich.document import Part
-from enrich.host import Host
+from enrich.steps.host import Host
 
 Path = tuple[str, ...]
 Nested = dict[str, Any]

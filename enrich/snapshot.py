@@ -18,7 +18,7 @@ from typing import Any
 
 from enrich.document import Part
 from enrich.item import Epoch, Identity, Made, Process, Step
-from enrich.ledger import Account
+from enrich.steps.ledger import Account
 from shipper.wire.records import CgroupInfo
 
 _CLASSES = (Account, CgroupInfo, Epoch, Identity, Made, Process)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from bpf.schema import decode
-from enrich.registry import _container
+from enrich.steps.registry import _container
 from shipper.registry import Registry
 from shipper.runtimes import Docker, Metadata
 from shipper.wire.frame import MAX_PAYLOAD

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bpf.events import Header
 from enrich import losses
-from enrich.host import Host
 from enrich.item import Item
 from enrich.losses import Trouble
+from enrich.steps.host import Host
 from shipper.wire.records import AgentStart, Clock, End, Tick
 from tests.unit.stream import SECOND, UNIX, Stream, container, end, exec_, fork
 

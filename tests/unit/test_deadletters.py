@@ -18,10 +18,10 @@ import pytest
 from enrich.documents import Documents
 from enrich.item import Item
 from enrich.letters import DeadLetters, Letter, LetterKind
-from enrich.processes import ProcessTree
 from enrich.sinks import Status
 from enrich.sinks.memory import MemorySink
 from enrich.statefile import own_file
+from enrich.steps.processes import ProcessTree
 from enrich.stores.lucene import parse
 from enrich.stores.sqlite import SqliteStore
 from shipper.wire.records import State

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bpf.events import Cause
 from bpf.schema import Record
 from enrich.item import Step
-from enrich.ledger import Ledger
+from enrich.steps.ledger import Ledger
 from shipper.wire.records import AgentStart, KeyframeBegin, KeyframeEnd, Loss
 from tests.unit.stream import BOX, SECOND, Stream, container, fork, host_cgroup, removed
 

@@ -14,10 +14,10 @@ from enrich.checkpoint import Checkpoints
 from enrich.item import Item
 from enrich.letters import LetterKind
 from enrich.mark import DEADLY, Mark
-from enrich.processes import ProcessTree
 from enrich.sinks.memory import MemorySink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.statefile import own_file
+from enrich.steps.processes import ProcessTree
 from tests.unit import spooled
 from tests.unit.spooled import Spooled
 from tests.unit.stream import container, exec_

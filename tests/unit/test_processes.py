@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bpf.events import CgroupAttach, ExecFailed, ImageFlag, Task
-from enrich.host import Host
-from enrich.processes import KEPT_BYTES, ProcessTree
+from enrich.steps.host import Host
+from enrich.steps.processes import KEPT_BYTES, ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 from tests.unit.stream import BOOT, SECOND, Stream, arguments, container, end, exec_, fork, process, running
 

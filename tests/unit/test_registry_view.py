@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enrich.registry import MEMORY_NS, RegistryView
+from enrich.steps.registry import MEMORY_NS, RegistryView
 from shipper.wire.records import KeyframeBegin, KeyframeEnd, State
 from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
 

@@ -19,10 +19,10 @@ from bpf.schema import Record
 from enrich.document import Document
 from enrich.enricher import Enricher
 from enrich.pipeline import steps
-from enrich.processes import ProcessTree
-from enrich.registry import RegistryView
-from enrich.release import Release
 from enrich.snapshot import SnapshotError, restore, save, schema
+from enrich.steps.processes import ProcessTree
+from enrich.steps.registry import RegistryView
+from enrich.steps.release import Release
 from shipper.wire.frame import Frame, wrap
 from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import AgentStart, Clock, HostInfo, KeyframeBegin, KeyframeEnd, Loss, State, Tick

@@ -11,9 +11,9 @@ from enrich import render
 from enrich.document import Document
 from enrich.item import Item
 from enrich.letters import LetterKind
-from enrich.processes import ProcessTree
 from enrich.sinks import Outcome, Status
 from enrich.sinks.memory import MemorySink
+from enrich.steps.processes import ProcessTree
 from enrich.worker import BATCH_BYTES
 from shipper.wire.frame import Frame
 from shipper.wire.position import position_file

@@ -8,9 +8,9 @@ from typing import ClassVar
 from bpf.events import Header
 from enrich.document import Document
 from enrich.documents import Documents
-from enrich.host import Host
 from enrich.item import Epoch, Item, Made
-from enrich.registry import Attribution
+from enrich.steps.host import Host
+from enrich.steps.registry import Attribution
 from shipper.wire.records import CgroupInfo, Tick
 
 PATIENCE_NS = 1_000_000_000

@@ -11,8 +11,8 @@ import msgspec
 from bpf.events import CgroupRmdir, Header, Task
 from enrich import render
 from enrich.document import Part
-from enrich.host import Host
 from enrich.item import Epoch, Item
+from enrich.steps.host import Host
 from shipper.wire.records import CgroupInfo, KeyframeBegin, KeyframeEnd, Kind, Tick
 
 MEMORY_NS = 10_000_000_000

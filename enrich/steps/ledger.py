@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from bpf.events import Cause, Header
 from bpf.schema import RECORDS
-from enrich.host import Host
 from enrich.item import Epoch, Item, Made
 from enrich.losses import Trouble, document
-from enrich.registry import RegistryView
+from enrich.steps.host import Host
+from enrich.steps.registry import RegistryView
 from shipper.wire.records import FIRST, AgentStart, KeyframeEnd, Loss, Tick
 
 _HALF, _WHOLE = 1 << 31, 1 << 32

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, ImageFlag, Running, Task
 from enrich import render
-from enrich.host import Host
 from enrich.item import Identity, Item, Process
+from enrich.steps.host import Host
 from shipper.wire.records import Arguments, KeyframeBegin, KeyframeEnd
 
 KEPT_BYTES = 2048

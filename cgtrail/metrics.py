@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from enrich.reference import page
+from enrich.steps.registry import Attribution
 
 Facts = Mapping[str, Any]
 Value = float | Mapping[str, float]
@@ -122,6 +123,9 @@ WORKER = (
     Metric("cgtrail_worker_records", CounterMetricFamily, "Records taken", _count("records")),
     Metric("cgtrail_worker_documents", CounterMetricFamily, "Answers of the store, one for each document sent",
            _counted("ok", "duplicate", "retry", "rejected"), "outcome"),
+    Metric("cgtrail_worker_attributed_documents", CounterMetricFamily,
+           "Documents made, by how sure it is whose they are (field cgtrail.attribution)",
+           _counted(*Attribution), "attribution"),
     Metric("cgtrail_worker_troubles", CounterMetricFamily,
            "Frames and records that could not be taken: damaged stretches, missing frames, records by trouble",
            _counted("damaged", "missing_frames", "not_understood", "failed", "deadly"), "trouble"),

@@ -9,20 +9,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image, ImageFlag
+from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, ExitFlag, Fork, Image, ImageFlag, Task
 from bpf.schema import RECORDS, Record
 from enrich import losses, render
+from enrich.containers import EXEC, NAMELESS, Shown
 from enrich.document import Part
-from enrich.item import Item, Process
+from enrich.item import Entry, Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
 from enrich.steps.host import Host
 from enrich.steps.processes import KEPT_BYTES
 from shipper.wire.records import AgentStart, Loss
 
-KINDS = ("process", "loss")
+KINDS = ("process", "loss", "container", "tenant")
 """What a document can be about: the last part of its event.dataset."""
 _CORE_SIGNAL = 0x7F
+_OOM = int(ExitFlag.OOM)
 _FLAGS = {
     ImageFlag.MEMFD: ("exec", "memfd"),
     ImageFlag.DELETED: ("exec", "deleted"),
@@ -55,13 +57,26 @@ class Documents:
 
     def source(self, item: Item) -> dict[str, Any] | None:
         """The document's source, the container still missing; None for a record that makes no document."""
+        process = item.process
+        if process is not None:
+            container = item.epoch.container if item.epoch is not None else None
+            if container is not None and not container.policy & EXEC:
+                return None  # nobody asked for it
+            if process.only_forked and isinstance(item.record, Exit) and not self._forks:
+                return None  # without its beginning, a subshell's end says nothing
         make = self._makers.get(type(item.record))
         return make(item) if make else None
+
+    def told(self, item: Item) -> dict[str, Any]:
+        """The same of a record of a process, whoever asked for it: for a document about its container."""
+        source = self._makers[type(item.record)](item)
+        assert source is not None
+        return source
 
     def _process(self, item: Item) -> dict[str, Any]:
         record, process, parent = item.record, item.process, item.parent
         cls = type(record)
-        source = self._plans[cls].source(record)
+        source = self._plans[cls].source(record, _names(item))
         source["ecs"], source["host"] = ECS, self._host.fields
         source["event"] = {"id": item.id, "sequence": item.sequence, **self._events[cls]}
         shown = source["process"]
@@ -71,6 +86,8 @@ class Documents:
         if process is not None:
             shown |= _identity(process)
             _leaders(shown, process)
+            if process.entry is not None:
+                self._entry(source, process, process.entry)
             if _partial(process, parent):
                 source["cgtrail"]["partial"] = True
         if parent is not None:
@@ -84,6 +101,20 @@ class Documents:
             start = {"start": self._host.timestamp(process.start)} if process.start else {}
             process.as_parent = offset, Part(start | _identity(process))
         return process.as_parent[1]
+
+    def _entry(self, source: dict[str, Any], process: Process, entry: Entry) -> None:
+        """How its tree was entered; made once for the leader's own documents, and once for those of all others."""
+        offset = self._host.offset
+        if entry.parts is None or entry.parts[0] != offset:
+            leader = _leader(entry) | ({"start": self._host.timestamp(entry.start)} if entry.start else {})
+            entry.parts = offset, Part(leader | {"same_as_process": True}), Part(leader | {"same_as_process": False})
+        source["process"]["entry_leader"] = entry.parts[1 if entry.leader is process.identity else 2]
+        own = source["cgtrail"]
+        own["entry"] = entry.kind
+        if entry.source:
+            own["entry_claimed"] = True
+            if entry.port:
+                own["entry_port"] = entry.port
 
     def _exec(self, item: Item) -> dict[str, Any]:
         record = item.record
@@ -111,11 +142,9 @@ class Documents:
             source["error"] = {"code": errno.errorcode.get(-record.error, str(record.error))}
         return source
 
-    def _exit(self, item: Item) -> dict[str, Any] | None:
+    def _exit(self, item: Item) -> dict[str, Any]:
         record = item.record
         assert isinstance(record, Exit)
-        if item.process is not None and item.process.only_forked and not self._forks:
-            return None  # without its beginning, a subshell's end says nothing
         source = self._process(item)
         killed = record.status & _CORE_SIGNAL
         source["process"]["end"] = source["@timestamp"]
@@ -123,6 +152,8 @@ class Documents:
         source["event"]["duration"] = max(record.time - record.start, 0)
         if killed:
             source["cgtrail"]["signal"] = _signal(killed)
+        if record.exit_flags & _OOM:
+            source["cgtrail"]["oom"] = True
         return source
 
 
@@ -159,10 +190,29 @@ def _leaders(shown: dict[str, Any], process: Process) -> None:
             shown[name] |= {"entity_id": leader.entity_id, "name": leader.name}
 
 
+def _leader(entry: Entry) -> dict[str, Any]:
+    meta: dict[str, Any] = {"type": entry.type}
+    if entry.source:
+        meta["source"] = {"ip": entry.source}
+    leader = {"entity_id": entry.leader.entity_id, "pid": entry.leader.pid, "name": entry.leader.name}
+    return leader | {"entry_meta": meta} | ({"user": entry.user} if entry.user else {})
+
+
+def _names(item: Item) -> Shown:
+    """What the container calls a process's users and groups, as far as that was told."""
+    container = item.epoch.container if item.epoch is not None else None
+    if container is None or container.names is None:
+        return NAMELESS
+    assert isinstance(item.record, Task)
+    return container.names.of(item.record)
+
+
 def _partial(process: Process, parent: Process | None) -> bool:
     """Whether part of what is shown was read from processes that were running already."""
     group, session = process.group_leader, process.session_leader
     if group is None or session is None or process.identity.found or group.found or session.found:
+        return True
+    if process.entry is not None and process.entry.found:
         return True
     return parent is not None and parent.identity.found
 

@@ -63,10 +63,11 @@ class Enricher:
         self.number = 0
         """All frames below it have been taken."""
         self.counts: Counter[str] = Counter() if counts is None else counts
-        """frames, records, and the troubles met."""
+        """frames, records, documents by attribution, and the troubles met."""
         self._steps = steps(forks=forks)
         self.schema = schema(self._steps, forks=forks)
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
+        self._release.counts = self.counts
         self.ledger = _one(self._steps, Ledger)
         self._watch = watch
         self.time = opened

@@ -13,7 +13,7 @@ import shipper.wire.records  # noqa: F401  declares its records
 from bpf.schema import RECORDS
 from enrich.losses import causes
 
-FieldType = Literal["keyword", "wildcard", "long", "date", "date_nanos", "boolean", "flattened"]
+FieldType = Literal["keyword", "wildcard", "long", "date", "date_nanos", "boolean", "ip", "flattened"]
 
 _BY_KIND: dict[str, FieldType] = {
     "long": "long",
@@ -39,14 +39,23 @@ _STEPS: dict[str, DocumentField] = {
     "ecs.version": DocumentField("keyword", "version of the Elastic Common Schema"),
     "event.id": DocumentField("keyword", "the document's id, derived from (stream, frame, index)"),
     "event.kind": DocumentField("keyword", "always event"),
-    "event.category": DocumentField("keyword", "process"),
-    "event.type": DocumentField("keyword", "start, end or info"),
-    "event.action": DocumentField("keyword", "exec, fork, attach, end or loss"),
+    "event.category": DocumentField(
+        "keyword", "process; of the journal of containers and tenants configuration, host or session"
+    ),
+    "event.type": DocumentField("keyword", "start, end or info; of the journal also creation, change or deletion"),
+    "event.action": DocumentField(
+        "keyword",
+        "exec, fork, attach, end or loss; of a container created, renamed, removed, started, exec (entered from"
+        " outside) or died; of a tenant created, changed, removed, attached or detached",
+    ),
     "event.outcome": DocumentField("keyword", "success or failure of an exec"),
     "event.module": DocumentField("keyword", "always cgtrail"),
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
     "event.duration": DocumentField("long", "how long the process lived, in nanoseconds"),
+    "event.start": DocumentField(
+        "date_nanos", "start of the span a loss lies in; of a container's creation and removal, its runtime's own time"
+    ),
     "event.end": DocumentField("date_nanos", "end of the span a loss lies in"),
     "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
     "host.os.type": DocumentField("keyword", "always linux"),
@@ -61,6 +70,24 @@ _STEPS: dict[str, DocumentField] = {
     "process.exit_code": DocumentField("long", "exit code, or 128 + signal"),
     "process.interactive": DocumentField("boolean", "it has a controlling terminal"),
     "process.user.id": DocumentField("keyword", "the same as user.id"),
+    "user.name": DocumentField("keyword", "the container's own name of the user, where it is known"),
+    "process.user.name": DocumentField("keyword", "the same as user.name"),
+    "process.group.name": DocumentField("keyword", "the container's own name of the group, where it is known"),
+    "process.real_user.name": DocumentField("keyword", "the container's own name of the real user"),
+    "process.saved_user.name": DocumentField("keyword", "the container's own name of the saved user"),
+    "process.entry_leader.entity_id": DocumentField("keyword", "life of the process that the tree was entered with"),
+    "process.entry_leader.pid": DocumentField("long", "process id of the entry leader"),
+    "process.entry_leader.name": DocumentField("keyword", "name of the entry leader"),
+    "process.entry_leader.start": DocumentField("date_nanos", "when the entry leader was made"),
+    "process.entry_leader.user.id": DocumentField("keyword", "its effective user when it entered"),
+    "process.entry_leader.user.name": DocumentField("keyword", "the container's own name of that user"),
+    "process.entry_leader.same_as_process": DocumentField("boolean", "the process is the entry leader itself"),
+    "process.entry_leader.entry_meta.type": DocumentField(
+        "keyword", "container, sshd, cron, terminal (a login on the host) or init (a service of the host)"
+    ),
+    "process.entry_leader.entry_meta.source.ip": DocumentField(
+        "ip", "where an SSH client is said to have come from (cgtrail.entry_claimed)"
+    ),
     "process.tty.char_device.major": DocumentField("long", "controlling terminal"),
     "process.tty.char_device.minor": DocumentField("long", "controlling terminal; 0 is a real terminal"),
     "process.parent.entity_id": DocumentField("keyword", "the parent's life"),
@@ -78,6 +105,32 @@ _STEPS: dict[str, DocumentField] = {
     "process.group_leader.entity_id": DocumentField("keyword", "the group leader's life, where it is known"),
     "process.session_leader.entity_id": DocumentField("keyword", "the session leader's life, where it is known"),
     "container.image.tag": DocumentField("keyword", "the image's tag"),
+    "container.security_context.privileged": DocumentField(
+        "boolean", "it is privileged; in documents about containers"
+    ),
+    "orchestrator.type": DocumentField("keyword", "kubernetes"),
+    "orchestrator.resource.type": DocumentField("keyword", "pod"),
+    "cgtrail.container.created": DocumentField("date_nanos", "when its runtime says that it was created"),
+    "cgtrail.container.runtime_socket": DocumentField("boolean", "a container runtime's socket is mounted in it"),
+    "cgtrail.container.oom": DocumentField(
+        "boolean", "a process of it was killed for want of memory since it started; when it died"
+    ),
+    "cgtrail.entry": DocumentField(
+        "keyword",
+        "how the process's tree was entered: init (a container's first process; a service of the host), exec (put in"
+        " from outside, as by docker exec), sshd, cron, or login (on the host)",
+    ),
+    "cgtrail.entry_claimed": DocumentField(
+        "boolean",
+        "the entry's source address is what the process's environment said (SSH_CONNECTION): whoever runs the SSH"
+        " server chooses it",
+    ),
+    "cgtrail.entry_port": DocumentField("long", "port that the SSH client is said to have come from"),
+    "cgtrail.oom": DocumentField("boolean", "the process was killed because memory ran out"),
+    "cgtrail.tenant.asked": DocumentField(
+        "keyword", "those of the container's tenants whose policy asked for such a record"
+    ),
+    "cgtrail.tenant.policy": DocumentField("keyword", "what the tenant asks for: exec, terminal, output"),
     "cgtrail.attribution": DocumentField(
         "keyword", "exact, late, stale or unknown: how sure it is that the container is the right one"
     ),
@@ -106,6 +159,9 @@ def _declared() -> dict[str, DocumentField]:
             if f.ecs and f.wire.kind in _BY_KIND:
                 declared[f.ecs] = DocumentField(_BY_KIND[f.wire.kind], f.meaning)
     return declared | {
+        "cgtrail.tenant.id": DocumentField(
+            "keyword", "every tenant of the container, sorted; in a document about a tenant, that one"
+        ),
         "container.labels": DocumentField("flattened", "labels of the container"),
         "cgtrail.loss.cause": DocumentField("keyword", "why something was lost: " + ", ".join(causes())),
     }

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from bpf.schema import Record
+from enrich.containers import Container, Life
 from enrich.document import Document, Part
-from shipper.wire.records import CgroupInfo, Kind, State
+from shipper.wire.records import CgroupInfo, Kind
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +20,27 @@ class Identity:
     name: str = ""
     found: bool = False
     """It was running when recording began, and has started no program since."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """How a tree of processes was entered: decided once, and inherited by all that descends from its leader."""
+
+    kind: str
+    """init, exec, sshd, cron or login."""
+    type: str
+    """The same in ECS's words (process.entry_leader.entry_meta.type)."""
+    leader: Identity
+    start: int
+    user: dict[str, str]
+    """Its id and name."""
+    found: bool
+    """It was decided from what was found running."""
+    source: str = ""
+    """Address that an SSH client is said to have come from."""
+    port: int = 0
+    parts: tuple[int, Part, Part] | None = None
+    """What documents say of it, for one offset of the clock: the leader's own, and those of all others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,35 +66,67 @@ class Process:
     """What its children's documents say of it, for one offset of the clock; None when that has to be made anew."""
     only_forked: bool = False
     """It was made while we watched, and has not started a program since."""
+    epoch: Epoch | None = None
+    """The life of its cgroup, once it is known how it came there."""
+    entry: Entry | None = None
+    """How its tree was entered; None where that is not known, or not over."""
+    entering: bool = False
+    """It came from outside, and has not started a program of the container's since."""
+    outside: int = 0
+    """The mount namespace that it had when it came."""
+    login: bytes | None = None
+    """What an SshLogin told of it before its program was."""
 
 
 @dataclass(slots=True, eq=False)
 class Epoch:
-    """One life of one cgroup. `info` is the latest the registry told, None while nothing was (`told`)."""
+    """One life of one cgroup. `info` is the latest the registry told, None while nothing was.
+
+    One with cgroup id 0 stands for a container that is spoken of apart from any cgroup.
+    """
 
     cgroup_id: int
     boot: str
     info: CgroupInfo | None = None
+    started: int = 0
+    """When the cgroup was made, boot time in ns; 0: before it was found."""
     ended: bool = False
     keyframe: int = 0
-    pending: bool = True
-    """More is expected to be told."""
+    undecided: bool = True
+    """It is not known to be a container's, and not known to be the host's."""
     is_host: bool = False
     """It is known to be no container's."""
     cgroup: Part | None = None
-    container: Part | None = None
-    """The ECS container object."""
+    container: Container | None = None
+    previous: Epoch | None = None
+    """The life before, of the same id, whose records may still come."""
+    own: Life = field(default_factory=Life)
+    """While its container is not known."""
 
     @property
     def id(self) -> str:
         """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
         return f"{self.boot}:{self.cgroup_id}"
 
-    def tell(self, info: CgroupInfo, cgroup: Part, container: Part | None) -> None:
+    @property
+    def pending(self) -> bool:
+        """More is expected to be told."""
+        return self.undecided or (self.container is not None and self.container.pending)
+
+    @property
+    def life(self) -> Life:
+        """Of the container that it belongs to."""
+        return self.own if self.container is None else self.container.life
+
+    def tell(self, info: CgroupInfo, cgroup: Part, container: Container | None) -> None:
         """The registry told of it."""
+        before = self.life
         self.info, self.cgroup, self.container = info, cgroup, container
-        self.pending = info.state == State.PENDING
+        self.started = self.started or info.started
         self.is_host = info.kind == Kind.HOST
+        self.undecided = not self.is_host and (info.kind != Kind.CONTAINER or container is None)
+        if container is not None and before.init and not container.life.init:
+            container.life = before
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +137,8 @@ class Made:
     time: int
     epoch: Epoch | None
     source: dict[str, Any]
+    unasked: bool = False
+    """It is about a process, and whether such are recorded of its container was not known yet."""
 
 
 @dataclass(slots=True)
@@ -97,6 +153,10 @@ class Item:
     epoch: Epoch | None = None
     process: Process | None = None
     parent: Process | None = None
+    completed: bool = False
+    """What it tells completes what documents wait for."""
+    entered: Entry | None = None
+    """A way in that began with it."""
     made: tuple[Made, ...] = ()
     """Documents that steps made at this record beside its own."""
     documents: list[Document] = field(default_factory=list)

@@ -45,7 +45,9 @@ def counted(host: Host, item: Item) -> dict[str, Any]:
     assert isinstance(record, Loss)
     known = record.cause in Cause.__members__.values()
     cause = Cause(record.cause).name.lower() if known else str(record.cause)
-    told = {"count": record.count, "record": _name(record.record_type)}
+    told: dict[str, Any] = {"record": _name(record.record_type)}
+    if record.count:  # 0: how many is not known
+        told["count"] = record.count
     source = document(host, item.id, item.time, item.sequence, cause, host.unix(record.since), **told)
     source["cgtrail"]["cgroup"] = {"id": record.cgroup_id}
     return source

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enrich.documents import Documents
 from enrich.item import Step
+from enrich.steps.entries import Entries
 from enrich.steps.host import Host
+from enrich.steps.journal import Journal
 from enrich.steps.ledger import Ledger
 from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
@@ -15,10 +17,14 @@ def steps(*, forks: bool = False) -> list[Step]:
     """The steps for one stream, with fresh state. `forks`: processes that were only forked become documents too."""
     host = Host()
     registry = RegistryView(host)
+    tree = ProcessTree(host)
+    documents = Documents(host, forks=forks)
     return [
         host,
         registry,
         Ledger(host, registry),
-        ProcessTree(host),
-        Release(host, Documents(host, forks=forks)),
+        tree,
+        Entries(tree),
+        Journal(host, registry, documents),
+        Release(host, documents),
     ]

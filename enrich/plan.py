@@ -10,6 +10,7 @@ from typing import Any
 from bpf.events import Header
 from bpf.schema import Field, Record
 from enrich import render
+from enrich.containers import NAMELESS, Shown
 from enrich.document import Part
 from enrich.steps.host import Host
 
@@ -30,6 +31,8 @@ _BIG = 3
 """Entries from which on an object is worth encoding apart."""
 _REMEMBERED = 4096
 """Combinations of shared values for which their part of the document is kept."""
+_NAMED = ("uid", "gid", "real_uid", "saved_uid")
+"""Fields beside whose id a name stands, where it is known: in the order of enrich.containers.Shown."""
 # A device is written under its own field as {major, minor}; the executable's is of no use to a reader.
 _NOT_SHOWN = frozenset({"cgtrail.exec.device"})
 
@@ -49,9 +52,9 @@ class Plan:
         self._texts = tuple((f.name, _TEXTS[f.wire.kind], _path(f)) for f in own if f.wire.kind in _TEXTS)
         self._timestamp = host.timestamp
 
-    def source(self, record: Record) -> Nested:
+    def source(self, record: Record, names: Shown = NAMELESS) -> Nested:
         """What the record's own fields say, nested by their ECS names. Its first two levels are the caller's own."""
-        source = self._nest(record, self._parts(self._values(record)), self._timestamp)
+        source = self._nest(record, self._parts(self._values(record), names), self._timestamp)
         for name, show, path in self._texts:
             value, raw = show(getattr(record, name))
             if value or value == []:
@@ -81,10 +84,14 @@ def _all_shared(fields: list[Field]) -> bool:
     return all(f.wire.kind in _SHARED for f in fields)
 
 
-def _parts(fields: tuple[Field, ...], values: tuple[Any, ...]) -> Nested:
+def _parts(fields: tuple[Field, ...], values: tuple[Any, ...], names: Shown) -> Nested:
     """What a combination of shared values looks like; never changed after."""
     source: Nested = {}
+    named = dict(zip(_NAMED, names, strict=True))
     for declared, value in zip(fields, values[1:], strict=True):
+        name = named.get(declared.name)
+        if name is not None:
+            put(source, (*_path(declared)[:-1], "name"), name)
         shown = _SHARED[declared.wire.kind](value)
         if shown is not None:
             put(source, _path(declared), shown)

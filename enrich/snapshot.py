@@ -16,12 +16,16 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
+from bpf.events import Running
+from enrich.containers import Container, Life, Names
 from enrich.document import Part
-from enrich.item import Epoch, Identity, Made, Process, Step
+from enrich.item import Entry, Epoch, Identity, Made, Process, Step
 from enrich.steps.ledger import Account
-from shipper.wire.records import CgroupInfo
+from shipper.wire.records import CgroupInfo, ContainerInfo
 
-_CLASSES = (Account, CgroupInfo, Epoch, Identity, Made, Process)
+_CLASSES = (
+    Account, CgroupInfo, Container, ContainerInfo, Entry, Epoch, Identity, Life, Made, Names, Process, Running
+)  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Part, deque)}
 
 

@@ -167,7 +167,7 @@ class Ledger:
         for owner, balance in shown.items():
             epoch = self._registry.known(owner)
             if epoch is not None and epoch.container is not None:
-                balance["container"] = epoch.container.get("name") or epoch.container.get("id")
+                balance["container"] = epoch.container.shown.get("name") or epoch.container.shown.get("id")
         return shown | {-1: _balance(self.ended)}
 
 

@@ -73,10 +73,15 @@ class ProcessTree:
                 self._ended.add((record.tgid, record.start))
         return process
 
+    def known(self, pid: int, start: int) -> Process | None:
+        """A process that lives, by its id and when it was made."""
+        process = self._live.get(pid)
+        return process if process is not None and process.start == start else None
+
     def _parent(self, record: Task) -> Process:
         """The parent as it is known, or what the record itself tells: a parent on the host is not recorded."""
-        parent = self._live.get(record.ppid)
-        if parent is None or parent.start != record.parent_start:
+        parent = self.known(record.ppid, record.parent_start)
+        if parent is None:
             parent = self._process(record.ppid, record.parent_start)
             parent.name = parent.identity.name = render.text(record.parent_comm)[0]
         return parent

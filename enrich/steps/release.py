@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import ClassVar
+from collections import Counter, deque
+from typing import Any, ClassVar
 
 from bpf.events import Header
+from enrich.containers import EXEC, Container
 from enrich.document import Document
 from enrich.documents import Documents
 from enrich.item import Epoch, Item, Made
 from enrich.steps.host import Host
 from enrich.steps.registry import Attribution
-from shipper.wire.records import CgroupInfo, Tick
+from shipper.wire.records import Tick
 
 PATIENCE_NS = 1_000_000_000
 
@@ -28,17 +29,20 @@ class Release:
         """Boot time in ns, which no clock that is set can move, and what has waited since."""
         self.quiet = False
         """What is released was stored before: only documents that wait need be made."""
+        self.counts: Counter[str] = Counter()
+        """Attribution → how many documents were released with it."""
 
     def __call__(self, item: Item) -> None:
         """Adds to the item every document that is released at it."""
-        if isinstance(item.record, CgroupInfo) and self._held:
+        if item.completed and self._held:
             self._told(item)
         elif isinstance(item.record, Tick):
             self._overdue(item)
         if not self.quiet or _waits(item, item.epoch):
             source = self._documents.source(item)
             if source is not None:
-                self._take(item, Made(source["event"]["id"], item.time, item.epoch, source))
+                unasked = item.process is not None and not _told_of(item.epoch)
+                self._take(item, Made(source["event"]["id"], item.time, item.epoch, source, unasked))
         for made in item.made:
             self._take(item, made)
 
@@ -62,7 +66,7 @@ class Release:
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
         for since, made in waiting:
-            if made.epoch is item.epoch and item.epoch is not None and not item.epoch.pending:
+            if made.epoch is not None and not made.epoch.pending:
                 self._send(item, made, Attribution.LATE)
             else:
                 self._held.append((since, made))
@@ -78,18 +82,50 @@ class Release:
 
     def _document(self, made: Made, attribution: Attribution) -> Document | None:
         epoch, source = made.epoch, made.source
+        kind = source["event"]["dataset"].removeprefix("cgtrail.")
         if epoch is not None:
-            if epoch.is_host and not self._host.capture_host:
-                return None  # a cgroup that was recorded until its name was looked at
+            if not self._wanted(made, epoch, kind):
+                return None
             own = source.setdefault("cgtrail", {})
             own["attribution"] = attribution.value
-            own["epoch"] = epoch.id
+            if epoch.cgroup_id:
+                own["epoch"] = epoch.id
             if epoch.cgroup is not None:
                 own["cgroup"] = epoch.cgroup
             if epoch.container is not None:
-                source["container"] = epoch.container
-        kind = source["event"]["dataset"].removeprefix("cgtrail.")
+                _contain(source, own, epoch.container, kind)
+            if not self.quiet:
+                self.counts[attribution.value] += 1
         return Document(made.id, made.time, kind, source)
+
+    def _wanted(self, made: Made, epoch: Epoch, kind: str) -> bool:
+        if epoch.is_host and not self._host.capture_host:
+            return False  # a cgroup that was recorded until its name was looked at
+        if epoch.container is None:
+            return kind != "container"
+        return not made.unasked or bool(epoch.container.policy & EXEC)
+
+
+def _contain(source: dict[str, Any], own: dict[str, Any], container: Container, kind: str) -> None:
+    """Say whose a document is."""
+    if kind == "process":
+        source["container"] = container.shown
+        tenant = container.asking
+    else:
+        about = kind == "container"
+        source["container"] = container.journal if about else container.shown
+        tenant = container.tenant
+        if about and container.allowed:
+            own["container"] = container.allowed | own.get("container", {})
+    if container.orchestrator is not None:
+        source["orchestrator"] = container.orchestrator
+    if tenant is not None:
+        own.setdefault("tenant", tenant)
+
+
+def _told_of(epoch: Epoch | None) -> bool:
+    """Whether what is recorded of a container is known."""
+    return epoch is not None and epoch.container is not None and epoch.container.info is not None
 
 
 def _now(item: Item) -> int:
@@ -109,4 +145,5 @@ def _waits(item: Item, epoch: Epoch | None) -> bool:
 def _attribution(epoch: Epoch | None) -> Attribution:
     if epoch is None or epoch.pending:
         return Attribution.UNKNOWN
-    return Attribution.STALE if epoch.ended else Attribution.EXACT
+    stale = epoch.ended or (epoch.container is not None and not epoch.container.connected)
+    return Attribution.STALE if stale else Attribution.EXACT

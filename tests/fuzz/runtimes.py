@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from bpf.schema import decode
-from enrich.steps.registry import _container
+from enrich.containers import Container
 from shipper.registry import Registry
 from shipper.runtimes import Docker, Metadata
 from shipper.wire.frame import MAX_PAYLOAD
-from shipper.wire.records import CgroupInfo
+from shipper.wire.records import ContainerInfo
 
 ID = "c" * 64
 """The container whose cgroup there is."""
@@ -50,7 +50,7 @@ def _recorded(metadata: Metadata) -> None:
         raw = info.encode()
         assert len(raw) < MAX_PAYLOAD
         read = decode(raw, 0, len(raw))
-        assert isinstance(read, CgroupInfo)
-        shown = _container(read)
-        assert shown is not None
-        assert shown["id"] == ID
+        if isinstance(read, ContainerInfo):
+            container = Container(read.key)
+            container.tell(read)
+            assert container.shown["id"] == ID

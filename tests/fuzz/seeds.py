@@ -47,7 +47,7 @@ def stream() -> bytes:
     now = 10 * SECOND
     told = [
         [KeyframeBegin(), HostInfo(host_name=b"node", boot_id=BOOT), Clock(realtime=UNIX + now), AgentStart()],
-        [running(2, 1, b"/bin/sleep"), KeyframeEnd(), CgroupMkdir(cgroup_id=BOX, path=b"/docker"), container()],
+        [running(2, 1, b"/bin/sleep"), KeyframeEnd(), CgroupMkdir(cgroup_id=BOX, path=b"/docker"), *container()],
         [exec_(3, 2, b"/bin/sh", b"-c", b"\xff", owner=BOX, sequence=1), fork(4, 3), end(4, 3), Tick()],
         [end(3, 2, status=256), removed(), Tick(), KeyframeBegin(), KeyframeEnd(), Tick()],
     ]

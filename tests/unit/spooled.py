@@ -119,7 +119,7 @@ def garbage(kind: int = 99, body: bytes = b"not understood") -> bytes:
 def five(data: Path) -> Spooled:
     """A container and five programs, a frame each."""
     stream = Spooled(data)
-    stream.keyframe(container(), first=True)
+    stream.keyframe(*container(), first=True)
     for pid in range(2, 7):
         stream.add(exec_(pid, 1, b"/bin/p%d" % pid))
     stream.tick(3)

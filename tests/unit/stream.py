@@ -8,9 +8,10 @@ from typing import Any
 
 from bpf.events import CgroupRmdir, Exec, Exit, Fork, Header, Running, Task
 from bpf.schema import Record, decode
+from enrich.containers import EVERYTHING
 from enrich.item import Item, Step
 from enrich.pipeline import steps
-from shipper.wire.records import Arguments, CgroupInfo, Clock, HostInfo, Kind, State, Tick
+from shipper.wire.records import Arguments, CgroupInfo, Clock, ContainerInfo, HostInfo, Kind, State, Tick
 
 BOOT = b"f2dd6bbf-8c30-46ce-a8dc-b398c7317e6e"
 STREAM = "0123456789abcdef0123456789abcdef"
@@ -57,17 +58,35 @@ def end(pid: int, parent: int = 0, status: int = 0, **fields: Any) -> Task:
     return process(Exit, pid, parent, status=status, **fields)
 
 
-def container(cgroup_id: int = BOX, *, state: State = State.COMPLETE, **fields: Any) -> CgroupInfo:
-    """What the registry tells of a container."""
-    told = {"container_id": b"c" * 64, "name": b"lab", "image": b"debian:12", "runtime": b"docker"}
+def contained(key: bytes = b"docker/77", *, state: State = State.COMPLETE, **fields: Any) -> ContainerInfo:
+    """What the registry tells of a container apart from its cgroups."""
+    told = {
+        "container_id": b"c" * 64,
+        "name": b"lab",
+        "image": b"debian:12",
+        "runtime": b"docker",
+        "policy": EVERYTHING,
+    }
     if state is State.PENDING:
         told |= {"name": b"", "image": b""}
-    return CgroupInfo(cgroup_id=cgroup_id, kind=Kind.CONTAINER, state=state, **told | fields)
+    return ContainerInfo(key=key, state=state, **told | fields)
+
+
+def cgroup(cgroup_id: int = BOX, key: bytes = b"docker/77", **fields: Any) -> CgroupInfo:
+    """What the registry tells of a cgroup."""
+    return CgroupInfo(cgroup_id=cgroup_id, key=key, **{"kind": Kind.CONTAINER} | fields)
+
+
+def container(cgroup_id: int = BOX, *, state: State = State.COMPLETE, **fields: Any) -> tuple[Header, Header]:
+    """What the registry tells of a container with one cgroup; its key is made of its id where that is given."""
+    own = {name: fields.pop(name) for name in ("started", "told", "path") if name in fields}
+    key = fields.pop("key", b"docker/" + (fields.get("container_id") or b"%d" % cgroup_id))
+    return contained(key, state=state, **fields), cgroup(cgroup_id, key, **own)
 
 
 def host_cgroup(cgroup_id: int = BOX) -> CgroupInfo:
     """The registry says that a cgroup is no container's."""
-    return CgroupInfo(cgroup_id=cgroup_id, kind=Kind.HOST, state=State.COMPLETE, path=b"/system.slice/x")
+    return CgroupInfo(cgroup_id=cgroup_id, kind=Kind.HOST, path=b"/system.slice/x")
 
 
 def removed(cgroup_id: int = BOX) -> CgroupRmdir:
@@ -84,6 +103,8 @@ class Stream:
     now: int = 10 * SECOND
     index: int = 0
     documents: list[dict[str, Any]] = field(default_factory=list)
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    """Documents about containers and tenants, which `feed` keeps apart."""
     steps: list[Step] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +114,7 @@ class Stream:
         self.feed(host, Clock(realtime=0))
 
     def feed(self, *records: Record) -> list[dict[str, Any]]:
-        """The documents that these records release, each through JSON as a store would have it."""
+        """The documents that these records release, each through JSON as a store would have it; not the journal's."""
         released: list[dict[str, Any]] = []
         for record in records:
             assert isinstance(record, Header)
@@ -104,7 +125,9 @@ class Stream:
             item = Item(decode(raw, 0, len(raw)), STREAM, 0, self.index)
             for step in self.steps:
                 step(item)
-            released += [json.loads(document.encode()) for document in item.documents]
+            for document in item.documents:
+                kept = self.journal if document.kind in ("container", "tenant") else released
+                kept.append(json.loads(document.encode()))
             self.now += 1_000_000
             self.index += 1
         self.documents += released

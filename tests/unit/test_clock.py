@@ -16,7 +16,7 @@ HOUR = 3600 * SECOND
 def test_sleep() -> None:
     """A host that slept an hour: nothing is lost or told twice, and the container and its processes are the same."""
     stream = Stream()
-    stream.feed(container(), fork(7, 1), exec_(7, 1, b"/bin/a"), Tick())
+    stream.feed(*container(), fork(7, 1), exec_(7, 1, b"/bin/a"), Tick())
     assert stream.wait(HOUR) == []
     (program,) = stream.feed(exec_(8, 1, b"/bin/b"))
     assert program["cgtrail"]["attribution"] == "exact"

@@ -269,23 +269,23 @@ def test_a_record_that_waits_for_its_container(run: Run, spool: Spooled, monkeyp
             raise ValueError("a bug")
         taken(self, item)
 
-    frame = spool.add(container(99, state=State.PENDING), exec_(9, 1, b"/bin/p9", cgroup_id=99))
+    frame = spool.add(*container(99, state=State.PENDING), exec_(9, 1, b"/bin/p9", cgroup_id=99))
     with monkeypatch.context() as patched:
         patched.setattr(ProcessTree, "__call__", fail)
         work(spool)
     result = run("deadletters", "replay", "--all")
     assert (result.code, "not told yet" in result.err) == (1, True)
     spool.tick()
-    spool.add(container(99))
+    spool.add(*container(99))
     assert run("deadletters", "replay", "--all").code == 0
-    assert stored(spool)[f"{ID}-{frame}-1"] == "p9"
+    assert stored(spool)[f"{ID}-{frame}-2"] == "p9"
 
 
 def test_the_spool_does_not_hold_it_any_more(run: Run, spool: Spooled) -> None:
     """A record whose frame was removed stays, with that as its reason."""
     spool.add(garbage())
     work(spool)
-    spool.keyframe(container())
+    spool.keyframe(*container())
     spool.segment(0).path.unlink()
     result = run("deadletters", "replay", "--all")
     assert result.code == 1

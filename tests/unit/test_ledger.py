@@ -24,7 +24,7 @@ OTHER = 78
 def begun(*, agent: bool = True) -> Stream:
     """A stream of an agent that has just started, with one container; or one that is read from the middle."""
     stream = Stream()
-    stream.feed(container(), container(OTHER), *([AgentStart()] if agent else []))
+    stream.feed(*container(), *container(OTHER), *([AgentStart()] if agent else []))
     return stream
 
 
@@ -208,7 +208,7 @@ def test_a_container_that_ends() -> None:
 def test_a_container_whose_end_was_not_seen() -> None:
     """A keyframe that does not name it ends it; what it had lost by then is told first."""
     stream = begun()
-    stream.feed(numbered(1), numbered(4), KeyframeBegin(), container(OTHER), KeyframeEnd())
+    stream.feed(numbered(1), numbered(4), KeyframeBegin(), *container(OTHER), KeyframeEnd())
     assert settled(stream) == {BOX: 2}
     assert BOX not in ledger(stream).accounts
     assert balance(stream, -1)["seen"] == 4
@@ -227,7 +227,7 @@ def test_a_keyframe_with_a_hole_ends_nobody() -> None:
 def test_who_acts_behind_a_keyframe_lives() -> None:
     """An owner that a keyframe did not name, and that acts before it is closed, is not closed."""
     stream = begun()
-    stream.feed(numbered(1), KeyframeBegin(), container(OTHER), KeyframeEnd(), numbered(2))
+    stream.feed(numbered(1), KeyframeBegin(), *container(OTHER), KeyframeEnd(), numbered(2))
     settled(stream)
     stream.feed(numbered(3))
     assert settled(stream) == {}
@@ -245,7 +245,7 @@ def test_a_cgroup_that_is_the_hosts() -> None:
 def test_the_host_is_never_closed() -> None:
     """The host has no cgroup that a keyframe could name."""
     stream = begun()
-    stream.feed(numbered(1, 0), KeyframeBegin(), container(), KeyframeEnd())
+    stream.feed(numbered(1, 0), KeyframeBegin(), *container(), KeyframeEnd())
     settled(stream)
     stream.feed(numbered(2, 0))
     assert settled(stream) == {}

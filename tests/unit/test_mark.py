@@ -51,7 +51,7 @@ def in_a_child(work: Callable[[], object]) -> int:
 def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spooled:
     """A spool in which one record kills whoever takes it."""
     stream = Spooled(tmp_path)
-    stream.keyframe(container(), first=True)
+    stream.keyframe(*container(), first=True)
     stream.add(exec_(2, 1, b"/bin/before"))
     stream.add(exec_(3, 1, b"/bin/beside"), exec_(666, 1, b"/bin/deadly"), exec_(4, 1, b"/bin/behind"))
     stream.add(exec_(5, 1, b"/bin/after"))

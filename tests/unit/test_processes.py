@@ -18,7 +18,7 @@ from tests.unit.stream import BOOT, SECOND, Stream, arguments, container, end, e
 def begun(*, forks: bool = False) -> Stream:
     """A stream that knows the container."""
     stream = Stream(forks=forks)
-    stream.feed(container())
+    stream.feed(*container())
     return stream
 
 
@@ -163,7 +163,7 @@ def test_snapshot_raises_no_dead() -> None:
     """A process that ended while a keyframe was written is not brought back by it."""
     stream = begun()
     stream.feed(
-        exec_(2, 1, b"/bin/sh"), KeyframeBegin(), container(), end(2, 1), running(2, 1, b"/bin/sh"), KeyframeEnd()
+        exec_(2, 1, b"/bin/sh"), KeyframeBegin(), *container(), end(2, 1), running(2, 1, b"/bin/sh"), KeyframeEnd()
     )
     document = stream.one(exec_(3, 2, b"/bin/ls", parent_comm=b"?"))
     assert document["process"]["parent"]["name"] == "?"
@@ -173,7 +173,7 @@ def test_keyframe_ends_absent() -> None:
     """A process that a keyframe does not name has ended."""
     stream = begun()
     stream.feed(exec_(2, 1, b"/bin/sh"), exec_(4, 1, b"/bin/zsh"))
-    stream.feed(KeyframeBegin(), container(), running(4, 1, b"/bin/zsh"), KeyframeEnd())
+    stream.feed(KeyframeBegin(), *container(), running(4, 1, b"/bin/zsh"), KeyframeEnd())
     assert "executable" not in stream.one(exec_(3, 2, b"/bin/ls"))["process"]["parent"]
     assert stream.one(exec_(5, 4, b"/bin/ls"))["process"]["parent"]["executable"] == "/bin/zsh"
 
@@ -209,7 +209,7 @@ def shown(stream: Stream, pid: int) -> dict[str, Any]:
 def test_arguments_of_a_found_process(*, inside: bool) -> None:
     """What a process that was found running says of itself is its arguments, inside the keyframe or behind it."""
     stream = begun()
-    stream.feed(KeyframeBegin(), container(), found(2))
+    stream.feed(KeyframeBegin(), *container(), found(2))
     assert "args" not in shown(stream, 2)
     told = [arguments(2, b"sh", b"-c", b"a b"), KeyframeEnd()]
     assert stream.feed(*(told if inside else reversed(told))) == []
@@ -223,7 +223,7 @@ def test_arguments_of_a_found_process(*, inside: bool) -> None:
 def test_arguments_cut(size: int, cut: int) -> None:
     """Of long ones, or where there were more, the command line ends in …, and there is no list."""
     stream = begun()
-    stream.feed(KeyframeBegin(), container(), found(2), arguments(2, args=b"x" * size, cut=cut), KeyframeEnd())
+    stream.feed(KeyframeBegin(), *container(), found(2), arguments(2, args=b"x" * size, cut=cut), KeyframeEnd())
     parent = shown(stream, 2)
     assert parent["command_line"] == "x" * KEPT_BYTES + "…"
     assert "args" not in parent
@@ -232,7 +232,7 @@ def test_arguments_cut(size: int, cut: int) -> None:
 def test_arguments_never_replace() -> None:
     """What an exec told stays, as does what was told first: later, a process can say what it wants."""
     stream = begun()
-    stream.feed(exec_(2, 1, b"/bin/sh", b"of exec"), KeyframeBegin(), container(), found(2), found(3), found(4))
+    stream.feed(exec_(2, 1, b"/bin/sh", b"of exec"), KeyframeBegin(), *container(), found(2), found(3), found(4))
     stream.feed(arguments(3, b"first"), exec_(4, 1, b"/bin/sh"), KeyframeEnd())
     for pid in (2, 3, 4):
         stream.feed(arguments(pid, b"lie"))
@@ -242,7 +242,7 @@ def test_arguments_never_replace() -> None:
 def test_arguments_of_nobody() -> None:
     """Those of a process that has ended, is not known, or is another one with its number make nothing."""
     stream = begun()
-    stream.feed(KeyframeBegin(), container(), found(2), found(3), KeyframeEnd(), end(3, 1))
+    stream.feed(KeyframeBegin(), *container(), found(2), found(3), KeyframeEnd(), end(3, 1))
     assert stream.feed(arguments(2, b"x", start=2_000_001), arguments(3, b"x"), arguments(4, b"x")) == []
     for pid in (2, 3, 4):
         assert "args" not in shown(stream, pid)
@@ -251,8 +251,8 @@ def test_arguments_of_nobody() -> None:
 def test_arguments_of_a_program_unseen() -> None:
     """A program whose start was lost has its own arguments, not those of the one before."""
     stream = begun()
-    stream.feed(KeyframeBegin(), container(), found(2, exe_inode=1), arguments(2, b"old"), KeyframeEnd())
-    stream.feed(KeyframeBegin(), container(), found(2, exe=b"/bin/new", exe_inode=2), KeyframeEnd())
+    stream.feed(KeyframeBegin(), *container(), found(2, exe_inode=1), arguments(2, b"old"), KeyframeEnd())
+    stream.feed(KeyframeBegin(), *container(), found(2, exe=b"/bin/new", exe_inode=2), KeyframeEnd())
     assert "args" not in shown(stream, 2)
     stream.feed(arguments(2, b"new"))
     assert shown(stream, 2)["args"] == ["new"]
@@ -261,8 +261,8 @@ def test_arguments_of_a_program_unseen() -> None:
 def test_arguments_of_a_forked_child() -> None:
     """A child of one that was found, forked before its arguments came, gets its own at the next keyframe."""
     stream = begun(forks=True)
-    stream.feed(KeyframeBegin(), container(), found(2), fork(3, 2), arguments(2, b"sh", b"x"), KeyframeEnd())
+    stream.feed(KeyframeBegin(), *container(), found(2), fork(3, 2), arguments(2, b"sh", b"x"), KeyframeEnd())
     assert "args" not in shown(stream, 3)
-    stream.feed(KeyframeBegin(), container(), found(2), found(3, 2, flags=int(ImageFlag.FORKED)))
+    stream.feed(KeyframeBegin(), *container(), found(2), found(3, 2, flags=int(ImageFlag.FORKED)))
     stream.feed(arguments(3, b"sh", b"x"), KeyframeEnd())
     assert shown(stream, 3)["args"] == ["sh", "x"]

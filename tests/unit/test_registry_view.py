@@ -11,7 +11,7 @@ from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_c
 
 def test_exact() -> None:
     """An event behind its registry record in the stream is attributed exactly."""
-    document = Stream().feed(container(labels=b'{"a.b": "c"}'), exec_(2, 1, b"/bin/ls"))[0]
+    document = Stream().feed(*container(labels=b'{"a.b": "c"}'), exec_(2, 1, b"/bin/ls"))[0]
     assert document["cgtrail"]["attribution"] == "exact"
     assert document["container"] == {
         "id": "c" * 64,
@@ -25,7 +25,7 @@ def test_exact() -> None:
 @pytest.mark.parametrize("labels", [b"{", b"[1]", b'{"a": 1}', b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000])
 def test_labels_that_are_none(labels: bytes) -> None:
     """Labels that can't be read show as they came; the container is named all the same."""
-    shown = Stream().feed(container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
+    shown = Stream().feed(*container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
     assert shown["name"] == "lab"
     assert shown["labels"] == {"unreadable": labels.decode(errors="backslashreplace")}
 
@@ -33,16 +33,16 @@ def test_labels_that_are_none(labels: bytes) -> None:
 def test_late() -> None:
     """A document waits for the metadata that is on its way, and says that it came late."""
     stream = Stream()
-    assert stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
-    document = stream.one(container())
+    assert stream.feed(*container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
+    document = stream.one(*container())
     assert (document["cgtrail"]["attribution"], document["container"]["name"]) == ("late", "lab")
-    assert document["event"]["id"].endswith("-3")
+    assert document["event"]["id"].endswith("-4")
 
 
 def test_unknown() -> None:
     """After one second of stream time a document leaves with what is known, and nothing is guessed."""
     stream = Stream()
-    assert stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
+    assert stream.feed(*container(state=State.PENDING), exec_(2, 1, b"/bin/ls")) == []
     assert stream.wait(SECOND // 2) == []
     (document,) = stream.wait(SECOND)
     assert document["cgtrail"]["attribution"] == "unknown"
@@ -52,7 +52,7 @@ def test_unknown() -> None:
 def test_patience_is_once() -> None:
     """Once a container's second has passed, its later documents do not wait again."""
     stream = Stream()
-    stream.feed(container(state=State.PENDING))
+    stream.feed(*container(state=State.PENDING))
     stream.wait(2 * SECOND)
     document = stream.one(exec_(2, 1, b"/bin/ls"))
     assert document["cgtrail"]["attribution"] == "unknown"
@@ -70,15 +70,15 @@ def test_never_told() -> None:
 def test_others_do_not_wait() -> None:
     """One container's missing metadata holds nobody else's documents."""
     stream = Stream()
-    held = stream.feed(container(5, state=State.PENDING), exec_(2, 1, b"/bin/a", cgroup_id=5))
-    free = stream.feed(container(6, name=b"six"), exec_(3, 1, b"/bin/b", cgroup_id=6))
+    held = stream.feed(*container(5, state=State.PENDING), exec_(2, 1, b"/bin/a", cgroup_id=5))
+    free = stream.feed(*container(6, name=b"six"), exec_(3, 1, b"/bin/b", cgroup_id=6))
     assert (held, [d["container"]["name"] for d in free]) == ([], ["six"])
 
 
 def test_stale() -> None:
     """An event behind its cgroup's removal still names the container, as stale."""
     stream = Stream()
-    stream.feed(container(), exec_(2, 1, b"/bin/ls"), removed())
+    stream.feed(*container(), exec_(2, 1, b"/bin/ls"), removed())
     document = stream.one(end(2, 1))
     assert (document["cgtrail"]["attribution"], document["container"]["name"]) == ("stale", "lab")
 
@@ -86,8 +86,8 @@ def test_stale() -> None:
 def test_another_life() -> None:
     """A cgroup id that comes again is another epoch: nothing of the old container sticks to it."""
     stream = Stream()
-    old = stream.feed(container(), exec_(2, 1, b"/bin/ls"))[0]
-    new = stream.feed(removed(), container(container_id=b"d" * 64, name=b"new", image=b""), exec_(3, 1, b"/bin/ls"))[0]
+    old = stream.feed(*container(), exec_(2, 1, b"/bin/ls"))[0]
+    new = stream.feed(removed(), *container(container_id=b"d" * 64, name=b"new", image=b""), exec_(3, 1, b"/bin/ls"))[0]
     assert (old["container"]["name"], new["container"]) == (
         "lab",
         {"id": "d" * 64, "name": "new", "runtime": "docker"},
@@ -97,8 +97,8 @@ def test_another_life() -> None:
 def test_held_across_removal() -> None:
     """A document that waited when its cgroup went and the id came again is not given the newcomer's name."""
     stream = Stream()
-    stream.feed(container(state=State.PENDING), exec_(2, 1, b"/bin/ls"), removed())
-    assert stream.feed(container(container_id=b"d" * 64, name=b"new")) == []
+    stream.feed(*container(state=State.PENDING), exec_(2, 1, b"/bin/ls"), removed())
+    assert stream.feed(*container(container_id=b"d" * 64, name=b"new")) == []
     (document,) = stream.wait(2 * SECOND)
     assert document["container"] == {"id": "c" * 64, "runtime": "docker"}
 
@@ -106,8 +106,8 @@ def test_held_across_removal() -> None:
 def test_told_after_removal() -> None:
     """A document that waited when its cgroup went gets the name that is told of this same life of it."""
     stream = Stream()
-    stream.feed(container(state=State.PENDING, started=5), exec_(2, 1, b"/bin/ls"), removed())
-    (document,) = stream.feed(container(name=b"short", started=5))
+    stream.feed(*container(state=State.PENDING, started=5), exec_(2, 1, b"/bin/ls"), removed())
+    (document,) = stream.feed(*container(name=b"short", started=5))
     assert (document["container"]["name"], document["cgtrail"]["attribution"]) == ("short", "late")
     assert stream.one(end(2, 1))["cgtrail"]["attribution"] == "stale"
 
@@ -116,7 +116,7 @@ def test_removed_is_forgotten() -> None:
     """Of a cgroup that was removed nothing is left after ten seconds, also where it was told of afterwards."""
     stream = Stream()
     (view,) = (step for step in stream.steps if isinstance(step, RegistryView))
-    stream.feed(container(started=5), removed(), container(started=5))
+    stream.feed(*container(started=5), removed(), *container(started=5))
     assert view.known(BOX) is not None
     stream.wait(MEMORY_NS)
     assert view.known(BOX) is None
@@ -140,7 +140,9 @@ def test_host_is_kept() -> None:
 def test_keyframe_ends_absent() -> None:
     """A cgroup that a keyframe does not name has ended."""
     stream = Stream()
-    stream.feed(container(), container(78, name=b"other"), KeyframeBegin(), container(78, name=b"other"), KeyframeEnd())
+    stream.feed(
+        *container(), *container(78, name=b"other"), KeyframeBegin(), *container(78, name=b"other"), KeyframeEnd()
+    )
     assert stream.one(exec_(2, 1, b"/bin/a", cgroup_id=78))["container"]["name"] == "other"
     assert stream.feed(exec_(3, 1, b"/bin/b", cgroup_id=BOX)) == []
     assert "container" not in stream.wait(2 * SECOND)[0]
@@ -149,15 +151,15 @@ def test_keyframe_ends_absent() -> None:
 def test_renamed() -> None:
     """A new name counts from its place in the stream on."""
     stream = Stream()
-    first = stream.feed(container(), exec_(2, 1, b"/bin/ls"))[0]
-    second = stream.feed(container(name=b"renamed"), exec_(3, 1, b"/bin/ls"))[0]
+    first = stream.feed(*container(), exec_(2, 1, b"/bin/ls"))[0]
+    second = stream.feed(*container(name=b"renamed"), exec_(3, 1, b"/bin/ls"))[0]
     assert (first["container"]["name"], second["container"]["name"]) == ("lab", "renamed")
 
 
 def test_a_time_ahead_holds_nothing_back() -> None:
     """An end that claims a time to come is forgotten at once, and what ended behind it in its time."""
     stream = Stream()
-    stream.feed(container(70), container(71))
+    stream.feed(*container(70), *container(71))
     before, stream.now = stream.now, 2**64 - SECOND
     stream.feed(removed(70))
     stream.now = before

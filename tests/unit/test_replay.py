@@ -45,7 +45,7 @@ def history(tmp_path: Path) -> Spooled:
     for minute in range(10):
         began = stream.now
         found = [running(pid, 1, b"/bin/p%d" % pid) for pid in alive]
-        stream.keyframe(container(), container(SECOND_BOX), *found, first=not minute)
+        stream.keyframe(*container(), *container(SECOND_BOX), *found, first=not minute)
         for second in range(0, 50, 10):
             pid = minute * 100 + second + 2
             stream.now = began + (second + 1) * SECOND
@@ -56,8 +56,8 @@ def history(tmp_path: Path) -> Spooled:
                 stream.add(end(pid - 10, max(pid - 110, 1)))
                 alive.pop(pid - 10)
             if second == 30:
-                stream.add(container(99, state=State.PENDING), exec_(pid + 1, 1, b"/bin/new", cgroup_id=99))
-                stream.add(container(99))
+                stream.add(*container(99, state=State.PENDING), exec_(pid + 1, 1, b"/bin/new", cgroup_id=99))
+                stream.add(*container(99))
             stream.tick(2)
         stream.now = began + 60 * SECOND
     return stream
@@ -172,29 +172,29 @@ def test_a_worker_at_work_is_not_disturbed(history: Spooled) -> None:
 
 def test_what_waits_is_the_workers(history: Spooled) -> None:
     """A document whose container may still be told is left to the worker; once its stream has ended it is made."""
-    last = history.add(container(98, state=State.PENDING), exec_(5000, 1, b"/bin/last", cgroup_id=98))
-    name = f"{spooled.ID.hex()}-{last}-1"
+    last = history.add(*container(98, state=State.PENDING), exec_(5000, 1, b"/bin/last", cgroup_id=98))
+    name = f"{spooled.ID.hex()}-{last}-2"
     assert name not in replayed(history.data)
     second = Spooled(history.data, b"2" * 16, history.opened + 1)
-    second.keyframe(container(), first=True)
+    second.keyframe(*container(), first=True)
     assert replayed(history.data)[name].source["cgtrail"]["attribution"] == "unknown"
 
 
 def test_what_waited_beyond_the_end_is_made(history: Spooled) -> None:
     """A document of the time asked for that left only after a long silence is made all the same."""
-    last = history.add(container(98, state=State.PENDING), exec_(5000, 1, b"/bin/last", cgroup_id=98))
+    last = history.add(*container(98, state=State.PENDING), exec_(5000, 1, b"/bin/last", cgroup_id=98))
     until = history.unix
     history.now += 3600 * SECOND
     history.add(exec_(5001, 1, b"/bin/later"))
-    history.keyframe(container(), first=True)
+    history.keyframe(*container(), first=True)
     history.tick()
-    assert f"{spooled.ID.hex()}-{last}-1" in replayed(history.data, until - SECOND, until)
+    assert f"{spooled.ID.hex()}-{last}-2" in replayed(history.data, until - SECOND, until)
 
 
 def test_two_boots(history: Spooled) -> None:
     """A time over several streams is read of each."""
     second = Spooled(history.data, b"2" * 16, history.opened + 1, now=history.now + 60 * SECOND)
-    second.keyframe(container(), first=True)
+    second.keyframe(*container(), first=True)
     second.add(exec_(2, 1, b"/bin/second"))
     second.tick(2)
     assert by_id(replayed(history.data)) == by_id(work(history.data))
@@ -207,7 +207,7 @@ def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
     """No document is missed because a later keyframe claims an earlier time."""
     stream = Spooled(tmp_path)
     for minute in range(6):
-        stream.keyframe(container(), first=not minute)
+        stream.keyframe(*container(), first=not minute)
         stream.add(exec_(minute + 2, 1, b"/bin/p"))
         stream.tick(3)
         stream.now += 60 * SECOND

@@ -85,7 +85,7 @@ def test_snapshots_spare_reading(spool: Spooled) -> None:
 def test_what_was_stored_and_removed_is_no_gap(spool: Spooled) -> None:
     """Frames that were stored may be removed; who reads again without a snapshot misses nothing."""
     assert programs(work(spool.data)) == FIVE
-    spool.keyframe(container())
+    spool.keyframe(*container())
     spool.add(exec_(8, 1, b"/bin/p8"))
     assert programs(work(spool.data)) == ["p8"]
     spool.segment(0).path.unlink()
@@ -102,7 +102,7 @@ def test_what_was_removed_before_it_was_read_is_a_gap(spool: Spooled, snapshots:
     assert programs(work(spool.data)) == FIVE
     read = spool.number
     spool.add(exec_(8, 1, b"/bin/missed", owner=BOX, sequence=1))
-    spool.keyframe(container())
+    spool.keyframe(*container())
     spool.segment(0).path.unlink()
     if not snapshots:
         ruined(own_file(spool.data, "state.db"), "deleted")

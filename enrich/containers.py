@@ -1,0 +1,168 @@
+"""What is known of a container, and how documents show it: made once, when it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from bpf.events import Policy, Task
+from enrich import render
+from enrich.document import Part
+from shipper.wire.records import ContainerFlag, ContainerInfo, State, UserNames
+
+EXEC = int(Policy.EXEC)
+EVERYTHING = int(Policy.EXEC | Policy.TERMINAL | Policy.OUTPUT)
+_TOLD = attrgetter(*(f.name for f in ContainerInfo.layout.blocks[-1][1]))
+"""What a ContainerInfo itself says, without its header."""
+
+Shown = tuple[str | None, str | None, str | None, str | None]
+"""Names of a process's user, group, real user and saved user."""
+NAMELESS: Shown = (None, None, None, None)
+
+
+@dataclass(slots=True, eq=False)
+class Names:
+    """A container's own names of its users and groups, for processes in one mount namespace."""
+
+    mount_ns: int
+    keyframe: int
+    users: dict[int, str]
+    groups: dict[int, str]
+
+    def of(self, record: Task) -> Shown:
+        """The names of a process's ids; none where they were read in another mount namespace than its own."""
+        if record.mount_ns != self.mount_ns:
+            return NAMELESS
+        user = self.users.get
+        return user(record.uid), self.groups.get(record.gid), user(record.real_uid), user(record.saved_uid)
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """The life of a container's processes: from its first one's program to that one's end."""
+
+    init: str = ""
+    """`Process.entity_id` of its first process; empty while there was none."""
+    start: int = 0
+    """When that process was made, boot time in ns."""
+    alive: bool = False
+    oom: bool = False
+    """One of its processes was killed since because memory ran out."""
+
+
+@dataclass(slots=True, eq=False)
+class Container:
+    """One container, shared by its cgroups: as the latest ContainerInfo of its key has it."""
+
+    key: bytes
+    info: ContainerInfo | None = None
+    keyframe: int = 0
+    pending: bool = True
+    """More is expected to be told."""
+    policy: int = EVERYTHING
+    """bpf.events.Policy: what is recorded of it."""
+    connected: bool = True
+    """Its runtime is being heard, or has none that could be."""
+    shown: Part = field(default_factory=Part)
+    """The ECS container object; of one that was not told, what its key says."""
+    journal: Part = field(default_factory=Part)
+    """The same with what only documents about the container have."""
+    allowed: dict[str, Any] = field(default_factory=dict)
+    """cgtrail.container of documents about it."""
+    orchestrator: Part | None = None
+    tenants: tuple[bytes, ...] = ()
+    tenant: Part | None = None
+    """cgtrail.tenant of its documents; None where it has no tenant."""
+    asking: Part | None = None
+    """The same of process documents: with those tenants that asked for them."""
+    names: Names | None = None
+    life: Life = field(default_factory=Life)
+
+    def __post_init__(self) -> None:
+        """Its key is all that is known."""
+        runtime, _, rest = render.text(self.key)[0].partition("/")
+        self.shown = self.journal = Part(
+            {"id": rest.rpartition("/")[2] or runtime} | ({"runtime": runtime} if rest else {})
+        )
+
+    def tell(self, info: ContainerInfo) -> bool:
+        """What the registry says of it from now on; True where that is something else than before."""
+        if self.info is not None and _TOLD(self.info) == _TOLD(info):
+            return False
+        self.info, self.policy = info, info.policy
+        self.pending = info.state == State.PENDING
+        self.shown = Part(_container(info))
+        self.journal = Part(self.shown | _details(info, self.shown))
+        self.allowed = {"runtime_socket": bool(info.flags & ContainerFlag.RUNTIME_SOCKET)}
+        if info.created:
+            self.allowed["created"] = render.timestamp(info.created)
+        self.orchestrator = _orchestrator(info)
+        self.tenants = tuple(tenant for tenant in info.tenants.split(b"\0") if tenant)
+        return True
+
+    def ask(self, policies: Mapping[bytes, int]) -> None:
+        """Say which of its tenants asked for processes; one that was never told of asked for everything."""
+        if not self.tenants:
+            self.tenant = self.asking = None
+            return
+        shown = {tenant: render.text(tenant)[0] for tenant in self.tenants}
+        self.tenant = Part(id=sorted(shown.values()))
+        asked = sorted(name for tenant, name in shown.items() if policies.get(tenant, EVERYTHING) & EXEC)
+        self.asking = Part(self.tenant | ({"asked": asked} if asked else {}))
+
+
+def names(told: UserNames, keyframe: int) -> Names:
+    """The names that a record tells; what is no <id>:<name> is passed over."""
+    return Names(told.mount_ns, keyframe, _numbered(told.users), _numbered(told.groups))
+
+
+def _numbered(lines: bytes) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for line in lines.split(b"\0"):
+        number, colon, name = line.partition(b":")
+        if colon and name and number.isdigit() and len(number) <= 10:
+            found.setdefault(int(number), render.text(name)[0])
+    return found
+
+
+def _container(info: ContainerInfo) -> dict[str, Any]:
+    shown = {
+        "id": render.text(info.container_id)[0],
+        "name": render.text(info.name)[0],
+        "runtime": render.text(info.runtime)[0],
+        "image": render.image(render.text(info.image)[0]) if info.image else None,
+        "labels": labels(info.labels),
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
+def _details(info: ContainerInfo, shown: Mapping[str, Any]) -> dict[str, Any]:
+    details: dict[str, Any] = {"security_context": {"privileged": bool(info.flags & ContainerFlag.PRIVILEGED)}}
+    if info.digest:
+        details["image"] = shown.get("image", {}) | {"hash": {"all": [render.text(info.digest)[0]]}}
+    return details
+
+
+def _orchestrator(info: ContainerInfo) -> Part | None:
+    told = {"id": info.pod_id, "name": info.pod}
+    pod = {name: render.text(value)[0] for name, value in told.items() if value}
+    if not pod and not info.namespace:
+        return None
+    shown: dict[str, Any] = {"type": "kubernetes"}
+    if info.namespace:
+        shown["namespace"] = render.text(info.namespace)[0]
+    if pod:
+        shown["resource"] = {"type": "pod"} | pod
+    return Part(shown)
+
+
+def labels(encoded: bytes) -> dict[str, str]:
+    """What a runtime gave; what can't be read shows as it is, so that nobody takes it for no labels."""
+    try:
+        return msgspec.json.decode(encoded, type=dict[str, str]) if encoded else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"unreadable": render.text(encoded)[0]}

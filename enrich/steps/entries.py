@@ -1,0 +1,211 @@
+"""How each process's tree was entered: as the container's first process, from outside, over SSH, by cron, by a login.
+
+A process is of a container's tree if its parent is one of the container's. One that is not was put in from outside: by
+a runtime, whose own stages it runs until it starts a program; that one leads the entry, and all that descends from it
+inherits. Within the tree, what an SSH server or cron starts is an entry of its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+from typing import ClassVar
+
+from bpf.events import CgroupAttach, Exec, Exit, ExitFlag, Fork, Image, Running, SshLogin, Task
+from enrich import render
+from enrich.containers import NAMELESS, Life
+from enrich.item import Entry, Epoch, Item, Process
+from enrich.steps.processes import ProcessTree
+from shipper.wire.records import KeyframeEnd
+
+RUNTIME = frozenset(
+    {"runc", "crun", "youki", "exe", "conmon", "containerd-shim", "lxc-start", "lxc-attach", "systemd-nspawn"}
+)
+"""Programs of runtimes that start before a container's own, by name or kernel's name; runc's stages are runc:[…]."""
+SSH_SERVERS = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear"})
+CRON = frozenset({"cron", "crond"})
+_TYPES = {"init": "container", "exec": "container", "sshd": "sshd", "cron": "cron", "login": "terminal"}
+"""cgtrail.entry → ECS's entry_meta.type of a container; these are the words of Elastic's own rules, cron apart."""
+_OOM = int(ExitFlag.OOM)
+
+
+class Entries:
+    """The step behind the process tree: gives each process its `Entry`."""
+
+    state: ClassVar[tuple[str, ...]] = ("_found",)
+
+    def __init__(self, tree: ProcessTree) -> None:
+        self._tree = tree
+        self._found: dict[int, tuple[Running, Process, Epoch]] = {}
+        """What the keyframe that is being read found running: a parent may be told behind its child."""
+
+    def __call__(self, item: Item) -> None:
+        """Decides where a process comes from when it is first seen, and at each program that it starts."""
+        process, epoch, record = item.process, item.epoch, item.record
+        if process is None or epoch is None:
+            if isinstance(record, KeyframeEnd):
+                self._rest()
+            return
+        assert isinstance(record, Task)
+        if process.epoch is not epoch and self._moved(process, epoch, record):
+            return
+        if isinstance(record, Exec):
+            item.entered = self._start(record, process, item.parent, epoch)
+        elif isinstance(record, Exit):
+            epoch.life.oom |= bool(record.exit_flags & _OOM)
+        elif isinstance(record, SshLogin):
+            item.entered = self._login(record, process, item.parent, epoch)
+
+    def _moved(self, process: Process, epoch: Epoch, record: Task) -> bool:
+        """Where a process is that is new, or in another cgroup than before. True: that shows later."""
+        if process.epoch is None:
+            if isinstance(record, Running):
+                self._found[record.tgid] = record, process, epoch
+                return True
+            self._place(record, process, epoch)
+        elif not _together(process.epoch, epoch):
+            _put_in(process, epoch, record)
+        process.epoch = epoch
+        return False
+
+    def _place(self, record: Task, process: Process, epoch: Epoch) -> None:
+        """A process that is seen for the first time, and before it those of its ancestors that were found running."""
+        waiting: list[tuple[Task, Process, Epoch]] = [(record, process, epoch)]
+        self._found.pop(process.pid, None)
+        while (above := self._found.get(waiting[-1][0].ppid)) and above[0].start == waiting[-1][0].parent_start:
+            waiting.append(self._found.pop(above[0].tgid))
+        for told, placed, where in reversed(waiting):
+            parent = self._tree.known(told.ppid, told.parent_start)
+            placed.epoch = where
+            if parent is not None and parent.epoch is not None and _together(parent.epoch, where):
+                placed.entry, placed.entering, placed.outside = parent.entry, parent.entering, parent.outside
+                if where.is_host and parent.pid == 1:
+                    placed.entry = _entry("init", "init", told, placed, where)
+            else:
+                _put_in(placed, where, told)
+            if isinstance(told, Running):
+                self._start(told, placed, parent, where)
+
+    def _rest(self) -> None:
+        """The keyframe is over: in the order they were made, so that a container's first process is its first."""
+        for record, process, epoch in sorted(self._found.values(), key=lambda found: found[0].start):
+            if record.tgid in self._found:
+                self._place(record, process, epoch)
+        self._found.clear()
+
+    def _start(self, record: Image, process: Process, parent: Process | None, epoch: Epoch) -> Entry | None:
+        """A process runs a program; an entry that begins with it, or None."""
+        entry = process.entry
+        if entry is not None and entry.leader is process.identity:
+            entry.parts = None  # its name is another one
+            return None
+        name = parent.name if parent is not None else ""
+        if process.entering:
+            if _is_stage(record, process):
+                return None
+            process.entering = False
+            kind = "init" if _is_init(record, epoch) else "exec"
+            made = _entry(kind, _TYPES[kind], record, process, epoch)
+            if kind == "init":
+                _begin(epoch.life, process)
+        elif name in SSH_SERVERS and process.name not in SSH_SERVERS and _leads(record, process):
+            made = _entry("sshd", "sshd", record, process, epoch)
+            _claim(made, process.login or b"")
+        elif name in CRON and process.name not in CRON:
+            made = _entry("cron", "cron", record, process, epoch)
+        elif epoch.is_host and _logs_in(record, parent, entry):
+            made = _entry("login", "terminal", record, process, epoch)
+        else:
+            return None
+        process.entry, process.login = made, None
+        return made
+
+    def _login(self, record: SshLogin, process: Process, parent: Process | None, epoch: Epoch) -> Entry | None:
+        """It stands right before the exec of the same process, or right behind; then its document has no address."""
+        entry = process.entry
+        if entry is not None and entry.leader is process.identity:
+            if entry.kind == "sshd":
+                _claim(entry, record.connection)
+            return None
+        if parent is None or parent.name not in SSH_SERVERS:
+            return None
+        if process.name in SSH_SERVERS:
+            process.login = record.connection
+            return None
+        process.entry = made = _entry("sshd", "sshd", record, process, epoch)
+        _claim(made, record.connection)
+        return made
+
+
+def _together(one: Epoch, other: Epoch) -> bool:
+    """Whether two cgroups are of one container, or both the host's."""
+    if one is other or (one.is_host and other.is_host):
+        return True
+    here, there = one.container, other.container
+    return here is not None and there is not None and here.key == there.key
+
+
+def _put_in(process: Process, epoch: Epoch, record: Task) -> None:
+    """Its parent is not one of the container's; to the host, all belongs that is not known to be otherwise."""
+    process.entry, process.entering, process.outside = None, False, record.mount_ns
+    if epoch.is_host:
+        process.entry = _entry("init", "init", record, process, epoch)
+    else:
+        process.entering = _comes_in(record)
+
+
+def _comes_in(record: Task) -> bool:
+    """Whether it shows that a process comes from outside. Where its parent's record was lost, it could be anybody's."""
+    moved = isinstance(record, (CgroupAttach, Running)) or record.vpid == 1
+    return moved or (isinstance(record, Fork) and render.text(record.parent_comm)[0] in RUNTIME)
+
+
+def _is_stage(record: Image, process: Process) -> bool:
+    """A runtime's own program on its way in: still in the mount namespace that it came with, and known by its name.
+
+    In the container's own, whoever made the image chooses names.
+    """
+    if record.mount_ns != process.outside:
+        return False
+    comm = render.text(record.comm)[0]
+    return comm.startswith("runc:[") or bool({comm, process.name, posixpath.basename(process.executable)} & RUNTIME)
+
+
+def _is_init(record: Task, epoch: Epoch) -> bool:
+    """Whether who starts its first program is a container's first process: 1, or with --pid=host the first to come."""
+    life = epoch.life
+    reborn = record.owner == record.cgroup_id and epoch.started > life.start  # its cgroup is a new one
+    return not life.init or reborn or (record.vpid == 1 and not life.alive)
+
+
+def _begin(life: Life, process: Process) -> None:
+    life.init, life.start, life.alive, life.oom = process.entity_id, process.start, True, False
+
+
+def _leads(record: Task, process: Process) -> bool:
+    return record.sid == record.tgid or process.login is not None
+
+
+def _logs_in(record: Task, parent: Process | None, entry: Entry | None) -> bool:
+    """Whether a login id is new to this process's tree: its parent has another one, or none."""
+    return record.login_uid != render.UNSET and (entry is None or entry.kind == "init") and parent is not None
+
+
+def _entry(kind: str, type_: str, record: Task, process: Process, epoch: Epoch) -> Entry:
+    known = epoch.container.names if epoch.container is not None else None
+    name = (known.of(record) if known is not None else NAMELESS)[0]
+    user = {"id": str(record.uid)} if record.uid != render.UNSET else {}
+    found = isinstance(record, Running)
+    return Entry(kind, type_, process.identity, process.start, user | ({"name": name} if name else {}), found)
+
+
+def _claim(entry: Entry, connection: bytes) -> None:
+    """Where an SSH client came from, as SSH_CONNECTION says; nothing where that is no address and port (ssh(1))."""
+    address, _, rest = connection.partition(b" ")
+    port = rest.partition(b" ")[0]
+    try:
+        entry.source = str(ipaddress.ip_address(address.decode("ascii").partition("%")[0]))  # a zone is any text
+    except ValueError:
+        return
+    entry.port = int(port) if port.isdigit() and len(port) <= 5 and int(port) < 1 << 16 else 0
+    entry.parts = None

@@ -55,7 +55,7 @@ def _file(path: Path) -> Iterator[Finding]:
         yield Finding("store", Level.BAD, f"{path}: damaged, or no SQLite database", aside)
     elif application != dayfile.APPLICATION_ID:
         yield Finding("store", Level.BAD, f"{path}: a database that cgtrail did not make", aside)
-    elif version != dayfile.FORMAT:
+    elif version not in dayfile.READABLE:
         found = f"{path}: format {version}, and this cgtrail knows {dayfile.FORMAT}"
         yield Finding("store", Level.BAD, found, "use the cgtrail that made it, or move it away")
 

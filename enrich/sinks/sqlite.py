@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK, Outcome, Status
 from enrich.stores import dayfile
 from enrich.stores.expiry import Expiry, boot_seconds
+from enrich.stores.rows import Row, UnstorableError, row
 
 _OPEN_FILES = 4
 """Days whose files stay open: today, and what arrives late or is replayed."""
@@ -56,16 +56,16 @@ class SqliteSink:
         except dayfile.StoreError as error:
             return [Outcome(Status.RETRY, str(error))] * len(batch)
         outcomes: dict[int, Outcome] = {}
-        by_day: dict[date, list[tuple[int, tuple[Any, ...], str | None]]] = {}
+        by_day: dict[date, list[tuple[int, Row]]] = {}
         for index, document in enumerate(batch):
             try:
-                values = dayfile.row(document)
-                by_day.setdefault(self._day(document), []).append((index, values, dayfile.line(document.source)))
-            except dayfile.UnstorableError as error:
+                made = row(document)
+                by_day.setdefault(self._day(document), []).append((index, made))
+            except UnstorableError as error:
                 outcomes[index] = Outcome(Status.REJECTED, f"{document.id}: {error}")
         for day, items in by_day.items():
-            answers = self._store(day, [item[1:] for item in items])
-            outcomes.update(zip((item[0] for item in items), answers, strict=True))
+            answers = self._store(day, [made for _, made in items])
+            outcomes.update(zip((index for index, _ in items), answers, strict=True))
         return [outcomes[index] for index in range(len(batch))]
 
     def close(self) -> None:
@@ -77,10 +77,10 @@ class SqliteSink:
         day = dayfile.day_of(document.time)
         if self._expiry.refuses(day):
             message = f"{day} is older than the {self._retention_days} days that are kept"
-            raise dayfile.UnstorableError(message)
+            raise UnstorableError(message)
         return day
 
-    def _store(self, day: date, rows: list[tuple[tuple[Any, ...], str | None]]) -> Iterable[Outcome]:
+    def _store(self, day: date, rows: list[Row]) -> Iterable[Outcome]:
         try:
             db = self._file(day)
             db.execute("BEGIN IMMEDIATE")
@@ -129,26 +129,30 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _insert(db: sqlite3.Connection, rows: list[tuple[tuple[Any, ...], str | None]]) -> list[Outcome]:
-    ids = json.dumps([values[0] for values, _ in rows])
+def _insert(db: sqlite3.Connection, rows: list[Row]) -> list[Outcome]:
+    ids = json.dumps([made.values[0] for made in rows])
     known = {
         found for (found,) in db.execute("SELECT id FROM docs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     }
     (seq,) = db.execute("SELECT coalesce(max(seq), 0) FROM docs").fetchone()
-    outcomes, docs, lines = [], [], []
-    for values, line in rows:
-        if values[0] in known:
+    outcomes, docs, lines, tenants = [], [], [], []
+    for values, line, whose in rows:
+        identity, at, nth, *_ = values
+        if identity in known:
             outcomes.append(DUPLICATE)
             continue
-        known.add(values[0])
+        known.add(identity)
         outcomes.append(OK)
         seq += 1
         docs.append((seq, *values))
         if line is not None:
             lines.append((seq, line))
+        tenants += [(tenant, at, dayfile.NO_SEQUENCE if nth is None else nth, seq) for tenant in whose]
     marks = ", ".join("?" * (dayfile.ROW.count(",") + 1))
     db.executemany(f"INSERT INTO docs {dayfile.ROW} VALUES ({marks})", docs)
     db.executemany("INSERT INTO lines (rowid, text) VALUES (?, ?)", lines)
+    # In the order of the index: what a batch has of a tenant lies side by side in it.
+    db.executemany("INSERT INTO tenants (tenant, at, nth, doc) VALUES (?, ?, ?, ?)", sorted(tenants))
     return outcomes
 
 

@@ -4,7 +4,11 @@
 files. COLUMNS are copies of what is often asked for; `body` is the document. `lines` is a trigram index over the
 documents' LINE_FIELDS, with the same rowids and without the text: it finds candidates, the body decides. SQLite's JSON
 functions end a text at a NUL, and what follows would be hidden from every search: a body with a NUL in it stands a
-second time in `searched`, with U+0001 in place of each.
+second time in `searched`, with U+0001 in place of each. `tenants` has a row for each tenant of each document, in the
+order in which a search gives them; `nth` is the sequence, NO_SEQUENCE where there is none.
+
+Format 2 is format 3 without `tenants`, made before documents could have any: a writer adds the table, a reader takes it
+for empty.
 """
 
 from __future__ import annotations
@@ -16,10 +20,6 @@ import stat
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
-
-from enrich.document import Document
-from enrich.stores.query import LINE_FIELDS
 
 # From the commonest values to the rarest: of two indexes that serve, SQLite takes the one that was made last.
 TEXT_COLUMNS = {
@@ -32,20 +32,24 @@ TEXT_COLUMNS = {
 COLUMNS = {"@timestamp": "time", "event.id": "id", "event.sequence": "sequence"} | TEXT_COLUMNS
 """Field → column. A field that is here has one value: times are nanoseconds since 1970, TEXT_COLUMNS hold text."""
 
+TENANTS = "cgtrail.tenant.id"
+"""The field that may have many values, each of which is in `tenants`."""
+
 APPLICATION_ID = 0x63677472
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)
 BUSY_MS = 5_000
 """How long to wait for another writer."""
-MAX_BODY = 64 << 20
-"""Characters of the largest document that is stored."""
 
 _PAGE = 8192
 """Bytes: of SQLite's own 4,096 a fifth would stay empty beside two documents of the usual size."""
 
-_INT64 = 1 << 63
-_SEQUENCE, *_TEXTS = (tuple(field.split(".")) for field in ("event.sequence", *TEXT_COLUMNS))
-_LINES = tuple(tuple(field.split(".")) for field in LINE_FIELDS)
+NO_SEQUENCE = -(1 << 63)
+"""Before every sequence, as NULL is in `docs`."""
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.db", re.ASCII)
+_TENANTS_DDL = """tenants (
+  tenant TEXT NOT NULL, at INTEGER NOT NULL, nth INTEGER NOT NULL, doc INTEGER NOT NULL,
+  PRIMARY KEY (tenant, at, nth, doc)) STRICT, WITHOUT ROWID;"""
 _DDL = "\n".join(
     (
         "CREATE TABLE docs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time INTEGER NOT NULL, sequence INTEGER,",
@@ -55,6 +59,7 @@ _DDL = "\n".join(
         "CREATE INDEX by_time ON docs (time, sequence);",
         *(f"CREATE INDEX by_{name} ON docs ({name}, time, sequence);" for name in ("kind", *TEXT_COLUMNS.values())),
         "CREATE VIRTUAL TABLE lines USING fts5(text, content='', detail=none, tokenize='trigram case_sensitive 0');",
+        f"CREATE TABLE {_TENANTS_DDL}",
         f"PRAGMA application_id = {APPLICATION_ID};",
         f"PRAGMA user_version = {FORMAT};",
     )
@@ -68,10 +73,6 @@ BROKEN = (sqlite3.Error, UnicodeDecodeError)
 
 class StoreError(Exception):
     """A day file or its folder can't be used; the message names it and what to do."""
-
-
-class UnstorableError(ValueError):
-    """A document that no day file will ever take, and why."""
 
 
 def day_of(time: int) -> date:
@@ -113,10 +114,13 @@ def open_writer(folder: Path, day: date) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     try:
-        if not is_ready(db, path):
+        version = format_of(db, path)
+        if version is None:
             # Before the log is on: a file must be known as ours by its own header, without its log.
             db.executescript(f"PRAGMA page_size = {_PAGE}; BEGIN IMMEDIATE; {_DDL} COMMIT;")
             _sync(folder)
+        elif version != FORMAT:
+            db.executescript(f"BEGIN IMMEDIATE; CREATE TABLE {_TENANTS_DDL} PRAGMA user_version = {FORMAT}; COMMIT;")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     except BaseException:
@@ -148,7 +152,10 @@ def _open_reader(path: Path, uri: str) -> sqlite3.Connection | None:
             raise
         return None
     try:
-        if is_ready(db, path):
+        version = format_of(db, path)
+        if version is not None:
+            if version != FORMAT:
+                db.execute(f"CREATE TEMP TABLE {_TENANTS_DDL}")
             db.text_factory = bytes
             return db
     except BaseException:
@@ -158,8 +165,8 @@ def _open_reader(path: Path, uri: str) -> sqlite3.Connection | None:
     return None
 
 
-def is_ready(db: sqlite3.Connection, path: Path) -> bool:
-    """True of a day file of this format, False of an empty file. Raises StoreError for any other, and sqlite3.Error."""
+def format_of(db: sqlite3.Connection, path: Path) -> int | None:
+    """The format of a day file, None of an empty file. Raises StoreError for one not READABLE, and sqlite3.Error."""
     db.execute("BEGIN")  # all at one moment: the file may be in the making
     try:
         application, version = (
@@ -168,8 +175,8 @@ def is_ready(db: sqlite3.Connection, path: Path) -> bool:
         empty = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
     finally:
         db.execute("COMMIT")
-    if (application, version) == (APPLICATION_ID, FORMAT):
-        return True
+    if application == APPLICATION_ID and version in READABLE:
+        return int(version)
     if application == APPLICATION_ID:
         message = (
             f"{path}: format {version}, and this cgtrail knows {FORMAT}: use the cgtrail that made it, or move it away"
@@ -178,7 +185,7 @@ def is_ready(db: sqlite3.Connection, path: Path) -> bool:
     if application or version or not empty:
         message = f"{path}: a database that cgtrail did not make: move it out of the store"
         raise StoreError(message)
-    return False
+    return None
 
 
 def remove(path: Path) -> bool:
@@ -200,51 +207,9 @@ def remove(path: Path) -> bool:
     return bool(ours)
 
 
-def row(document: Document) -> tuple[Any, ...]:
-    """A document's values for ROW, but for seq. Raises UnstorableError."""
-    if not 0 <= document.time < _INT64:
-        message = f"@timestamp {document.time} is not between 1970 and 2262"
-        raise UnstorableError(message)
-    sequence = _value(document.source, _SEQUENCE)
-    if sequence is not None and not (isinstance(sequence, int) and -_INT64 <= sequence < _INT64):
-        message = f"event.sequence {sequence!r} is no integer of 64 bits"
-        raise UnstorableError(message)
-    texts = [_value(document.source, path) for path in _TEXTS]
-    for field, value in zip(TEXT_COLUMNS, texts, strict=True):
-        if not isinstance(value, str | None):
-            message = f"{field} is a {type(value).__name__}, not one text"
-            raise UnstorableError(message)
-    try:
-        (document.id + document.kind).encode()
-        body = document.encode().decode()
-    except (TypeError, UnicodeEncodeError) as error:
-        message = f"it can't be written as JSON: {error}"
-        raise UnstorableError(message) from error
-    if len(body) > MAX_BODY:
-        message = f"it has {len(body)} characters, {MAX_BODY} are allowed"
-        raise UnstorableError(message)
-    return document.id, document.time, sequence, document.kind, *texts, _searched(body), body
-
-
-def line(source: dict[str, Any]) -> str | None:
-    """What the trigram index gets of a document, None for nothing."""
-    found: list[str] = []
-    for path in _LINES:
-        value = _value(source, path)
-        found += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
-    # The tokenizer ends a text at a NUL, which would hide what follows.
-    return "\n".join(found).replace("\0", "\n") or None
-
-
 def searchable(text: str) -> str:
     """A text as `searched` has it, and therefore as it is looked for in a body."""
     return text.replace("\0", "\1")
-
-
-def _searched(body: str) -> str | None:
-    if "\\u0000" not in body:
-        return None
-    return re.sub(r"\\\\|\\u0000", lambda escape: escape[0].replace("u0000", "u0001"), body)
 
 
 def _require_file(path: Path) -> None:
@@ -253,15 +218,6 @@ def _require_file(path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):
             message = f"{path}: not a regular file, so its day can't be stored or searched: move it out of the store"
             raise StoreError(message)
-
-
-def _value(source: dict[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = source
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
 
 
 def _uri(path: Path) -> str:

@@ -1,8 +1,9 @@
 """From a query's tree to SQL over a day file. Values are bound, never written into the text: hence `noqa: S608`.
 
 Every condition is 0 or 1 and never NULL, so that NOT of a missing field is true. A field with a column is asked there;
-any other in the body, where json_each makes a value and a list of values alike. The trigram index narrows down what the
-body is then asked, since it folds case and forgets where in the line a trigram stood.
+any other in the body, where json_each makes a value and a list of values alike. A tenant is looked up in `tenants`. The
+trigram index narrows down what the body is then asked, since it folds case and forgets where in the line a trigram
+stood.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 
 from enrich.fields import FIELDS
 from enrich.stores import values
-from enrich.stores.dayfile import COLUMNS, searchable
+from enrich.stores.dayfile import COLUMNS, TENANTS, searchable
 from enrich.stores.query import (
     LINE_FIELDS,
     All,
@@ -30,6 +31,7 @@ from enrich.stores.query import (
     Text,
     Value,
     Wildcard,
+    all_of,
 )
 
 Condition: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -59,6 +61,9 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
             wanted = ("instr(lower(atom), ?)", (searchable(fragment).translate(_ASCII_LOWER),))
             exact = _joined(" OR ", (_in_body(field, _typed("text", wanted)) for field in LINE_FIELDS))
             return _narrowed(exact, [fragment] if indexed else [])
+        case Term(field, value) if field == TENANTS:
+            # By what a document and its row there have in common, so that none but this document's is looked at.
+            return "EXISTS (SELECT 1 FROM tenants WHERE tenant = ? AND at = time AND doc = seq)", (value,)
         case _ if query.field in COLUMNS:
             return _on_column(COLUMNS[query.field], query)
         case _:
@@ -66,9 +71,29 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
             return _narrowed(exact, _literals(query) if indexed and query.field in LINE_FIELDS else [])
 
 
+def of_tenant(query: Query) -> tuple[Condition, Query] | None:
+    """A condition on a row of tenants that all matches fulfil, and what else they must be; None where there is none.
+
+    Where a container is asked for as well there is none: its own index excludes more.
+    """
+    parts = query.parts if isinstance(query, And) else (query,)
+    wanted = next((part for part in parts if isinstance(part, Term) and part.field == TENANTS), None)
+    if wanted is None or any(map(_names_container, parts)):
+        return None
+    times = [part for part in parts if isinstance(part, Range) and part.field == "@timestamp"]
+    within = [("tenant = ?", (wanted.value,)), *(_between("at", part, lambda time: time) for part in times)]
+    return _joined(" AND ", within), all_of(part for part in parts if part is not wanted and part not in times)
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Give a connection the function that conditions call."""
     db.create_function("wildcard", 2, _matches, deterministic=True)
+
+
+def _names_container(query: Query) -> bool:
+    if isinstance(query, Or):
+        return all(map(_names_container, query.parts))
+    return isinstance(query, Term | Wildcard) and query.field in ("container.id", "container.name")
 
 
 def _joined(operator: str, parts: Iterable[Condition]) -> Condition:

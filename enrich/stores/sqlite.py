@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import date
@@ -15,6 +16,8 @@ from enrich.stores.query import Gap, Query, Range, Term, Wildcard, all_of, any_o
 
 Cursor: TypeAlias = Mapping[date, int]
 """How far a follower has come: day → how many of its documents it has passed."""
+
+_INT64_MAX = (1 << 63) - 1
 
 
 class SqliteStore:
@@ -43,17 +46,20 @@ class SqliteStore:
         since: int | None = None,
         until: int | None = None,
         container: str | None = None,
+        tenant: str | None = None,
         kind: str | None = None,
         limit: int,
         ascending: bool = False,
+        upto: Cursor | None = None,
     ) -> Iterator[bytes]:
         """At most `limit` documents as JSON, by (time, sequence), newest first unless `ascending`.
 
         `since` is included and `until` is not, in nanoseconds since 1970. `container` is a name, or the first four or
-        more digits of an id. What arrives while the answer is read may be part of it or not.
+        more digits of an id. What arrives while the answer is read may be part of it or not, but for what lies behind
+        the cursor `upto`, which a follower can go on from.
         """
         since, until = _within(since), _within(until)
-        found = _restricted(query, container, since, until)
+        found = _restricted(query, container, tenant, since, until)
         days = [
             day
             for day in self.days()
@@ -62,7 +68,8 @@ class SqliteStore:
         for day in days if ascending else reversed(days):
             if limit <= 0:
                 return
-            for body in self._search_day(day, found, kind, limit, ascending):
+            last = None if upto is None else upto.get(day, 0)
+            for body in self._search_day(day, found, kind, limit, ascending, last):
                 limit -= 1
                 yield body
 
@@ -76,7 +83,14 @@ class SqliteStore:
         return ends
 
     def after(
-        self, cursor: Cursor, query: Query, *, container: str | None = None, kind: str | None = None, limit: int = 1000
+        self,
+        cursor: Cursor,
+        query: Query,
+        *,
+        container: str | None = None,
+        tenant: str | None = None,
+        kind: str | None = None,
+        limit: int = 1000,
     ) -> tuple[list[bytes], Cursor]:
         """Documents stored since the cursor, about `limit` at most, and the cursor to ask with next.
 
@@ -85,7 +99,7 @@ class SqliteStore:
         """
         found: list[bytes] = []
         reached: dict[date, int] = {}
-        restricted = _restricted(query, container)
+        restricted = _restricted(query, container, tenant)
         for day in self.days():
             passed = cursor.get(day, 0)
             with self._reading(day) as db:
@@ -96,17 +110,17 @@ class SqliteStore:
                     found += bodies
         return found, reached
 
-    def _search_day(self, day: date, query: Query, kind: str | None, limit: int, ascending: bool) -> Iterator[bytes]:
-        where, bound = _where(query, kind)
-        order = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in ("time", "sequence", "seq"))
+    def _search_day(
+        self, day: date, query: Query, kind: str | None, limit: int, ascending: bool, last: int | None
+    ) -> Iterator[bytes]:
+        found, bound = _numbers(query, kind, last, ascending)
         with self._reading(day) as db:
             if db is None:
                 return
             # Numbers first and bodies later, one by one: no statement stays open while the caller takes its time, so
             # the writer's log can always be emptied.
-            found = f"SELECT seq FROM docs WHERE {where} ORDER BY {order} LIMIT ?"
-            for number in db.execute(found, (*bound, limit)).fetchall():
-                yield db.execute("SELECT body FROM docs WHERE seq = ?", number).fetchone()[0]
+            for number in array("q", (number for (number,) in db.execute(found, (*bound, min(limit, _INT64_MAX))))):
+                yield db.execute("SELECT body FROM docs WHERE seq = ?", (number,)).fetchone()[0]
 
     @contextmanager
     def _reading(self, day: date) -> Iterator[sqlite3.Connection | None]:
@@ -144,17 +158,38 @@ def _length(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(seq), 0) FROM docs").fetchone()[0])
 
 
+def _numbers(query: Query, kind: str | None, last: int | None, ascending: bool) -> sql.Condition:
+    """A statement that gives the seqs of what matches, in order; it wants a limit as well."""
+    columns, rows, led = ("time", "sequence", "seq"), "docs", sql.of_tenant(query)
+    if led is None:
+        where, bound = _where(query, kind)
+    else:
+        # What SQLite would begin with is left open no longer: a tenant's rows stand in the order that is wanted.
+        (where, bound), rest = led
+        columns, rows = ("at", "nth", "doc"), "tenants CROSS JOIN docs ON seq = doc"
+        condition, values = _where(rest, kind)
+        where, bound = f"{where} AND {condition}", (*bound, *values)
+    if last is not None:
+        where, bound = f"{where} AND seq <= ?", (*bound, last)
+    order = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in columns)
+    return f"SELECT seq FROM {rows} WHERE {where} ORDER BY {order} LIMIT ?", bound
+
+
 def _where(query: Query, kind: str | None, *, indexed: bool = True) -> sql.Condition:
     condition, bound = sql.condition(query, indexed=indexed)
     return (condition, bound) if kind is None else (f"kind = ? AND {condition}", (kind, *bound))
 
 
-def _restricted(query: Query, container: str | None, since: int | None = None, until: int | None = None) -> Query:
+def _restricted(
+    query: Query, container: str | None, tenant: str | None, since: int | None = None, until: int | None = None
+) -> Query:
     parts: list[Query] = [query]
     if since is not None or until is not None:
         parts.append(Range("@timestamp", since, until, include_high=False))
     if container is not None:
         parts.append(_container(container))
+    if tenant is not None:
+        parts.append(Term(dayfile.TENANTS, tenant))
     return all_of(parts)
 
 
@@ -167,4 +202,4 @@ def _container(text: str) -> Query:
 
 def _within(time: int | None) -> int | None:
     """A bound of time that SQLite can hold; no document lies beyond."""
-    return None if time is None else min(max(time, 0), (1 << 63) - 1)
+    return None if time is None else min(max(time, 0), _INT64_MAX)

@@ -10,7 +10,7 @@ from pathlib import Path
 from enrich.document import Document
 from enrich.enricher import Enricher
 from enrich.letters import DeadLetters, Letter, rejected
-from enrich.stores import dayfile
+from enrich.stores.rows import UnstorableError, row
 from shipper.wire.frame import Frame, FrameError, walk, wrap
 from shipper.wire.reader import Damage, Gap, GapCause
 from tests.unit.frames import BOOT, HOST, ID
@@ -91,10 +91,9 @@ def _deliver(documents: list[Document], enricher: Enricher) -> list[Letter]:
     assert all(each.id.startswith(enricher.stream) for each in documents)
     for document in documents:
         try:
-            values = dayfile.row(document)
-            assert values[-1].encode() == document.encode()
-            dayfile.line(document.source)
-        except dayfile.UnstorableError as error:
+            made = row(document)
+            assert made.values[-1].encode() == document.encode()
+        except UnstorableError as error:
             refused.append(rejected(document, str(error)))
     return refused
 

@@ -19,8 +19,15 @@ NOON = 1_795_305_600 * SECOND + DAY // 2
 PIECES = ["rm ", "-rf", "RM", "a", "A", "b", "*", "?", "[x]", "\0", "é", "É", "\u212a", "ß", '"', "'", "\n", "passwd"]
 PIECES += ["😀", "Ⱥ", "\u0130", "%", "_", "\\", " "]
 KEYS = ["com.docker.project", 'q"k', "a b"]
+TENANTS = ["a", "t1", "t\0", "é"]
 TEXT_FIELDS = ["process.name", "container.name", "event.action", "user.id", "process.args", "process.command_line"]
-TEXT_FIELDS += ["process.parent.name", "event.id", *(f"container.labels.{key}" for key in KEYS), "container.labels"]
+TEXT_FIELDS += [
+    "process.parent.name",
+    "cgtrail.tenant.id",
+    "event.id",
+    *(f"container.labels.{key}" for key in KEYS),
+    "container.labels",
+]
 NUMBERS = ["process.pid", "process.exit_code", "event.sequence"]
 DATES = ["@timestamp", "process.start"]
 
@@ -65,6 +72,9 @@ def random_documents(count: int) -> list[Document]:
         }
         for group, fields in optional.items():
             source[group] |= {name: value for name, value in fields.items() if rng.random() < 0.7}
+        tenants = [name for name in TENANTS if rng.random() < 0.4]
+        if tenants:
+            source["cgtrail"] = {"tenant": {"id": tenants if rng.random() < 0.9 else tenants[0]}}
         if rng.random() < 0.1:
             source["process"]["parent"] = rng.choice(["text", None, 7])
         made.append(Document(source["event"]["id"], time, rng.choice(["process", "alert"]), source))

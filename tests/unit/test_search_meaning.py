@@ -13,7 +13,7 @@ from enrich.sinks import OK
 from enrich.sinks.sqlite import SqliteSink
 from enrich.stores.query import All, Exists, Gap, Query, Range, Term, Text, Wildcard, all_of, any_of, negation
 from enrich.stores.sqlite import SqliteStore
-from tests.unit.meaning import DATES, DAY, DOCUMENTS, NOON, NUMBERS, PIECES, SECOND, TEXT_FIELDS, matches
+from tests.unit.meaning import DATES, DAY, DOCUMENTS, NOON, NUMBERS, PIECES, SECOND, TENANTS, TEXT_FIELDS, matches
 
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=4).map("".join)
 PATTERNS = st.lists(TEXTS | st.sampled_from(Gap), min_size=1, max_size=5).map(tuple)
@@ -33,6 +33,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     st.just(All()),
     st.builds(Text, TEXTS.filter(bool)),
     st.builds(Term, st.sampled_from(TEXT_FIELDS), TEXTS | st.sampled_from(["exec", "0", "web"])),
+    st.builds(Term, st.just("cgtrail.tenant.id"), st.sampled_from(TENANTS)),
     st.builds(Term, st.sampled_from(NUMBERS), INTEGERS),
     st.builds(Term, st.just("process.interactive"), st.booleans()),
     st.builds(Wildcard, st.sampled_from(TEXT_FIELDS), PATTERNS),
@@ -65,13 +66,14 @@ def test_search_finds_what_the_query_means(store: SqliteStore) -> None:
     """For any query, the store's answer is that of a plain evaluator, in order, in search as in following."""
     assert store.count() == len(DOCUMENTS)
 
-    @given(QUERIES, st.booleans())
+    @given(QUERIES, st.none() | st.sampled_from(TENANTS), st.booleans())
     @settings(max_examples=400, deadline=None)
-    def check(query: Query, ascending: bool) -> None:
-        wanted = [d for d in DOCUMENTS if matches(query, d.source)]
+    def check(query: Query, tenant: str | None, ascending: bool) -> None:
+        both = query if tenant is None else all_of([query, Term("cgtrail.tenant.id", tenant)])
+        wanted = [d for d in DOCUMENTS if matches(both, d.source)]
         wanted.sort(key=lambda d: (d.time, d.source["event"].get("sequence", -1), DOCUMENTS.index(d)))
-        found = list(store.search(query, limit=1000, ascending=ascending))
+        found = list(store.search(query, tenant=tenant, limit=1000, ascending=ascending))
         assert found == [d.encode() for d in (wanted if ascending else reversed(wanted))]
-        assert sorted(store.after({}, query)[0]) == sorted(found)
+        assert sorted(store.after({}, query, tenant=tenant)[0]) == sorted(found)
 
     check()

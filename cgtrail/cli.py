@@ -124,14 +124,8 @@ def trace(host: bool | None, as_json: bool, count: int | None) -> None:  # noqa:
 @command(cli)
 @options.filters
 @options.times("--since", "--until")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000_000), default=100, show_default=True, help="At most so many documents."
-)
-@click.option(
-    "--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="Newest or oldest first."
-)
-def search(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool, since: int | None,
-           until: int | None, limit: int, sort: str) -> None:  # fmt: skip
+@options.part
+def search(query: tuple[str, ...], as_json: bool, sort: str, **chosen: Any) -> None:
     """Search the local store.
 
     QUERY is a subset of Lucene's syntax: field:value, field:val*, field:"two words", field:[1 TO 9], field:>5, AND, OR,
@@ -140,20 +134,38 @@ def search(query: tuple[str, ...], container: str | None, kind: str | None, as_j
     \b
         cgtrail search 'process.name:curl AND NOT user.id:0' --since 1h
         cgtrail search --container web 'process.command_line:*/etc/shadow*'
+        cgtrail search --tenant red-team event.outcome:failure
     """
     from cgtrail import search
 
-    chosen = search.Chosen(container, kind, since, until, limit, ascending=sort == "asc")
-    search.search(config(), " ".join(query), chosen, as_json=as_json)
+    wanted = search.Chosen(**chosen, ascending=sort == "asc")
+    search.search(config(), " ".join(query), wanted, as_json=as_json)
 
 
 @command(cli)
 @options.filters
-def tail(query: tuple[str, ...], container: str | None, kind: str | None, as_json: bool) -> None:
+def tail(query: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
     from cgtrail import search
 
-    search.tail(config(), " ".join(query), search.Chosen(container, kind), as_json=as_json)
+    search.tail(config(), " ".join(query), search.Chosen(**chosen), as_json=as_json)
+
+
+@command(cli)
+@options.chosen
+@options.times("--since", "--until")
+@click.option("--ends", is_flag=True, help="Show also how each process ended.")
+@click.option("--follow", is_flag=True, help="Go on with what is stored from now on, until Ctrl-C.")
+def journal(as_json: bool, follow: bool, **chosen: Any) -> None:
+    """Tell all that happened for a tenant or in a container, the oldest first.
+
+    Programs stand below whoever started them. A loss that may be anybody's is in every journal. Of a container that was
+    renamed, give the id.
+    """
+    from cgtrail import journal
+
+    settings = config()
+    journal.run(settings, journal.Chosen(**chosen), as_json=as_json, follow=follow)
 
 
 @command(cli)

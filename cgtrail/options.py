@@ -26,12 +26,19 @@ def together(*options: Command) -> Callable[[Command], Command]:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
 host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
-filters = together(
-    click.argument("query", nargs=-1),
+chosen = together(
     click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
-    click.option("--kind", metavar="KIND", help="Only documents of this kind: process or loss."),
+    click.option("--tenant", metavar="ID", help="Only containers of this tenant, those it shares included."),
+    click.option("--kind", metavar="KIND", help="Only documents of this kind: process, container, tenant or loss."),
     as_json,
 )
+filters = together(click.argument("query", nargs=-1), chosen)
+part = together(
+    click.option("--limit", type=click.IntRange(1, 1_000_000_000), default=100, show_default=True,
+                 help="At most so many documents."),
+    click.option("--sort", type=click.Choice(["desc", "asc"]), default="desc", show_default=True,
+                 help="Newest or oldest first."),
+)  # fmt: skip
 
 
 def times(since: str, until: str) -> Callable[[Command], Command]:

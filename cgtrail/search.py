@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import click
 import orjson
@@ -33,6 +34,7 @@ class Chosen:
     """Which documents, besides the query: times are nanoseconds since 1970, `until` is not included."""
 
     container: str | None = None
+    tenant: str | None = None
     kind: str | None = None
     since: int | None = None
     until: int | None = None
@@ -40,21 +42,32 @@ class Chosen:
     ascending: bool = False
 
     def __post_init__(self) -> None:
-        """Raises QueryError for a kind that there is not, and for a container's name that is no text."""
-        if self.container is not None and not self.container.isprintable():
-            message = f"--container {self.container!r}: a name or an id has only characters that can be shown"
+        """Raises QueryError for a kind that there is not, and for what can't be a name or an id."""
+        require_known(self.container, self.tenant, self.kind)
+
+
+def require_known(container: str | None, tenant: str | None, kind: str | None) -> None:
+    """Raises QueryError for a kind that there is not, and for what can't be a name or an id."""
+    for option, given in (("--container", container), ("--tenant", tenant)):
+        if given is not None and not given.isprintable():
+            message = f"{option} {given!r}: a name or an id has only characters that can be shown"
             raise QueryError(message)
-        if self.kind is not None and self.kind not in KINDS:
-            message = f"--kind {self.kind}: there are only {', '.join(KINDS)}"
-            raise QueryError(message)
+    if kind is not None and kind not in KINDS:
+        message = f"--kind {kind}: there are only {', '.join(KINDS)}"
+        raise QueryError(message)
 
 
 def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches. Raises QueryError and StoreError, that also at the end when documents were damaged."""
-    found = _store(config).search(parse(query), **asdict(chosen))
+    found = open_store(config).search(parse(query), **asdict(chosen))
     count, damaged = show(found, as_json=as_json)
     if count == chosen.limit:
         notice(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit")
+    damage(config, damaged)
+
+
+def damage(config: Config, damaged: int) -> None:
+    """Raises StoreError where documents were damaged."""
     if damaged:
         message = f"{config.store_folder}: {damaged} damaged documents, named above, were left out"
         raise StoreError(message)
@@ -63,12 +76,12 @@ def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None
 def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches as it is stored, until interrupted. Raises QueryError and StoreError."""
     wanted = parse(query)
-    store = _store(config)
+    store = open_store(config)
     cursor = store.end()
     if not as_json:
         click.echo(table.header())
     while True:
-        found, cursor = store.after(cursor, wanted, container=chosen.container, kind=chosen.kind)
+        found, cursor = store.after(cursor, wanted, container=chosen.container, tenant=chosen.tenant, kind=chosen.kind)
         show(found, as_json=as_json, header=False)
         if not found:
             time.sleep(POLL_SECONDS)
@@ -88,16 +101,26 @@ def keep_up(store: SqliteStore, cursor: Cursor) -> Cursor:
     return end
 
 
-def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True) -> tuple[int, int]:
-    """Print documents as a table or as JSON lines; returns how many there were, and how many of them are damaged.
+class Form(Protocol):
+    """How documents are shown to people, as `cgtrail.table` does."""
+
+    def header(self) -> str:
+        """What stands above."""
+
+    def row(self, body: bytes) -> str:
+        """A line. Raises what flipped bytes can cause."""
+
+
+def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: Form = table) -> tuple[int, int]:
+    """Print documents for people or as JSON lines; returns how many there were, and how many of them are damaged.
 
     Those are named on standard error instead.
     """
-    render = _json if as_json else table.row
+    render = _json if as_json else form.row
     count = damaged = 0
     for count, body in enumerate(bodies, 1):
         if count == 1 and header and not as_json:
-            click.echo(table.header())
+            click.echo(form.header())
         try:
             line = render(body)
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # all that flipped bytes can cause
@@ -120,7 +143,8 @@ def _name(body: bytes) -> str:
     return f"{what} in {day[1].decode()}.db" if day else what
 
 
-def _store(config: Config) -> SqliteStore:
+def open_store(config: Config) -> SqliteStore:
+    """The local store; that nothing was recorded in it yet is said."""
     store = SqliteStore(config.store_folder)
     if not store.exists:
         hint = "start `cgtrail up`, or name a folder with --data"

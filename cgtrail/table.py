@@ -11,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from cgtrail import lives
 from enrich.printable import MAX_MARKS, text
 
 _COLUMNS = (
@@ -37,42 +38,58 @@ def row(body: bytes) -> str:
     """One document as a line. Whatever a container chose is shown with its control characters made visible."""
     document = orjson.loads(body)
     if document["event"]["dataset"] == "cgtrail.loss":
-        return click.style(_loss(document), fg="red")
+        return click.style(_line(document, lost(document)), fg="red")
+    if document["event"]["dataset"] in lives.DATASETS:
+        return life(document, _line(document, lives.told(document)))
     process = document.get("process", {})
+    identity, name = lives.user(document)
     cells = [
         _time(document),
-        _container(document),
-        document.get("user", {}).get("id", "-"),
+        container(document),
+        name or identity or "-",
         document["event"]["action"],
         text(process.get("name", "?")),
         str(process.get("pid", "")),
         str(process.get("parent", {}).get("pid", "")),
         str(process.get("exit_code", document.get("cgtrail", {}).get("return_code", ""))),
     ]
-    line = "  ".join(_fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+    line = "  ".join(fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
     line = f"{line}  {_cut(process.get('command_line', ''), used=sum(w + 2 for _, w in _COLUMNS))}"
     if document["event"]["action"] == "end":
         return click.style(line, dim=True)
     return click.style(line, fg="yellow") if document["event"].get("outcome") == "failure" else line
 
 
+def life(document: dict[str, Any], line: str) -> str:
+    """The line of a container's or tenant's document, in the colour that it deserves."""
+    return click.style(line, fg="red" if lives.dangerous(document) else "cyan")
+
+
+def _line(document: dict[str, Any], words: str) -> str:
+    """What happened in words instead of columns."""
+    before = f"{_time(document)}  {fit(container(document), 16)}  "
+    return before + fit(words, _room(len(before))).rstrip()
+
+
 def _time(document: dict[str, Any]) -> str:
     return datetime.fromisoformat(document["@timestamp"]).astimezone().strftime("%H:%M:%S.%f")[:12]
 
 
-def _container(document: dict[str, Any]) -> str:
-    container = document.get("container")
-    if container is None:
+def container(document: dict[str, Any]) -> str:
+    """Its name, or the beginning of its id; - of what is no container's, and ? where it is not known."""
+    found = document.get("container")
+    if found is None:
         return "-" if document.get("cgtrail", {}).get("attribution") != "unknown" else "?"
-    return text(container.get("name") or container.get("id", "?")[:_ID_DIGITS])
+    return text(found.get("name") or found.get("id", "?")[:_ID_DIGITS])
 
 
-def _loss(document: dict[str, Any]) -> str:
+def lost(document: dict[str, Any]) -> str:
+    """A loss in words."""
     loss = document["cgtrail"]["loss"]
     what = f"LOST {_lost(loss)}: {loss['cause']}"
     if "start" in document["event"] and "count" not in loss:
         what += f", since {document['event']['start']}"
-    return f"{_time(document)}  {_fit(_container(document), 16)}  {what}"
+    return what
 
 
 def _lost(loss: dict[str, Any]) -> str:
@@ -83,13 +100,17 @@ def _lost(loss: dict[str, Any]) -> str:
 
 def _cut(arguments: str, used: int) -> str:
     """As much as fits the terminal's line, escaped; elsewhere at most so much that a line stays a line."""
-    room = max(shutil.get_terminal_size().columns - used, _MIN_ARGS) if sys.stdout.isatty() else _MAX_ARGS
+    room = _room(used)
     # Every character takes a column, but for the marks on it: what lies behind so many could not be seen.
     shown = text(arguments[: (room + 2) * (1 + MAX_MARKS)])
-    return _fit(shown, room).rstrip() if len(shown) * 2 > room else shown
+    return fit(shown, room).rstrip() if len(shown) * 2 > room else shown
 
 
-def _fit(cell: str, width: int) -> str:
+def _room(used: int) -> int:
+    return max(shutil.get_terminal_size().columns - used, _MIN_ARGS) if sys.stdout.isatty() else _MAX_ARGS
+
+
+def fit(cell: str, width: int) -> str:
     """Padded or cut to so many columns of a terminal; wide characters take two."""
     if sum(map(_columns, cell)) > width:
         kept, left = "", width - 1

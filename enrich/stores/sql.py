@@ -42,6 +42,8 @@ _Leaf: TypeAlias = "Term | Wildcard | Range | Exists"
 _TRIGRAMS = 16
 """How many of a text's trigrams are looked up: more would cost more than they exclude."""
 
+_SELECTIVE = ("event.id", "process.name", "container.name", "container.id")
+
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -72,28 +74,36 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
 
 
 def of_tenant(query: Query) -> tuple[Condition, Query] | None:
-    """A condition on a row of tenants that all matches fulfil, and what else they must be; None where there is none.
-
-    Where a container is asked for as well there is none: its own index excludes more.
-    """
+    """A condition on a row of tenants that all matches fulfil, and what else they must be; None where there is none."""
     parts = query.parts if isinstance(query, And) else (query,)
     wanted = next((part for part in parts if isinstance(part, Term) and part.field == TENANTS), None)
-    if wanted is None or any(map(_names_container, parts)):
+    if wanted is None:
         return None
     times = [part for part in parts if isinstance(part, Range) and part.field == "@timestamp"]
     within = [("tenant = ?", (wanted.value,)), *(_between("at", part, lambda time: time) for part in times)]
     return _joined(" AND ", within), all_of(part for part in parts if part is not wanted and part not in times)
 
 
+def is_selective(query: Query) -> bool:
+    """Whether an index finds the matches, or little more: of words, or of a column with many values."""
+    match query:
+        case And(parts):
+            return any(map(is_selective, parts))
+        case Or(parts):
+            return all(map(is_selective, parts))
+        case Term(field) | Wildcard(field) if field in _SELECTIVE:
+            return True
+        case Text(fragment):
+            return bool(_narrowed(("", ()), [fragment])[0])
+        case Term(field) | Wildcard(field) if field in LINE_FIELDS:
+            return bool(_narrowed(("", ()), _literals(query))[0])
+        case _:
+            return False
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Give a connection the function that conditions call."""
     db.create_function("wildcard", 2, _matches, deterministic=True)
-
-
-def _names_container(query: Query) -> bool:
-    if isinstance(query, Or):
-        return all(map(_names_container, query.parts))
-    return isinstance(query, Term | Wildcard) and query.field in ("container.id", "container.name")
 
 
 def _joined(operator: str, parts: Iterable[Condition]) -> Condition:

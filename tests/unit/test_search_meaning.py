@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from enrich.sinks import OK
 from enrich.sinks.sqlite import SqliteSink
+from enrich.stores import sqlite
 from enrich.stores.query import All, Exists, Gap, Query, Range, Term, Text, Wildcard, all_of, any_of, negation
 from enrich.stores.sqlite import SqliteStore
 from tests.unit.meaning import DATES, DAY, DOCUMENTS, NOON, NUMBERS, PIECES, SECOND, TENANTS, TEXT_FIELDS, matches
@@ -62,9 +63,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SqliteStore:
     return SqliteStore(folder)
 
 
-def test_search_finds_what_the_query_means(store: SqliteStore) -> None:
+@pytest.mark.parametrize("few", [0, sqlite._FEW], ids=["large tenants", "small tenants"])
+def test_search_finds_what_the_query_means(store: SqliteStore, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """For any query, the store's answer is that of a plain evaluator, in order, in search as in following."""
     assert store.count() == len(DOCUMENTS)
+    monkeypatch.setattr(sqlite, "_FEW", few)
 
     @given(QUERIES, st.none() | st.sampled_from(TENANTS), st.booleans())
     @settings(max_examples=400, deadline=None)

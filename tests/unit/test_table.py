@@ -180,7 +180,7 @@ def test_a_line_fits_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_what_can_be_seen_is_escaped(monkeypatch: pytest.MonkeyPatch, unit: str) -> None:
     """A long command line makes a row no dearer, and the row no other."""
     line = unit * (65_535 // len(unit))
-    wanted = table._fit(printable.text(line), table._MAX_ARGS)
+    wanted = table.fit(printable.text(line), table._MAX_ARGS)
     escaped = 0
 
     def counted(value: str) -> str:

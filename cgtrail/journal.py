@@ -112,7 +112,7 @@ class Form:
         if failed:
             command = f"{lives.short(document.get('error', {}).get('code', '?'))}: {command}"
         elif action == "end":
-            command = f"exit code {process.get('exit_code', '?')}: {command}"
+            command = f"exit code {process['exit_code']:d}: {command}"
         if depth:
             command = "  " * (min(depth, _DEEPEST) - 1) + "└ " + command
         elif "name" in parent:  # whoever it was is not shown above
@@ -147,7 +147,9 @@ class Form:
 
 def _line(document: dict[str, Any], what: str) -> str:
     moment = datetime.fromisoformat(document["@timestamp"]).astimezone().isoformat(" ", "milliseconds")[:23]
-    return f"{moment}  {table.fit(table.container(document), _COLUMNS[1][1])}  {what}"
+    loss = document["event"]["dataset"] == "cgtrail.loss"
+    place = "(anywhere)" if loss and "container" not in document else table.container(document)
+    return f"{moment}  {table.fit(place, _COLUMNS[1][1])}  {what}"
 
 
 def _user(document: dict[str, Any]) -> str:

@@ -100,6 +100,7 @@ def document(number: int, name: str = "ls") -> Document:
         "event": {"id": f"id-{number}", "dataset": "cgtrail.process", "action": "exec", "sequence": number},
         "container": {"id": "c" * 64, "name": "web"},
         "process": {"name": name, "pid": number, "command_line": f"{name} /etc/{number}"},
+        "cgtrail": {"tenant": {"id": ["green", "red"]}},
     }
     return Document(f"id-{number}", at, "process", source)
 
@@ -316,17 +317,40 @@ def test_words_of_a_query_need_no_quotes(run: Run, data: Path) -> None:
 
 
 def test_filters_narrow_the_search(run: Run, data: Path) -> None:
-    """Container, kind and times are options of their own."""
+    """Container, tenant, kind and times are options of their own."""
     for arguments, count in [
         (["--container", "web"], 10),
         (["--container", "cccc"], 10),
         (["--container", "db"], 0),
+        (["--tenant", "red"], 10),
+        (["--tenant", "blue"], 0),
+        (["--tenant", "red", "--container", "db"], 0),
         (["--kind", "process"], 10),
         (["--kind", "loss"], 0),
+        (["--kind", "container"], 0),
+        (["--kind", "tenant", "--tenant", "red"], 0),
         (["--since", "1h"], 10),
         (["--until", "1h"], 0),
     ]:
         assert len(run("search", "--data", data, "--json", *arguments).out.splitlines()) == count, arguments
+
+
+def test_tail_of_a_tenant(data: Path) -> None:
+    """A follower of a tenant gets what is stored of it, and nothing of others."""
+    process = start("tail", "--data", data, "--json", "--tenant", "red")
+    assert process.stdout is not None
+    deadline = time.monotonic() + SECONDS
+    number = 100
+    with process:
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            assert time.monotonic() < deadline
+            other = document(number, "other")
+            other.source["cgtrail"] = {"tenant": {"id": ["blue"]}}
+            store(data, other, document(number + 1, "mine"))
+            number += 2
+        process.send_signal(signal.SIGINT)
+        lines = finish(process).out.splitlines()
+    assert {json.loads(line)["process"]["name"] for line in lines} == {"mine"}
 
 
 def test_a_limit_that_cuts_is_told(run: Run, data: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgtrail import table
+from cgtrail import lives, table
 from enrich import printable
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\t\x00\x7f\x9b31m\u202e\u200b\u2028\ufeff\U000e0041"
@@ -99,6 +99,121 @@ def test_an_end_shows_its_exit_code() -> None:
     made = document("end")
     made["process"] |= {"exit_code": 137}
     assert STYLE.sub("", row(made)).split()[7] == "137"
+
+
+@pytest.mark.parametrize(
+    ("identity", "name", "shown"),
+    [
+        ("1000", "alice", "alice"),
+        ("1000", "administrator", "admin…"),
+        ("0", "root", "root"),
+        ("1000", "root", "1000"),
+        ("0", "alice", "0"),
+        ("1000", "0", "1000"),
+        ("1000", "r\u043e\u043et", "1000"),
+        ("1000", "root ", "1000"),
+        ("1000", HOSTILE, "1000"),
+        ("1000", "", "1000"),
+        ("1000", None, "1000"),
+    ],
+)
+def test_a_user_has_a_name_that_is_no_one_elses(identity: str, name: str | None, shown: str) -> None:
+    """The container's name for a user is shown; where it could pass for another user, the number is."""
+    assert row(document(user={"id": identity, "name": name})).split()[2] == shown
+
+
+def life(dataset: str, action: str, **fields: Any) -> str:
+    """The line of something in the life of a container or tenant, without time and colours."""
+    made = document(event={"dataset": f"cgtrail.{dataset}", "action": action}, cgtrail={}, user={}, process={}) | fields
+    return re.sub(r"^\S+ +", "", STYLE.sub("", row(made)))
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "words"),
+    [
+        ("created", {"container": {"name": "web", "image": {"name": "nginx"}}}, "created (nginx)"),
+        ("started", {}, "started"),
+        ("exec", {"process": {"parent": {"pid": 5}, "command_line": "sh"}}, "entered from outside by 5: sh"),
+        ("exec", {"user": {"id": "7", "name": "bob"}}, "entered from outside as bob"),
+        ("died", {"process": {"exit_code": 0}}, "died with exit code 0"),
+        ("removed", {}, "removed"),
+        ("renamed", {}, "renamed to web"),
+    ],
+)
+def test_a_containers_life(action: str, fields: dict[str, Any], words: str) -> None:
+    """Each thing that happens to a container is told in words, with as much as is known."""
+    assert life("container", action, **fields) == f"web               container {words}"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "told"),
+    [
+        (["CAP_CHOWN", "CAP_SETFCAP"], ""),
+        (["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_BPF"], ", CAP_SYS_ADMIN, CAP_BPF"),
+        ([f"CAP_{n}" for n in range(41)], ", 41 MORE CAPABILITIES THAN USUAL"),
+    ],
+)
+def test_unusual_capabilities_are_told(capabilities: list[str], told: str) -> None:
+    """What a container may do beyond the usual is told where it starts, in red."""
+    process = {"thread": {"capabilities": {"effective": capabilities}}}
+    assert life("container", "started", process=process).endswith(f"started{told}")
+    made = document(event={"dataset": "cgtrail.container", "action": "started"}, process=process, cgtrail={})
+    assert row(made).startswith("\x1b[31m") == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("action", "tenant", "words"),
+    [
+        ("created", {"id": ["t1"], "name": "Red", "policy": ["exec"]}, "tenant t1 (Red) created; it asks for exec"),
+        ("changed", {"id": ["t1"], "name": "t1", "policy": []}, "tenant t1 changed; it asks for nothing"),
+        ("removed", {"id": ["t1"], "policy": ["exec"], "source": "t.yaml:3"}, "tenant t1 removed; by t.yaml:3"),
+        ("attached", {"id": ["t1"], "source": "label"}, "attached to tenant t1; by label"),
+        ("detached", {"id": "t1"}, "detached from tenant t1"),
+    ],
+)
+def test_a_tenants_life(action: str, tenant: dict[str, Any], words: str) -> None:
+    """Changes of tenants and of their containers are told in words."""
+    assert life("tenant", action, cgtrail={"tenant": tenant}) == f"web               {words}"
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (0, "0 ms"),
+        (999_999_999, "999 ms"),
+        (3_400_000_000, "3.4 s"),
+        (303 * 10**9, "5 min 3 s"),
+        (7_500 * 10**9, "2 h 5 min"),
+        (3_599 * 10**9, "59 min 59 s"),
+        (100 * 3_600 * 10**9, "4 d 4 h"),
+        (1 << 62, "53375 d 23 h"),
+    ],
+)
+def test_how_long(nanoseconds: int, shown: str) -> None:
+    """A life is told in two units at most."""
+    assert lives.duration(nanoseconds) == shown
+
+
+@given(ANY, ANY, ANY, st.sampled_from(["created", "started", "exec", "died", "renamed", "attached", "changed"]))
+def test_any_life_is_one_printable_line(name: str, image: str, line: str, action: str) -> None:
+    """Whatever names a container or a label's author chose, what is told is one line without control characters."""
+    made = document(container={"name": name or "x", "image": {"name": image, "tag": [image]}})
+    made["process"] |= {"parent": {"name": line, "pid": 1}, "command_line": line * 100}
+    made["cgtrail"]["tenant"] = {"id": [name], "name": image, "policy": [line], "source": line}
+    for dataset in lives.DATASETS:
+        shown = row(made | {"event": {"dataset": dataset, "action": action}})
+        assert not [
+            char for char in STYLE.sub("", shown) if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        ]
+
+
+def test_a_life_fits_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a container's line is cut as others are."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((100, 50)))
+    made = document(event={"dataset": "cgtrail.container", "action": "exec"})
+    made["process"] |= {"command_line": "x" * 500}
+    assert columns(STYLE.sub("", row(made))) == 100
 
 
 def test_a_loss_is_a_line_of_its_own() -> None:

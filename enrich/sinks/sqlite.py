@@ -135,8 +135,9 @@ def _insert(db: sqlite3.Connection, rows: list[Row]) -> list[Outcome]:
         found for (found,) in db.execute("SELECT id FROM docs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     }
     (seq,) = db.execute("SELECT coalesce(max(seq), 0) FROM docs").fetchone()
-    outcomes, docs, lines, tenants = [], [], [], []
-    for values, line, whose in rows:
+    outcomes, docs, lines, placed = [], [], [], []
+    sets: dict[tuple[str, ...], int] = {}
+    for values, line, tenants in rows:
         identity, at, nth, *_ = values
         if identity in known:
             outcomes.append(DUPLICATE)
@@ -147,13 +148,26 @@ def _insert(db: sqlite3.Connection, rows: list[Row]) -> list[Outcome]:
         docs.append((seq, *values))
         if line is not None:
             lines.append((seq, line))
-        tenants += [(tenant, at, dayfile.NO_SEQUENCE if nth is None else nth, seq) for tenant in whose]
+        if tenants:
+            if tenants not in sets:
+                sets[tenants] = _set_of(db, tenants)
+            placed.append((seq, sets[tenants], at, dayfile.NO_SEQUENCE if nth is None else nth))
     marks = ", ".join("?" * (dayfile.ROW.count(",") + 1))
     db.executemany(f"INSERT INTO docs {dayfile.ROW} VALUES ({marks})", docs)
     db.executemany("INSERT INTO lines (rowid, text) VALUES (?, ?)", lines)
-    # In the order of the index: what a batch has of a tenant lies side by side in it.
-    db.executemany("INSERT INTO tenants (tenant, at, nth, doc) VALUES (?, ?, ?, ?)", sorted(tenants))
+    db.executemany("INSERT INTO placed (doc, whose, at, nth) VALUES (?, ?, ?, ?)", placed)
     return outcomes
+
+
+def _set_of(db: sqlite3.Connection, tenants: tuple[str, ...]) -> int:
+    """The number of a set of tenants in this file, where it may have to be made."""
+    named = json.dumps(tenants)
+    known = db.execute("SELECT whose FROM sets WHERE tenants = ?", (named,)).fetchone()
+    if known is not None:
+        return int(known[0])
+    (whose,) = db.execute("INSERT INTO sets (tenants) VALUES (?) RETURNING whose", (named,)).fetchone()
+    db.executemany("INSERT INTO tenants (tenant, whose) VALUES (?, ?)", [(tenant, whose) for tenant in tenants])
+    return int(whose)
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -4,11 +4,12 @@
 files. COLUMNS are copies of what is often asked for; `body` is the document. `lines` is a trigram index over the
 documents' LINE_FIELDS, with the same rowids and without the text: it finds candidates, the body decides. SQLite's JSON
 functions end a text at a NUL, and what follows would be hidden from every search: a body with a NUL in it stands a
-second time in `searched`, with U+0001 in place of each. `tenants` has a row for each tenant of each document, in the
-order in which a search gives them; `nth` is the sequence, NO_SEQUENCE where there is none.
+second time in `searched`, with U+0001 in place of each. `placed` has a row for each document that has tenants: which
+set of tenants, and where a search gives it (`nth` is the sequence, NO_SEQUENCE where there is none). `tenants` says in
+which sets a tenant is: sets are few, and a document with fifty tenants costs as much as one with one.
 
-Format 2 is format 3 without `tenants`, made before documents could have any: a writer adds the table, a reader takes it
-for empty.
+Format 2 is format 3 without sets, made before documents could have tenants: a writer adds the tables, a reader takes
+them for empty.
 """
 
 from __future__ import annotations
@@ -47,9 +48,14 @@ _PAGE = 8192
 NO_SEQUENCE = -(1 << 63)
 """Before every sequence, as NULL is in `docs`."""
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.db", re.ASCII)
-_TENANTS_DDL = """tenants (
-  tenant TEXT NOT NULL, at INTEGER NOT NULL, nth INTEGER NOT NULL, doc INTEGER NOT NULL,
-  PRIMARY KEY (tenant, at, nth, doc)) STRICT, WITHOUT ROWID;"""
+_TENANTS_DDL = """
+CREATE {0} TABLE sets (whose INTEGER PRIMARY KEY, tenants TEXT NOT NULL UNIQUE) STRICT;
+CREATE {0} TABLE tenants (tenant TEXT NOT NULL, whose INTEGER NOT NULL, PRIMARY KEY (tenant, whose))
+  STRICT, WITHOUT ROWID;
+CREATE {0} TABLE placed (doc INTEGER PRIMARY KEY, whose INTEGER NOT NULL, at INTEGER NOT NULL, nth INTEGER NOT NULL)
+  STRICT;
+CREATE INDEX {1}by_whose ON placed (whose, at, nth);
+"""
 _DDL = "\n".join(
     (
         "CREATE TABLE docs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time INTEGER NOT NULL, sequence INTEGER,",
@@ -59,7 +65,7 @@ _DDL = "\n".join(
         "CREATE INDEX by_time ON docs (time, sequence);",
         *(f"CREATE INDEX by_{name} ON docs ({name}, time, sequence);" for name in ("kind", *TEXT_COLUMNS.values())),
         "CREATE VIRTUAL TABLE lines USING fts5(text, content='', detail=none, tokenize='trigram case_sensitive 0');",
-        f"CREATE TABLE {_TENANTS_DDL}",
+        _TENANTS_DDL.format("", ""),
         f"PRAGMA application_id = {APPLICATION_ID};",
         f"PRAGMA user_version = {FORMAT};",
     )
@@ -120,7 +126,8 @@ def open_writer(folder: Path, day: date) -> sqlite3.Connection:
             db.executescript(f"PRAGMA page_size = {_PAGE}; BEGIN IMMEDIATE; {_DDL} COMMIT;")
             _sync(folder)
         elif version != FORMAT:
-            db.executescript(f"BEGIN IMMEDIATE; CREATE TABLE {_TENANTS_DDL} PRAGMA user_version = {FORMAT}; COMMIT;")
+            more = _TENANTS_DDL.format("", "")
+            db.executescript(f"BEGIN IMMEDIATE; {more} PRAGMA user_version = {FORMAT}; COMMIT;")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     except BaseException:
@@ -155,7 +162,7 @@ def _open_reader(path: Path, uri: str) -> sqlite3.Connection | None:
         version = format_of(db, path)
         if version is not None:
             if version != FORMAT:
-                db.execute(f"CREATE TEMP TABLE {_TENANTS_DDL}")
+                db.executescript(_TENANTS_DDL.format("TEMP", "temp."))
             db.text_factory = bytes
             return db
     except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from enrich.document import Document
@@ -29,7 +28,7 @@ class Row(NamedTuple):
     """For `dayfile.ROW`, but for seq."""
     line: str | None
     """What the trigram index gets, None for nothing."""
-    tenants: Iterable[str]
+    tenants: tuple[str, ...]
     """Each once."""
 
 
@@ -60,7 +59,7 @@ def row(document: Document) -> Row:
     return Row(values, _line(document.source), _tenants(document.source))
 
 
-def _tenants(source: dict[str, Any]) -> Iterable[str]:
+def _tenants(source: dict[str, Any]) -> tuple[str, ...]:
     found = _value(source, _TENANTS)
     if found is None:
         return ()
@@ -68,7 +67,7 @@ def _tenants(source: dict[str, Any]) -> Iterable[str]:
     if not isinstance(each, list | tuple) or not all(isinstance(tenant, str) for tenant in each):
         message = f"{TENANTS} {found!r:.200} is neither a text nor a list of texts"
         raise UnstorableError(message)
-    return each if len(each) < 2 else dict.fromkeys(each)
+    return tuple(dict.fromkeys(each))
 
 
 def _line(source: dict[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """From a query's tree to SQL over a day file. Values are bound, never written into the text: hence `noqa: S608`.
 
 Every condition is 0 or 1 and never NULL, so that NOT of a missing field is true. A field with a column is asked there;
-any other in the body, where json_each makes a value and a list of values alike. A tenant is looked up in `tenants`. The
+any other in the body, where json_each makes a value and a list of values alike. A tenant is looked up by its sets. The
 trigram index narrows down what the body is then asked, since it folds case and forgets where in the line a trigram
 stood.
 """
@@ -64,8 +64,8 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
             exact = _joined(" OR ", (_in_body(field, _typed("text", wanted)) for field in LINE_FIELDS))
             return _narrowed(exact, [fragment] if indexed else [])
         case Term(field, value) if field == TENANTS:
-            # By what a document and its row there have in common, so that none but this document's is looked at.
-            return "EXISTS (SELECT 1 FROM tenants WHERE tenant = ? AND at = time AND doc = seq)", (value,)
+            whose = "coalesce((SELECT whose FROM placed WHERE doc = seq), 0)"
+            return f"{whose} IN (SELECT whose FROM tenants WHERE tenant = ?)", (value,)
         case _ if query.field in COLUMNS:
             return _on_column(COLUMNS[query.field], query)
         case _:
@@ -73,15 +73,15 @@ def condition(query: Query, *, indexed: bool = True) -> Condition:
             return _narrowed(exact, _literals(query) if indexed and query.field in LINE_FIELDS else [])
 
 
-def of_tenant(query: Query) -> tuple[Condition, Query] | None:
-    """A condition on a row of tenants that all matches fulfil, and what else they must be; None where there is none."""
+def of_tenant(query: Query) -> tuple[str, Condition, Query] | None:
+    """The tenant that all matches have, what `placed` says of their times, and what else they must be; or None."""
     parts = query.parts if isinstance(query, And) else (query,)
     wanted = next((part for part in parts if isinstance(part, Term) and part.field == TENANTS), None)
     if wanted is None:
         return None
     times = [part for part in parts if isinstance(part, Range) and part.field == "@timestamp"]
-    within = [("tenant = ?", (wanted.value,)), *(_between("at", part, lambda time: time) for part in times)]
-    return _joined(" AND ", within), all_of(part for part in parts if part is not wanted and part not in times)
+    within = _joined(" AND ", [("1", ()), *(_between("at", part, lambda time: time) for part in times)])
+    return str(wanted.value), within, all_of(part for part in parts if part is not wanted and part not in times)
 
 
 def is_selective(query: Query) -> bool:

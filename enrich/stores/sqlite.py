@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sqlite3
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import date
+from heapq import merge
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from enrich.stores import dayfile, sql
 from enrich.stores.query import Gap, Query, Range, Term, Wildcard, all_of, any_of
@@ -18,6 +20,7 @@ Cursor: TypeAlias = Mapping[date, int]
 """How far a follower has come: day → how many of its documents it has passed."""
 
 _INT64_MAX = (1 << 63) - 1
+_NTH = f"coalesce(sequence, {dayfile.NO_SEQUENCE})"
 _FEW = 20_000
 """Rows that are all looked at in a fraction of a second."""
 
@@ -118,10 +121,9 @@ class SqliteStore:
         with self._reading(day) as db:
             if db is None:
                 return
-            found, bound = _numbers(db, query, kind, last, ascending)
             # Numbers first and bodies later, one by one: no statement stays open while the caller takes its time, so
             # the writer's log can always be emptied.
-            for number in array("q", (number for (number,) in db.execute(found, (*bound, min(limit, _INT64_MAX))))):
+            for number in _numbers(db, query, kind, min(limit, _INT64_MAX), ascending, last):
                 yield db.execute("SELECT body FROM docs WHERE seq = ?", (number,)).fetchone()[0]
 
     @contextmanager
@@ -161,30 +163,58 @@ def _length(db: sqlite3.Connection) -> int:
 
 
 def _numbers(
-    db: sqlite3.Connection, query: Query, kind: str | None, last: int | None, ascending: bool
-) -> sql.Condition:
-    """A statement that gives the seqs of what matches, in order; it wants a limit as well."""
-    led = sql.of_tenant(query)
-    if led is not None and _leads(db, *led, kind):
-        # A tenant's rows stand in the order that is wanted. Other indexes are of no use to what begins with them.
-        columns, rows, (condition, values) = ("at", "nth", "doc"), "tenants CROSS JOIN docs ON seq = doc", led[0]
-        where, bound = _where(led[1], kind, indexed=False)
-        where, bound = f"{condition} AND {where}", (*values, *bound)
+    db: sqlite3.Connection, query: Query, kind: str | None, limit: int, ascending: bool, last: int | None
+) -> Iterable[int]:
+    """The seqs of what matches, in order: at most `limit`, and none behind `last`."""
+    statement, bindings = _statement(db, query, kind, ascending)
+    up_to = _INT64_MAX if last is None else last
+    found = [_columns(db.execute(statement, (*bound, up_to, limit))) for bound in bindings]
+    if len(found) == 1:
+        return found[0][0]
+    ordered = merge(*(zip(at, nth, seq, strict=True) for seq, at, nth in found), reverse=not ascending)
+    return islice((seq for _, _, seq in ordered), limit)
+
+
+def _columns(rows: Iterable[tuple[int, int, int]]) -> tuple[array[int], array[int], array[int]]:
+    """Numbers in 8 bytes each: a day can have millions."""
+    columns = array("q"), array("q"), array("q")
+    for row in rows:
+        for column, number in zip(columns, row, strict=True):
+            column.append(number)
+    return columns
+
+
+def _statement(
+    db: sqlite3.Connection, query: Query, kind: str | None, ascending: bool
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """What finds (seq, time, sequence) in order, and what to bind to it; several times, where each gives a part.
+
+    It wants two values more: the last seq, and how many at most.
+    """
+    tenant = sql.of_tenant(query)
+    if tenant is not None and _leads(db, *tenant, kind):
+        # What a set of tenants has stands in the order that is wanted. Other indexes are of no use to what follows.
+        name, (within, times), rest = tenant
+        where, bound = _where(rest, kind, indexed=False)
+        sets = db.execute("SELECT whose FROM tenants WHERE tenant = ?", (name,)).fetchall()
+        order = f"placed CROSS JOIN docs ON seq = doc WHERE whose = ? AND {within} AND"
+        columns, found = ("at", "nth", "doc"), "doc, at, nth"
+        bindings = [(*whose, *times, *bound) for whose in sets]
     else:
-        columns, rows, (where, bound) = ("time", "sequence", "seq"), "docs", _where(query, kind)
-    if last is not None:
-        where, bound = f"{where} AND seq <= ?", (*bound, last)
-    order = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in columns)
-    return f"SELECT seq FROM {rows} WHERE {where} ORDER BY {order} LIMIT ?", bound
+        where, bound = _where(query, kind)
+        order, columns, found = "docs WHERE", ("time", "sequence", "seq"), f"seq, time, {_NTH}"
+        bindings = [bound]
+    ordered = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in columns)
+    return f"SELECT {found} FROM {order} {where} AND seq <= ? ORDER BY {ordered} LIMIT ?", bindings
 
 
-def _leads(db: sqlite3.Connection, tenant: sql.Condition, rest: Query, kind: str | None) -> bool:
-    """Whether to begin with a tenant's rows: they are few, or nothing else finds fewer."""
+def _leads(db: sqlite3.Connection, name: str, times: sql.Condition, rest: Query, kind: str | None) -> bool:
+    """Whether to begin with what a tenant has: that is little, or nothing else finds less."""
     if kind in (None, "process") and not sql.is_selective(rest):
         return True
-    condition, bound = tenant
-    some = f"SELECT count(*) FROM (SELECT 1 FROM tenants WHERE {condition} LIMIT {_FEW})"
-    return int(db.execute(some, bound).fetchone()[0]) < _FEW
+    found = f"tenants CROSS JOIN placed USING (whose) WHERE tenant = ? AND {times[0]}"
+    some = f"SELECT count(*) FROM (SELECT 1 FROM {found} LIMIT {_FEW})"
+    return int(db.execute(some, (name, *times[1])).fetchone()[0]) < _FEW
 
 
 def _where(query: Query, kind: str | None, *, indexed: bool = True) -> sql.Condition:

@@ -79,6 +79,9 @@ def test_fifty_tenants(sink: SqliteSink, folder: Path) -> None:
     for tenant in FIFTY:
         assert find(folder, tenant) == ["shared"]
     assert find(folder, None) == ["shared", "other"]
+    with closing(sqlite3.connect(folder / DAY_FILE)) as db:
+        rows = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("placed", "sets", "tenants")]  # noqa: S608
+    assert rows == [2, 2, 51]  # a document has one row, however many its tenants are
 
 
 def test_with_times_containers_and_limits(sink: SqliteSink, folder: Path) -> None:
@@ -141,15 +144,15 @@ def test_a_search_up_to_a_cursor(sink: SqliteSink, folder: Path) -> None:
     assert names(store.after(cursor, All(), tenant="t")[0]) == ["c", "d"]
 
 
-def plan(folder: Path, query: Query, kind: str | None = None, last: int | None = None) -> list[str]:
+def plan(folder: Path, query: Query, kind: str | None = None) -> list[str]:
     """How SQLite goes about a search."""
     with closing(sqlite3.connect(folder / DAY_FILE)) as db:
         sql.prepare(db)
-        statement, bound = sqlite._numbers(db, query, kind, last, ascending=False)
-        return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {statement}", (*bound, 100)).fetchall()]
+        statement, (bound, *_) = sqlite._statement(db, query, kind, ascending=False)
+        return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {statement}", (*bound, 100, 100)).fetchall()]
 
 
-LED = "SEARCH tenants USING PRIMARY KEY (tenant=?"
+LED = "SEARCH placed USING COVERING INDEX by_whose (whose=?"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ LED = "SEARCH tenants USING PRIMARY KEY (tenant=?"
         ("cgtrail.tenant.id:t1 AND @timestamp:[2026-11-22T10 TO 2026-11-22T11]", LED + " AND at>? AND at<?)"),
     ],
 )
-@pytest.mark.parametrize("chosen", [{}, {"kind": "process"}, {"kind": "loss"}, {"last": 9}])
+@pytest.mark.parametrize("chosen", [{}, {"kind": "process"}, {"kind": "loss"}])
 def test_a_tenant_is_looked_up(sink: SqliteSink, folder: Path, text: str, wanted: str, chosen: dict[str, Any]) -> None:
     """A tenant's rows are found by their index, within times too, and stand in order: nothing is sorted or scanned."""
     sink.write([document("a", ["t1"])])
@@ -172,7 +175,7 @@ def test_a_tenant_is_looked_up(sink: SqliteSink, folder: Path, text: str, wanted
 
 
 BY_NAME = "SEARCH docs USING COVERING INDEX by_container_name (container_name=?)"
-BY_DOCUMENT = "SEARCH tenants USING PRIMARY KEY (tenant=? AND at=?)"
+BY_DOCUMENT = "SEARCH placed USING INTEGER PRIMARY KEY (rowid=?)"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +217,8 @@ def old(sink: SqliteSink, folder: Path) -> Path:
     sink.write([document("old", process={"command_line": "cat /etc/passwd"})])
     sink.close()
     with closing(sqlite3.connect(folder / DAY_FILE)) as db:
-        db.executescript("DROP TABLE tenants; PRAGMA user_version = 2; PRAGMA journal_mode = DELETE;")
+        db.executescript("DROP TABLE tenants; DROP TABLE sets; DROP TABLE placed;")
+        db.executescript("PRAGMA user_version = 2; PRAGMA journal_mode = DELETE;")
     return folder
 
 

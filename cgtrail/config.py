@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,142 +11,17 @@ from typing import Any
 
 import msgspec
 
-MAX_DAYS = 36500
-_RANGES = {
-    "capture.max_cgroups": (256, 1 << 22),
-    "spool.max_bytes": (16 << 20, 1 << 60),
-    "spool.max_hours": (1, 8760),
-    "spool.keyframe_seconds": (1, 3600),
-    "enrich.snapshot_seconds": (1, 86400),
-    "store.retention_days": (1, MAX_DAYS),
-}
-"""The least and the most that a number may be."""
+from cgtrail.settings import POLICIES, Config
+from cgtrail.settings_check import ConfigError, check
+
+__all__ = ["POLICIES", "Config", "ConfigError", "environment", "keys", "load", "variable"]
+
 _LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd", "tenants.files",
           "tenants.unassigned"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
-_READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
-_MAX_PORT = 65535
-_DAEMON = re.compile(r"unix://(?P<path>/[^,\0]+)|(?:tcp|https?)://(?P<address>[^/,]+)/?")
-_SOCKET = re.compile(r"(?:unix://)?(?P<path>/[^,\0]+)")
-_SOCKET_BYTES = 107
-"""The longest path of a Unix socket (unix(7))."""
-POLICIES = ("exec", "terminal", "output")
-"""What can be recorded of a container (`bpf.events.Policy`)."""
-_MAX_LABEL = 256
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
-
-
-class ConfigError(ValueError):
-    """A key or value of the configuration is wrong; the message names the place, the value and what would be right."""
-
-
-class Capture(msgspec.Struct, forbid_unknown_fields=True):
-    """[capture]: what the agent records."""
-
-    host: bool = False
-    """record the host's own processes too, not only containers"""
-    ring_bytes: int = 16 * 1024 * 1024
-    """size of the kernel's ring buffer; a power of two of at least 65536"""
-    max_cgroups: int = 65536
-    """cgroups that the kernel can watch at a time"""
-
-
-class Runtimes(msgspec.Struct, forbid_unknown_fields=True):
-    """[runtimes]: where names, images and labels come from."""
-
-    docker: list[str] = msgspec.field(default_factory=lambda: ["unix:///var/run/docker.sock"])
-    """addresses of Docker daemons, as unix:///path or tcp://host:port; without them, DOCKER_HOST"""
-    podman: list[str] = msgspec.field(default_factory=lambda: ["unix:///run/podman/podman.sock"])
-    """addresses of Podman's service"""
-    containerd: list[str] = msgspec.field(default_factory=lambda: ["/run/containerd/containerd.sock"])
-    """sockets of containerd"""
-
-
-class Tenants(msgspec.Struct, forbid_unknown_fields=True):
-    """[tenants]: whose containers are."""
-
-    files: list[str] = msgspec.field(default_factory=list)
-    """files that say so, YAML or CSV"""
-    label: str = "cgtrail.tenant"
-    """a container's label that names its tenants, with commas between; empty: none does"""
-    unassigned: list[str] = msgspec.field(default_factory=lambda: list(POLICIES))
-    """what is recorded of containers without a tenant; an empty list: nothing"""
-
-
-class Spool(msgspec.Struct, forbid_unknown_fields=True):
-    """[spool]: what is kept between agent and workers."""
-
-    max_bytes: int = 2 << 30
-    """bytes at which the spool is full; at least 16777216"""
-    max_hours: int = 24
-    """hours that are kept for replays once they were read"""
-    readers: list[str] = msgspec.field(default_factory=lambda: ["sqlite"])
-    """workers whose progress decides what may be removed, by the names of their sinks"""
-    keyframe_seconds: int = 300
-    """seconds from one keyframe to the next"""
-
-
-class Enrich(msgspec.Struct, forbid_unknown_fields=True):
-    """[enrich]: the worker."""
-
-    snapshot_seconds: int = 60
-    """seconds from one snapshot of the worker's state to the next"""
-
-
-class Metrics(msgspec.Struct, forbid_unknown_fields=True):
-    """[metrics]: where Prometheus finds them."""
-
-    agent: str = ""
-    """host:port of the agent's; empty: none"""
-    worker: str = ""
-    """host:port of the worker's; empty: none"""
-
-
-class Store(msgspec.Struct, forbid_unknown_fields=True):
-    """[store]: the local documents."""
-
-    retention_days: int = 30
-    """days that documents are kept"""
-
-
-class Documents(msgspec.Struct, forbid_unknown_fields=True):
-    """[documents]: what becomes a document."""
-
-    forks: bool = False
-    """also processes that were only forked"""
-
-
-class Config(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole configuration, with its defaults."""
-
-    data: str = "/var/lib/cgtrail"
-    """folder of the spool and the local store"""
-    capture: Capture = msgspec.field(default_factory=Capture)
-    runtimes: Runtimes = msgspec.field(default_factory=Runtimes)
-    tenants: Tenants = msgspec.field(default_factory=Tenants)
-    spool: Spool = msgspec.field(default_factory=Spool)
-    enrich: Enrich = msgspec.field(default_factory=Enrich)
-    metrics: Metrics = msgspec.field(default_factory=Metrics)
-    store: Store = msgspec.field(default_factory=Store)
-    documents: Documents = msgspec.field(default_factory=Documents)
-
-    @property
-    def folder(self) -> Path:
-        """The data folder."""
-        return Path(self.data)
-
-    @property
-    def store_folder(self) -> Path:
-        """Where the local store's day files are."""
-        return self.folder / "store"
-
-    @property
-    def spool_folder(self) -> Path:
-        """Where the spool's streams are."""
-        return self.folder / "spool"
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
@@ -188,7 +62,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         wanted = wanted.replace("`array`", "a list")
         message = f"{places.get(key, place)}: {key}: {wanted}, and found {_get(tree, key)!r}"
         raise ConfigError(message) from error
-    _check(config, places)
+    check(config, places)
     return config
 
 
@@ -234,70 +108,6 @@ def _refuse_variables(environment: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)
             message = f"unknown environment variable {name!r}; did you mean {near[0]!r}?"
             raise ConfigError(message)
-
-
-def _check(config: Config, places: Mapping[str, str]) -> None:
-    size = config.capture.ring_bytes
-    if size < 65536 or size & (size - 1) or size > 1 << 31:
-        place = places["capture.ring_bytes"]
-        message = f"{place}: capture.ring_bytes is {size}; it must be a power of two from 65536 to 2147483648"
-        raise ConfigError(message)
-    for key, (least, most) in _RANGES.items():
-        section, _, name = key.partition(".")
-        number = getattr(getattr(config, section), name)
-        if not least <= number <= most:
-            message = f"{places[key]}: {key} is {number}; it must be from {least} to {most}"
-            raise ConfigError(message)
-    for name in config.spool.readers:
-        if not _READER.fullmatch(name):
-            place = places["spool.readers"]
-            message = f"{place}: spool.readers has {name!r}; a reader's name is made of letters, digits, '-' and '_'"
-            raise ConfigError(message)
-    _check_runtimes(config.runtimes, places)
-    _check_tenants(config.tenants, places)
-    for half in ("agent", "worker"):
-        address = getattr(config.metrics, half)
-        if address and not _is_address(address):
-            wanted = f"it must be host:port, as in 127.0.0.1:9464, with a port of at most {_MAX_PORT}"
-            message = f"{places[f'metrics.{half}']}: metrics.{half} is {address!r}; {wanted}"
-            raise ConfigError(message)
-    if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
-        message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
-        raise ConfigError(message)
-
-
-def _check_runtimes(runtimes: Runtimes, places: Mapping[str, str]) -> None:
-    for name, pattern, wanted in (
-        ("docker", _DAEMON, "unix:///path or tcp://host:port"),
-        ("podman", _DAEMON, "unix:///path or tcp://host:port"),
-        ("containerd", _SOCKET, "the absolute path of a socket"),
-    ):
-        for address in getattr(runtimes, name):
-            match = pattern.fullmatch(address)
-            parts = match.groupdict() if match else {}
-            path, remote = parts.get("path"), parts.get("address")
-            if not (path and len(os.fsencode(path)) <= _SOCKET_BYTES) and not (remote and _is_address(remote)):
-                place = places[f"runtimes.{name}"]
-                raise ConfigError(f"{place}: runtimes.{name} has {address!r}; an address is {wanted}")
-
-
-def _is_address(text: str) -> bool:
-    return bool(_ADDRESS.fullmatch(text)) and int(text.rpartition(":")[2]) <= _MAX_PORT
-def _check_tenants(tenants: Tenants, places: Mapping[str, str]) -> None:
-    for file in tenants.files:
-        if not file.lower().endswith((".yaml", ".yml", ".csv")) or "," in file or "\0" in file or file != file.strip():
-            wanted = "a file is a path without commas that ends in .yaml, .yml or .csv"
-            message = f"{places['tenants.files']}: tenants.files has {file!r}; {wanted}"
-            raise ConfigError(message)
-    for name in tenants.unassigned:
-        if name not in POLICIES:
-            wanted = f"it may have {', '.join(POLICIES)}"
-            message = f"{places['tenants.unassigned']}: tenants.unassigned has {name!r}; {wanted}"
-            raise ConfigError(message)
-    if not tenants.label.isprintable() or len(tenants.label) > _MAX_LABEL or "=" in tenants.label:
-        wanted = f"it must be the key of a label, of up to {_MAX_LABEL} printable characters without '=', or empty"
-        message = f"{places['tenants.label']}: tenants.label is {tenants.label!r}; {wanted}"
-        raise ConfigError(message)
 
 
 def _set(tree: dict[str, Any], key: str, value: object) -> None:

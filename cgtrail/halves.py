@@ -12,6 +12,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
+
 from cgtrail import metrics
 from cgtrail.config import Config
 from cgtrail.signals import stop_on_signal
@@ -28,6 +30,7 @@ from shipper.agent import Agent, Settings
 from shipper.lock import only
 from shipper.retention import Bounds
 from shipper.status import write_status
+from shipper.tenants.declare import policy
 from shipper.wire.position import position_file
 
 STATUS_SECONDS = 1.0
@@ -41,8 +44,12 @@ def ship(config: Config) -> None:
     spool = config.spool
     settings = Settings(
         data=config.folder,
-        docker_url=config.docker.url,
         version=version("cgtrail"),
+        runtimes=msgspec.to_builtins(config.runtimes),
+        tenant_files=[Path(file) for file in config.tenants.files],
+        tenant_label=config.tenants.label,
+        unassigned=policy(config.tenants.unassigned),
+        max_cgroups=config.capture.max_cgroups,
         capture_host=config.capture.host,
         ring_bytes=config.capture.ring_bytes,
         bounds=Bounds(spool.max_bytes, spool.max_hours * _HOUR_NS, tuple(spool.readers)),

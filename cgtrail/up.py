@@ -18,7 +18,7 @@ from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
 from enrich.stores.query import Range
 from enrich.stores.sqlite import SqliteStore
-from shipper.intake import boot_ns
+from shipper.tell import boot_ns
 
 POLL_SECONDS = 0.1
 LAST_SECONDS = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,8 @@ from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy
 from shipper import cgroups, keyframe, memory
 from shipper.admission import FULL, REFUSE, Admission
 from shipper.clock import HostClock
+from shipper.control import Control
+from shipper.facts import Facts
 from shipper.intake import Intake
 from shipper.inventory import Inventory
 from shipper.keyframe import Keyframes
@@ -30,6 +31,7 @@ from shipper.status import LOCK, STATUS, write_status
 from shipper.tell import boot_ns
 from shipper.tenants.book import TenantBook
 from shipper.tenants.model import EVERYTHING
+from shipper.tenants.requests import Requests
 from shipper.wire.records import AgentStart, AgentStop, KeyframeBegin, KeyframeEnd, Tick
 from shipper.wire.segment import streams
 
@@ -116,12 +118,17 @@ class Agent:
                 root, self.probes, self.losses, runtimes(**settings.runtimes), book, self._intake.put
             )
             stack.callback(self.inventory.close)
+            self._control = Control(data)
+            stack.callback(self._control.stop)
+            self._facts = Facts(self.spool, self.probes, self.inventory, self._intake, self.losses, self.retention)
+            self._requests = Requests(book, self._regroup, self.inventory.picture)
             self._keyframes = Keyframes(self.probes, self.losses, settings.capture_host, settings.version)
             self.inventory.start()
             for attempt in self.probes.refused():
                 _log.warning("not recorded on this kernel", kernel_event=attempt.event, program=attempt.program,
                              reason=str(attempt.refused), next="`cgtrail check` tells what that means")  # fmt: skip
             self._keyframe()
+            self._control.start()
             while not self.stop.wait(DRAIN_SECONDS):
                 self._round()
             self._round()
@@ -145,6 +152,7 @@ class Agent:
         self._intake.drain()
         self.inventory.drained()
         self.inventory.sweep(now)
+        self._control.handle(self._requests)
         if now - self._ticked >= TICK_NS:
             self._tick(now)
         due = RETRY_NS if self.admission.gap and self._takes_all() else self.settings.keyframe_ns
@@ -153,6 +161,11 @@ class Agent:
             self._keyframe()
         self._commit()
         self._intake.since = now
+
+    def _regroup(self) -> None:
+        """A command has changed the tenants: who gave it may rely on what is written when this returns."""
+        self.inventory.regroup(self._intake.drain)
+        self._commit()
 
     def _tick(self, now: int) -> None:
         """`now` is of before the ring was drained."""
@@ -260,32 +273,5 @@ class Agent:
 
     def _report(self) -> None:
         with suppress(OSError):  # a full disk: the commit says so
-            self.latest = self._facts()
+            self.latest = self._facts.now(self.keyframed + self._clock.offset)
             write_status(self.settings.data / STATUS, self.latest)
-
-    def _facts(self) -> dict[str, Any]:
-        """How it goes, for people and metrics."""
-        return {
-            "pid": os.getpid(),
-            "time": time.time_ns(),
-            "stream": self.spool.stream.id.hex(),
-            "frames": self.spool.number,
-            "records": self.spool.records,
-            "bytes": self.spool.bytes,
-            "commits": self.spool.commits,
-            "commit_seconds": self.spool.commit_seconds,
-            "keyframe_time": self.keyframed + self._clock.offset,
-            "spool_bytes": self.spool.used,
-            "spool_max_bytes": self.settings.bounds.max_bytes,
-            "spool_error": str(self.spool.error) if self.spool.error else None,
-            "admission": self.admission.level,
-            "unread_by": self.retention.holding,
-            "ring_bytes_waiting": self.probes.ring.waiting(),
-            "seen": self.probes.seen(),
-            "lost": {cause.name.lower(): count for cause, count in self.losses.totals.items()},
-            "arguments_unread": self._intake.cmdlines.unread,
-            "containers": len(self.inventory.registry.running),
-            "runtimes": {runtime.name: runtime.error for runtime in self.inventory.runtimes if runtime.expected},
-            "sweeps": self.inventory.sweeps,
-            "not_recorded": self.probes.missing(),
-        }

@@ -56,6 +56,8 @@ class Inventory:
     """Containers that a runtime removed; the ring may still hold what they did."""
     _policies: dict[int, int] = field(default_factory=dict)
     """Topmost cgroup → the policy that the kernel holds for it."""
+    _unwatched: set[int] = field(default_factory=set)
+    """Topmost cgroups that the kernel has no room for, as was told."""
 
     def __post_init__(self) -> None:
         """Begins with nothing but tenants."""
@@ -80,6 +82,7 @@ class Inventory:
         """Stop listening; children that read files are left behind."""
         for runtime in self.runtimes:
             runtime.stop()
+        self.book.close()
         self.users.close()
 
     def news(self, drain: Callable[[], None]) -> None:
@@ -105,6 +108,7 @@ class Inventory:
         for lived in self._removed:
             self._tell(self.registry.lived(lived))
             self.registry.forget(lived.key)
+            self.book.forget(lived.key)
         self._removed.clear()
         self._tell(list(self.users.answers(boot_ns())))
 
@@ -194,18 +198,21 @@ class Inventory:
             if cgroup is top:
                 self.users.found(container.key, f"{self.root}{cgroup.path}", top.id)
 
-    def _watch(self, cgroup: Cgroup, container: Container, owner: int) -> None:
-        """The kernel has it already, if it could tell by the name at its birth."""
+    def _watch(self, cgroup: Cgroup, container: Container, owner: int) -> bool:
+        """The kernel has it already, if it could tell by the name at its birth. False: there is no room for it."""
         policy = container.membership.policy if container.membership else Policy.EXEC
         if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy) and cgroup.id == owner:
-            if cgroup.watch != Watch.REFUSED:
-                cgroup.watch = Watch.REFUSED
+            cgroup.watch = Watch.REFUSED
+            if owner not in self._unwatched:
+                self._unwatched.add(owner)
                 self._refused(container, owner)
-            return
+            return False
         cgroup.watch = Watch.CONTAINER
+        self._unwatched.discard(owner)
         if cgroup.id == owner:
             self.probes.set_policy(owner, policy)
             self._policies[owner] = int(policy)
+        return True
 
     def _allow(self, record: ContainerInfo) -> None:
         container = self.registry.container(os.fsdecode(record.key))
@@ -217,6 +224,7 @@ class Inventory:
 
     def _gone(self, number: int) -> None:
         self._policies.pop(number, None)
+        self._unwatched.discard(number)
         ended = self.registry.gone(number)
         if ended is not None:
             self.users.gone(ended.key)
@@ -233,8 +241,7 @@ class Inventory:
         for container in self.registry.containers.values():
             for top in container.tops:
                 if top.watch == Watch.REFUSED:
-                    self._watch(top, container, top.id)
-                    self.widened |= top.watch == Watch.CONTAINER
+                    self.widened |= self._watch(top, container, top.id)
 
     def _shown(self, container: Container) -> dict[str, Any]:
         top, known, member = next(iter(container.tops), None), container.known, container.membership

@@ -42,19 +42,19 @@ class Retention:
     """
 
     def __init__(self, folder: Path, bounds: Bounds) -> None:
-        self._folder, self._bounds = folder, bounds
+        self._folder, self.bounds = folder, bounds
         self.holding: list[str] = []
         """Readers that kept something from being removed, the last time."""
 
     def run(self, used: int) -> int:
         """Remove what may go; returns how many bytes. `used`: bytes in the spool. Raises OSError."""
-        positions = {name: position_file(self._folder, name).load() for name in self._bounds.readers}
+        positions = {name: position_file(self._folder, name).load() for name in self.bounds.readers}
         freed, self.holding = 0, []
         for stream in streams(self._folder)[:-1]:
             if not stream.committed:  # an agent that ended before its first commit
                 _remove_stream(stream)
         for span in _spans(self._folder):
-            if span.age <= self._bounds.max_age_ns and used - freed <= CROWDED * self._bounds.max_bytes:
+            if span.age <= self.bounds.max_age_ns and used - freed <= CROWDED * self.bounds.max_bytes:
                 break
             self.holding = [name for name, known in positions.items() if _wanted(known, span)]
             if self.holding:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cgtrail.check.finding import Finding, Level
-from cgtrail.config import Config, Runtimes
+from cgtrail.settings import Config, Runtimes
 from shipper.runtimes import sockets
 from shipper.runtimes.listener import reason
 

@@ -10,7 +10,7 @@ from shipper.runtimes.listener import Feed, Listener, Source
 from shipper.runtimes.news import Runtime
 
 
-def runtimes(docker: Sequence[str], podman: Sequence[str], containerd: Sequence[str]) -> list[Runtime]:
+def runtimes(docker: Sequence[str] = (), podman: Sequence[str] = (), containerd: Sequence[str] = ()) -> list[Runtime]:
     """A listener for each address, not started; none twice, under whatever name a socket is known."""
     sources = [Source("containerd", address, _containerd) for address in containerd]
     sources += [Source("docker", address, _docker) for address in docker]

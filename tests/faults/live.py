@@ -21,8 +21,8 @@ from bpf.schema import Record, decode
 from enrich.statefile import own_file
 from enrich.stores.lucene import parse
 from enrich.stores.sqlite import SqliteStore
-from shipper.intake import boot_ns
 from shipper.status import STATUS, read_status
+from shipper.tell import boot_ns
 from shipper.wire.frame import Frame
 from shipper.wire.position import Position, position_file
 from shipper.wire.reader import Reader

@@ -11,7 +11,7 @@ import pytest
 from bpf.events import Cause, CgroupMkdir
 from shipper.admission import NARROW_ARGUMENTS, NARROW_FORKS, REFUSE
 from shipper.wire.frame import KEYFRAME
-from shipper.wire.records import CgroupInfo, KeyframeEnd, Loss, State
+from shipper.wire.records import CgroupInfo, ContainerInfo, KeyframeEnd, Loss, State
 from tests.faults.conftest import Effort
 from tests.faults.live import PATIENCE, Counts, Document, Rig, by_cause, by_record, counts, documents, rig
 from tests.faults.livestorm import FORK, KINDS, Round, Storm, done, programs, storm
@@ -94,7 +94,8 @@ def assert_told_still(live: Rig, container: Container) -> None:
     live.written()
     told = list(live.records())
     assert any(isinstance(r, CgroupMkdir) and r.cgroup_id == container.cgroup_id for r in told)
-    infos = [r for r in told if isinstance(r, CgroupInfo) and r.cgroup_id == container.cgroup_id]
+    keys = {r.key for r in told if isinstance(r, CgroupInfo) and r.cgroup_id == container.cgroup_id}
+    infos = [r for r in told if isinstance(r, ContainerInfo) and r.key in keys]
     assert infos[-1].state == State.COMPLETE
     assert any(isinstance(r, Loss) and r.cause == Cause.SPOOL_FULL for r in told)
     ends = [r.incomplete for r in told if isinstance(r, KeyframeEnd)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shipper.agent import CLOCK_MOVE_NS
+from shipper.clock import MOVE_NS
 from tests.faults.conftest import Effort
 from tests.faults.live import Document, Rig, Span, blind, counts, documents, made_again, nanoseconds, rig
 from tests.faults.livestorm import EXEC, FAIL, KINDS, Round, programs, storm
@@ -90,7 +90,7 @@ def assert_accounted(rounds: list[Round], found: list[Document], spans: list[Spa
     missing = [r for what, r in wanted.items() if not started[what]]
     error = clock_error(rounds, found)
     print(f"{len(wanted)} programs, {len(missing)} of them while nothing was recorded; clocks differ by {error} ns")
-    assert error <= CLOCK_MOVE_NS
+    assert error <= MOVE_NS
     unaccounted = [r for r in missing if not any(meet((r.before, r.after), span, error) for span in spans)]
     assert unaccounted == [], spans
 

@@ -14,7 +14,6 @@ from tests.kernel.capture import TRIGGER
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd, wait_until
 from tests.kernel.test_hostile_attribution import MOUNT, MOUNTING
-from tests.kernel.test_late_agent import listener_ended
 from tests.unit.spooled import work
 
 pytestmark = pytest.mark.kernel
@@ -28,7 +27,7 @@ MAX_CHILDREN = 1024
 def agent(docker_daemon: Dockerd, data: Path) -> Iterator[Agent]:
     """An agent in a thread, so that what it knows can be looked at."""
     stop = threading.Event()
-    made = Agent(Settings(data, docker_daemon.host, version="0"), stop)
+    made = Agent(Settings(data, version="0", runtimes={"docker": [docker_daemon.host]}), stop)
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -37,7 +36,6 @@ def agent(docker_daemon: Dockerd, data: Path) -> Iterator[Agent]:
     finally:
         stop.set()
         thread.join()
-        listener_ended(docker_daemon)
 
 
 def cgroups(container: Container) -> set[int]:
@@ -61,12 +59,12 @@ def test_crowd(docker_daemon: Dockerd, tmp_path: Path) -> None:
         crowd.run("sh", "-c", f"{MOUNT} && cd /tmp/cgroup && mkdir $(seq {CROWD})")
         ids = cgroups(crowd)
         assert len(ids) == CROWD
-        wait_until(lambda: ids <= running.registry.cgroups, "the agent knows the crowd")
+        wait_until(lambda: ids <= running.inventory.registry.cgroups, "the agent knows the crowd")
         assert watched(running, ids) == MAX_CHILDREN
         crowd.run(TRIGGER, "fork-into", f"/tmp/cgroup/{CROWD}", "of-crowd")
         victim.run(TRIGGER, "nothing", "of-victim")
         crowd.run("sh", "-c", f"cd /tmp/cgroup && rmdir $(seq {CROWD})")
-        wait_until(lambda: ids.isdisjoint(running.registry.cgroups), "the agent has forgotten the crowd")
+        wait_until(lambda: ids.isdisjoint(running.inventory.registry.cgroups), "the agent has forgotten the crowd")
         assert watched(running, ids) == 0
         victim.run(TRIGGER, "nothing", "after-crowd")
     found = [document.source for document in work(tmp_path).values() if document.kind == "process"]

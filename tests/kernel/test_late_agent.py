@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from shipper.admission import Admission
-from shipper.intake import Intake, boot_ns
+from shipper.cgroups import mount_point
+from shipper.intake import Intake
+from shipper.inventory import Inventory
 from shipper.losses import Losses
 from shipper.probes import Probes
-from shipper.registry import Registry
 from shipper.retention import Bounds
-from shipper.runtimes import Docker, Metadata, Removed
+from shipper.runtimes.listen import runtimes
+from shipper.runtimes.news import Lived, News, key
 from shipper.spool import Spool
-from shipper.wire.records import AgentStart, Clock, HostInfo
-from tests.kernel.dockerd import DEADLINE, Dockerd, wait_until
+from shipper.tell import boot_ns
+from shipper.tenants.book import TenantBook
+from shipper.wire.records import AgentStart, Clock, HostInfo, Life
+from tests.kernel.dockerd import DEADLINE, Dockerd
 from tests.kernel.spine import Document
 from tests.unit.spooled import enriched
 
@@ -32,27 +35,34 @@ class Late:
     """An agent's intake that does nothing by itself, and what Docker has told in the meantime."""
 
     intake: Intake
-    told: list[Metadata | Removed] = field(default_factory=list)
+    told: list[News] = field(default_factory=list)
 
     def wait_removed(self, container_id: str) -> None:
         """Wait until Docker has told that a container is no more."""
-        while Removed(container_id) not in self.told:
-            self.told.append(self.intake.docker.updates.get(timeout=DEADLINE))
+        docker = self.intake.inventory.runtimes[0]
+        removed = key("docker", container_id), Life.REMOVED
+        while removed not in [(news.key, news.life) for news in self.told if isinstance(news, Lived)]:
+            self.told.append(docker.updates.get(timeout=DEADLINE))
 
     def hear(self) -> None:
         """Docker's news arrive."""
         for news in self.told:
-            self.intake.docker.updates.put(news)
-        self.intake.news()
+            self.intake.inventory.runtimes[0].updates.put(news)
+        self.intake.inventory.news(lambda: None)
+
+    def drain(self) -> None:
+        """As the agent's loop does."""
+        self.intake.drain()
+        self.intake.inventory.drained()
 
     def documents(self, container_id: str) -> list[Document]:
         """What a worker makes of a container's program."""
         list(self.intake.spool.commit(room=True))
         _, output = enriched(self.intake.spool.stream)
         sources = [document.source for document in output.documents]
-        return [
-            s for s in sources if s.get("container", {}).get("id") == container_id and s["process"]["name"] == "true"
-        ]
+        mine = [source for source in sources if source.get("container", {}).get("id") == container_id]
+        programs = [source for source in mine if source["event"]["dataset"] == "cgtrail.process"]
+        return [program for program in programs if program["process"]["name"] == "true"]
 
 
 @contextmanager
@@ -60,25 +70,18 @@ def late(docker_daemon: Dockerd, data: Path) -> Iterator[Late]:
     """Kernel programs, a listener to Docker and a spool; nobody moves anything from one to the other."""
     bounds = Bounds()
     with Probes() as probes, Spool(data / "spool", bytes(16), bytes(16)) as spool:
-        docker = Docker(docker_daemon.host)
         admission = Admission(bounds.max_bytes)
-        losses = Losses(probes, admission)
-        intake = Intake(spool, probes, Registry(frozenset({Docker.RUNTIME})), docker, admission, losses, boot_ns())
+        intake = Intake(spool, probes, admission, boot_ns())
+        heard, book = runtimes(docker=[docker_daemon.host]), TenantBook(saved=data / "tenants.json")
+        inventory = Inventory(mount_point(), probes, Losses(probes, admission), heard, book, intake.put)
+        intake.inventory = inventory
         for record in (HostInfo(), Clock(time=boot_ns(), realtime=time.time_ns()), AgentStart(time=boot_ns())):
             intake.put(record)
-        docker.start()
-        docker.wait_listed()
+        inventory.start()
         try:
             yield Late(intake)
         finally:
-            docker.stop()
-            listener_ended(docker_daemon)
-
-
-def listener_ended(docker_daemon: Dockerd) -> None:
-    """Let a listener that was stopped hear something, so that it looks up, and wait for its end."""
-    short(docker_daemon, "last")
-    wait_until(lambda: "docker" not in {thread.name for thread in threading.enumerate()}, "the listener's end")
+            inventory.close()
 
 
 def short(docker_daemon: Dockerd, name: str) -> str:
@@ -98,9 +101,9 @@ def test_removed(docker_daemon: Dockerd, tmp_path: Path, first: str) -> None:
         container_id = short(docker_daemon, f"short-{first}")
         agent.wait_removed(container_id)
         if first == "ring":
-            agent.intake.drain()
+            agent.drain()
         agent.hear()
-        agent.intake.drain()
+        agent.drain()
         found = agent.documents(container_id)
     assert [document["event"]["action"] for document in found] == ["exec", "end"]
     for document in found:
@@ -111,4 +114,4 @@ def test_removed(docker_daemon: Dockerd, tmp_path: Path, first: str) -> None:
             {"short": "yes"},
         )
         assert document["cgtrail"]["attribution"] == ("late" if first == "ring" else "exact")
-    assert agent.intake.registry.containers.isdisjoint({container_id})
+    assert key("docker", container_id) not in agent.intake.inventory.registry.containers

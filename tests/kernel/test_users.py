@@ -63,8 +63,12 @@ def agent() -> Iterator[Agent]:
     """An agent without containers."""
     made = Agent()
     yield made
-    made.users.close()
-    wait_until(lambda: not (made.users.close() or made.users.abandoned), "the children are gone")
+
+    def ended() -> bool:
+        made.users.close()
+        return made.users.abandoned == 0
+
+    wait_until(ended, "the children are gone")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import pytest
 
 from cgtrail.check import clock, data_folder, kernel, others, programs, report, runtimes, store
 from cgtrail.check.finding import Finding, Level
-from cgtrail.config import Config, Runtimes, Spool
+from cgtrail.settings import Config, Runtimes, Spool
 from enrich.stores import dayfile
 from shipper import lock
 from shipper.libbpf import Object

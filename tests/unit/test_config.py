@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgtrail import config
+from cgtrail import config, settings
 from cgtrail.config import Config, ConfigError, environment, keys, load, variable
 from shipper.tenants.declare import POLICIES
 
@@ -317,27 +317,27 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
         Config,
         data=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
         capture=st.builds(
-            config.Capture,
+            settings.Capture,
             host=st.booleans(),
             ring_bytes=st.sampled_from([1 << n for n in range(16, 32)]),
             max_cgroups=st.integers(256, 1 << 22),
         ),
         tenants=st.builds(
-            config.Tenants,
+            settings.Tenants,
             files=st.lists(st.from_regex(r"[^\s,\0]{1,20}\.(yaml|csv)", fullmatch=True)),
             label=st.text(st.characters(categories=["L", "N", "P"], exclude_characters="="), max_size=256),
             unassigned=st.lists(st.sampled_from(config.POLICIES)),
         ),
         spool=st.builds(
-            config.Spool,
+            settings.Spool,
             max_bytes=st.integers(16 << 20, 1 << 60),
             max_hours=st.integers(1, 8760),
             readers=st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]*", fullmatch=True)),
             keyframe_seconds=st.integers(1, 3600),
         ),
-        enrich=st.builds(config.Enrich, snapshot_seconds=st.integers(1, 86400)),
-        store=st.builds(config.Store, retention_days=st.integers(1, 10_000)),
-        documents=st.builds(config.Documents, forks=st.booleans()),
+        enrich=st.builds(settings.Enrich, snapshot_seconds=st.integers(1, 86400)),
+        store=st.builds(settings.Store, retention_days=st.integers(1, 10_000)),
+        documents=st.builds(settings.Documents, forks=st.booleans()),
     )
 )
 def test_a_child_gets_the_same_configuration(wanted: Config) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from shipper.tenants.book import TenantBook
 
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
-from shipper import sweep, tell
+from shipper import cgroups, tell
 from shipper.inventory import SWEEP_NS, Inventory
 from shipper.runtimes.news import Heard, Lived, Metadata, News
+from shipper.tenants.book import TenantBook
 from shipper.tenants.model import EVERYTHING
 from shipper.wire.records import CgroupInfo, ContainerEvent, ContainerInfo, Kind, Life, Loss, UserNames
 
@@ -63,7 +63,7 @@ class Kernel:
 class NoLosses:
     """Nothing is ever lost."""
 
-    def final(self, owner: int, now: int) -> Iterator[Loss]:
+    def final(self, *_: int) -> Iterator[Loss]:
         """Nothing."""
         return iter(())
 
@@ -74,7 +74,7 @@ class Names:
 
     asked: list[str] = field(default_factory=list)
 
-    def found(self, key: str, folder: str, owner: int) -> None:
+    def found(self, key: str, *_: object) -> None:
         """A container appeared."""
         self.asked.append(key)
 
@@ -82,7 +82,7 @@ class Names:
         """It is gone."""
         self.asked.remove(key)
 
-    def answers(self, now: int) -> list[UserNames]:
+    def answers(self, *_: int) -> list[UserNames]:
         """None."""
         return []
 
@@ -258,7 +258,7 @@ def test_a_sweep_is_no_race(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
         host.born(77, f"/docker/{OTHER}")
         return iter(walked.items())
 
-    monkeypatch.setattr(sweep.cgroups, "walk", walk)
+    monkeypatch.setattr(cgroups, "walk", walk)
     host.swept()
     assert set(host.kernel.watched) == {77}
     assert list(host.inventory.registry.containers) == [f"docker/{OTHER}"]
@@ -268,14 +268,11 @@ def test_a_full_map_is_told_and_survived(host: Host) -> None:
     """The container that found no room is a loss, shown as not recorded, and is recorded once there is room."""
     host.kernel.room = 0
     host.say(WEB)
-    host.make("/x")
     assert host.born(7, PATH, Watch.REFUSED)[-1] == "Loss"
     loss = host.last(Loss)
     assert (loss.cause, loss.cgroup_id, loss.count) == (Cause.UNWATCHED, 7, 0)
     (shown,) = host.inventory.picture()
     assert (shown["name"], shown["recorded"]) == ("web", False)
-    (host.root / PATH.removeprefix("/")).mkdir(parents=True)
-    host.inventory.registry._cgroups[7].id = 7
     host.kernel.room = 10
     host.doing(host.inventory._watch_refused)
     (shown,) = host.inventory.picture()
@@ -284,8 +281,8 @@ def test_a_full_map_is_told_and_survived(host: Host) -> None:
 
 def test_a_policy_that_is_wider_wants_a_look_at_what_runs(host: Host) -> None:
     """A container that is recorded from now on has processes that nobody knows."""
-    host.inventory.book.add("quiet", policy=Policy.TERMINAL)
-    host.say()
+    host.inventory.book.add("quiet", "a test", asked=Policy.TERMINAL)
+    host.inventory.regroup(lambda: None)
     host.say(Metadata("docker", ID, labels={"cgtrail.tenant": "quiet"}))
     host.born(7, PATH)
     assert host.kernel.watched[7][1] == Policy.TERMINAL
@@ -299,7 +296,8 @@ def test_the_beginning_is_quiet(host: Host) -> None:
     """What there is when the agent begins is watched, and told by the first keyframe alone."""
     number = host.make(PATH)
     host.runtime.updates.put(WEB)
-    assert host.doing(host.inventory.begin) == [f"watch {number}", f"policy {number} 7"] or host.kernel.watched
+    assert f"watch {number}" in host.doing(host.inventory.begin)
+    assert host.kernel.watched == {number: (number, EVERYTHING)}
     assert host.put == []
     told = list(host.inventory.all(host=False))
     assert [type(record) for record in told][-2:] == [ContainerInfo, CgroupInfo]

@@ -13,7 +13,7 @@ from cgtrail.config import Config
 from enrich.document import Document
 from enrich.sinks.sqlite import SqliteSink
 from enrich.stores.values import timestamp
-from shipper.intake import boot_ns
+from shipper.tell import boot_ns
 
 NOON = 1_795_348_800 * 1_000_000_000
 HOUR = 3600 * 1_000_000_000

@@ -1,0 +1,116 @@
+"""Every setting, its type, its default and its meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+POLICIES = ("exec", "terminal", "output")
+"""What can be recorded of a container (`bpf.events.Policy`)."""
+
+
+class Capture(msgspec.Struct, forbid_unknown_fields=True):
+    """[capture]: what the agent records."""
+
+    host: bool = False
+    """record the host's own processes too, not only containers"""
+    ring_bytes: int = 16 * 1024 * 1024
+    """size of the kernel's ring buffer; a power of two of at least 65536"""
+    max_cgroups: int = 65536
+    """cgroups that the kernel can watch at a time"""
+
+
+class Runtimes(msgspec.Struct, forbid_unknown_fields=True):
+    """[runtimes]: where names, images and labels come from."""
+
+    docker: list[str] = msgspec.field(default_factory=lambda: ["unix:///var/run/docker.sock"])
+    """addresses of Docker daemons, as unix:///path or tcp://host:port; without them, DOCKER_HOST"""
+    podman: list[str] = msgspec.field(default_factory=lambda: ["unix:///run/podman/podman.sock"])
+    """addresses of Podman's service"""
+    containerd: list[str] = msgspec.field(default_factory=lambda: ["/run/containerd/containerd.sock"])
+    """sockets of containerd"""
+
+
+class Tenants(msgspec.Struct, forbid_unknown_fields=True):
+    """[tenants]: whose containers are."""
+
+    files: list[str] = msgspec.field(default_factory=list)
+    """files that say so, YAML or CSV"""
+    label: str = "cgtrail.tenant"
+    """a container's label that names its tenants, with commas between; empty: none does"""
+    unassigned: list[str] = msgspec.field(default_factory=lambda: list(POLICIES))
+    """what is recorded of containers without a tenant; an empty list: nothing"""
+
+
+class Spool(msgspec.Struct, forbid_unknown_fields=True):
+    """[spool]: what is kept between agent and workers."""
+
+    max_bytes: int = 2 << 30
+    """bytes at which the spool is full; at least 16777216"""
+    max_hours: int = 24
+    """hours that are kept for replays once they were read"""
+    readers: list[str] = msgspec.field(default_factory=lambda: ["sqlite"])
+    """workers whose progress decides what may be removed, by the names of their sinks"""
+    keyframe_seconds: int = 300
+    """seconds from one keyframe to the next"""
+
+
+class Enrich(msgspec.Struct, forbid_unknown_fields=True):
+    """[enrich]: the worker."""
+
+    snapshot_seconds: int = 60
+    """seconds from one snapshot of the worker's state to the next"""
+
+
+class Metrics(msgspec.Struct, forbid_unknown_fields=True):
+    """[metrics]: where Prometheus finds them."""
+
+    agent: str = ""
+    """host:port of the agent's; empty: none"""
+    worker: str = ""
+    """host:port of the worker's; empty: none"""
+
+
+class Store(msgspec.Struct, forbid_unknown_fields=True):
+    """[store]: the local documents."""
+
+    retention_days: int = 30
+    """days that documents are kept"""
+
+
+class Documents(msgspec.Struct, forbid_unknown_fields=True):
+    """[documents]: what becomes a document."""
+
+    forks: bool = False
+    """also processes that were only forked"""
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole configuration, with its defaults."""
+
+    data: str = "/var/lib/cgtrail"
+    """folder of the spool and the local store"""
+    capture: Capture = msgspec.field(default_factory=Capture)
+    runtimes: Runtimes = msgspec.field(default_factory=Runtimes)
+    tenants: Tenants = msgspec.field(default_factory=Tenants)
+    spool: Spool = msgspec.field(default_factory=Spool)
+    enrich: Enrich = msgspec.field(default_factory=Enrich)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
+    store: Store = msgspec.field(default_factory=Store)
+    documents: Documents = msgspec.field(default_factory=Documents)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def store_folder(self) -> Path:
+        """Where the local store's day files are."""
+        return self.folder / "store"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the spool's streams are."""
+        return self.folder / "spool"

@@ -121,22 +121,23 @@ class Probes:
         if "running" in self._links:
             self._links["running"].run_iterator()
 
-    def watch(self, cgroup_id: int, owner: int, policy: Policy = Policy.EXEC) -> bool:
+    def watch(self, cgroup_id: int, owner: int, policy: int = Policy.EXEC) -> bool:
         """Record a cgroup's processes from now on, on its owner's account.
 
-        `owner` is its container's topmost cgroup: the same, with the container's policy; or one that is watched, whose
-        policy stands. An entry that is there stays, for it counts already; a provisional one becomes what is said here.
-        A cgroup below its owner's for which there is no room is found by the owner's entry. False: there is no room
-        for a topmost one, or the owner is not watched; nothing of this cgroup is recorded.
+        `owner` is its container's topmost cgroup: the same, with the container's policy (`bpf.events.Policy`); or one
+        that is watched, whose policy stands. An entry that is there stays, for it counts already; one that is
+        provisional, or whose owner is gone, becomes what is said here. A cgroup below its owner's for which there is
+        no room is found by the owner's entry; it need not be asked for again. False: there is no room for a topmost
+        one, or the owner is not watched; nothing of this cgroup is recorded.
         """
         return self._ask(Control.WATCH, policy, cgroup_id, owner)
 
     def unwatch(self, cgroup_id: int) -> None:
-        """Stop recording a cgroup's processes; with an owner's entry go those that only refer to it."""
+        """Stop recording a cgroup's processes and, if it is an owner, those of the cgroups that are on its account."""
         self._ask(Control.UNWATCH, 0, cgroup_id)
 
-    def set_policy(self, owner: int, policy: Policy) -> bool:
-        """Change what is recorded of a container, from now on. False: it is not watched, or no topmost cgroup."""
+    def set_policy(self, owner: int, policy: int) -> bool:
+        """Record this of a container from now on (`bpf.events.Policy`). False: that is no watched topmost cgroup."""
         return self._ask(Control.SET_POLICY, policy, owner=owner)
 
     def watched_cgroups(self) -> set[int]:

@@ -115,7 +115,6 @@ def test_short_containers(capture: Capture, docker_daemon: Dockerd, tmp_path: Pa
         (f"crio-conmon-{ID}.scope", Watch.NONE),
         (f"crio-conmon-{ID}", Watch.NONE),
         (f"conmon-{ID}.scope", Watch.CONTAINER),
-        ("libpod_parent", Watch.NONE),
         ("conmon", Watch.NONE),
         ("conmon2", Watch.PROVISIONAL),
         ("systemd-nspawn@box.service", Watch.PROVISIONAL),
@@ -171,9 +170,10 @@ def test_below_provisional(capture: Capture) -> None:
 
 def test_podman_pod(capture: Capture) -> None:
     """Where Podman makes its own cgroups, a pod is no container, its containers are, and conmon is part of neither."""
-    path = cgroup2_mount() / "libpod_parent"
+    path = cgroup2_mount() / "cgtrail.slice" / "libpod_parent"
     pod = path / ID[::-1]
     with (
+        cgroup(path.parent),
         cgroup(path) as parent,
         cgroup(path / "conmon") as conmon,
         cgroup(pod) as above,

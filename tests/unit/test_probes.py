@@ -1,0 +1,15 @@
+"""Which kernel programs are loaded, and in what order."""
+
+from __future__ import annotations
+
+from shipper.probes import families
+
+
+def test_a_login_comes_behind_its_program() -> None:
+    """Programs at one hook run in the order in which they were loaded: the start of a program is told first."""
+    assert families().index("exec") < families().index("ssh_login")
+
+
+def test_what_records_nothing_is_no_family() -> None:
+    """The program that user space runs to change who is watched sends no records, so none names it."""
+    assert "control" not in families()

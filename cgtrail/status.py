@@ -37,6 +37,12 @@ class _Account(TypedDict):
     lost: dict[str, int]
 
 
+class _Runtime(TypedDict):
+    name: str
+    error: str | None
+    expected: bool
+
+
 class _Agent(TypedDict, total=False):
     """What is used of an agent's status file."""
 
@@ -45,9 +51,11 @@ class _Agent(TypedDict, total=False):
     records: int
     containers: int
     lost: dict[str, int]
-    runtimes: dict[str, str | None]
+    runtimes: list[_Runtime]
     not_recorded: list[str]
     spool_error: str | None
+    tenants_error: str | None
+    unwatched_containers: int
     admission: float
     unread_by: list[str]
 
@@ -205,7 +213,13 @@ def _troubles(agent: dict[str, Any]) -> list[str]:
     if agent.get("admission"):
         unread = ", ".join(agent.get("unread_by", ())) or "nobody"
         lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
-    lines += [f"{name:<9} {error}" for name, error in agent["runtimes"].items() if error]
+    lines += [f"{told['name']:<9} {told['error']}" for told in agent["runtimes"] if told["error"] and told["expected"]]
+    if agent.get("tenants_error"):
+        lines.append(f"tenants   those before stay in force: {agent['tenants_error']}")
+    if agent.get("unwatched_containers"):
+        lines.append(
+            f"no room   {agent['unwatched_containers']} containers were not recorded: raise capture.max_cgroups"
+        )
     return lines + [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]
 
 

@@ -76,9 +76,9 @@ def _greet(config: Config, status: dict[str, Any]) -> None:
     what = f"{containers} container{'' if containers == 1 else 's'}" if containers else "no container yet"
     whose = "this host and its containers" if config.capture.host else "containers"
     notice(f"cgtrail: recording {whose} ({what} running) into {config.data}; stop with Ctrl-C")
-    for runtime, error in status["runtimes"].items():
-        if error:
-            notice(f"cgtrail: no names and images of {runtime}'s containers: {error}")
+    for told in status["runtimes"]:
+        if told["error"] and told["expected"]:
+            notice(f"cgtrail: no names and images of {told['name']}'s containers: {told['error']}")
     for event in status["not_recorded"]:
         notice(f"cgtrail: {event} can't be recorded on this kernel; see `cgtrail check`")
 

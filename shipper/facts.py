@@ -53,7 +53,9 @@ class Facts:
             "containers": len(inventory.registry.running),
             "tenants": len(inventory.book.current.known),
             "tenants_error": inventory.book.error,
-            "runtimes": {runtime.name: runtime.error for runtime in inventory.runtimes if runtime.expected},
+            "runtimes": [
+                {"name": each.name, "error": each.error, "expected": each.expected} for each in inventory.runtimes
+            ],
             "sweeps": inventory.sweeps,
             "watched_cgroups": self.probes.entries(),
             "unwatched_containers": self.probes.unwatched(),

@@ -13,6 +13,7 @@ from shipper.probes import Attempt, CaptureError, Probes
 WITHOUT = {
     "exec": "no program that starts is recorded",
     "exec_failed": "programs that could not be started are not recorded",
+    "ssh_login": "from where somebody came over SSH is not recorded",
     "fork": "a process that starts no program of its own is not known as anybody's parent",
     "exit": "ends of programs are not recorded",
     "cgroup_mkdir": "the first seconds of a new container may be missed",

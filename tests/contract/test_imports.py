@@ -80,9 +80,11 @@ def test_nobody_imports_the_front_door() -> None:
     assert importers("cgtrail", ".") <= {path.relative_to(ROOT).as_posix() for path in (ROOT / "cgtrail").rglob("*.py")}
 
 
-def test_docker_is_asked_in_one_place() -> None:
-    """One module speaks to Docker."""
-    assert importers("docker", ".") == {"shipper/runtimes.py"}
+def test_clients_are_used_in_one_place() -> None:
+    """One module speaks HTTP/2, one reads YAML, and Docker's own client is for tests alone."""
+    assert importers("docker", ".") == set()
+    assert importers("h2", ".") == {"shipper/runtimes/grpc.py"}
+    assert len(importers("yaml", ".")) == 1
 
 
 def test_luqum_is_used_in_one_place() -> None:

@@ -136,7 +136,8 @@ def test_an_agent(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = os.environ | {"CGTRAIL_METRICS_AGENT": address, "CGTRAIL_RUNTIMES_DOCKER": f"unix://{tmp_path}/none"}
+    runtimes = {f"CGTRAIL_RUNTIMES_{name}": f"unix://{tmp_path}/{name}" for name in ("DOCKER", "PODMAN", "CONTAINERD")}
+    environment = os.environ | {"CGTRAIL_METRICS_AGENT": address} | runtimes
     argv = [sys.executable, "-m", "cgtrail", "ship", "--data", str(tmp_path)]
     with subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL) as agent:
         try:
@@ -147,6 +148,6 @@ def test_an_agent(tmp_path: Path) -> None:
     assert asked(AGENT) <= read_status(tmp_path / STATUS).keys()
     assert set(families) == {metric.name for metric in AGENT}
     assert values(families, "cgtrail_agent_spool_writable") == {"": 1}
-    assert values(families, "cgtrail_agent_runtime_connected") == {"docker": 0}
+    assert values(families, "cgtrail_agent_runtime_connected") == {"docker": 0, "podman": 0, "containerd": 0}
     assert values(families, "cgtrail_agent_records")[""] > 3
     assert 0 <= values(families, "cgtrail_agent_keyframe_age_seconds")[""] < 3600

@@ -138,8 +138,8 @@ def test_a_damaged_document(
         {"accounts": {"web": {"seen": 1, "received": 1, "lost": {}}}},
         {"counts": []},
         {"counts": {"letters": "many"}},
-        {"records": "ten", "containers": 1, "lost": {}, "docker": None, "not_recorded": []},
-        {"records": 1, "containers": 1, "lost": [], "docker": None, "not_recorded": None},
+        {"records": "ten", "containers": 1, "lost": {}, "runtimes": [], "not_recorded": []},
+        {"records": 1, "containers": 1, "lost": [], "runtimes": [], "not_recorded": None},
         {"admission": "full"},
         {"seen": 7},
         [1],
@@ -162,11 +162,11 @@ def test_a_status_file_that_is_not_understood(run: Run, tmp_path: Path, told: An
 
 def test_a_status_file_of_ours(run: Run, tmp_path: Path) -> None:
     """What is understood is shown, whatever else the file has."""
-    facts = {
+    facts: dict[str, Any] = {
         "records": 1234,
         "containers": 2,
         "lost": {},
-        "docker": None,
+        "runtimes": [],
         "not_recorded": [],
         "admission": 0.5,
         "z": [],

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 import h2.config
 import h2.connection
-import h2.errors
 import h2.events
+import h2.settings
 
 MESSAGE_BYTES = 64 << 20
 _CHUNK = 1 << 16
@@ -51,8 +51,8 @@ class Call:
             self._socket.settimeout(seconds)
             self._socket.connect(path)
             self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-            self._h2.local_settings.initial_window_size = _WINDOW
             self._h2.initiate_connection()
+            self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW})
             self._h2.increment_flow_control_window(_WINDOW)
             headers = [(":method", "POST"), (":scheme", "http"), (":path", method), (":authority", "localhost"),
                        ("te", "trailers"), ("content-type", "application/grpc")]  # fmt: skip

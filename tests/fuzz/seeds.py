@@ -22,9 +22,11 @@ from shipper.wire.position import Position, PositionFile
 from shipper.wire.records import AgentStart, Clock, HostInfo, KeyframeBegin, KeyframeEnd, Tick
 from tests.fuzz.targets import CORPUS
 from tests.fuzz.worker import NEXT_FRAME, gap, pieces
+from tests.unit.containerd_daemon import Box
 from tests.unit.frames import ID, chained, frame
 from tests.unit.meaning import DOCUMENTS, NOON, SECOND
 from tests.unit.stream import BOOT, BOX, UNIX, container, end, exec_, fork, removed, running
+from tests.unit.test_cgroups import CONTAINERS
 
 QUERIES = [
     'process.name:ls AND NOT (container.name:web-? OR process.args:"--all")',
@@ -83,6 +85,9 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
         enricher.take(piece)
     yield "snapshot", "life", enricher.save()
     yield "docker", "container", json.dumps(DOCKER).encode()
+    yield "containerd", "container", Box("web", labels={"nerdctl/name": "shop"}).encode()
+    for number, (path, *_) in enumerate(CONTAINERS.values()):
+        yield "cgroup", f"{number}", path.encode()
     yield (
         "status",
         "worker",

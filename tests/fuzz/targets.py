@@ -29,6 +29,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "letters": files.letters,
     "store": files.store,
     "docker": runtimes.docker,
+    "containerd": runtimes.containerd,
+    "cgroup": runtimes.cgroup,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cgtrail import options
+from cgtrail import options, tenant_commands
 from cgtrail.command import command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
@@ -175,6 +175,9 @@ def status(as_json: bool) -> None:
     from cgtrail import status
 
     sys.exit(status.run(config(), as_json=as_json))
+
+
+tenant_commands.add_to(cli)
 
 
 @cli.group()

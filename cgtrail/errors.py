@@ -10,6 +10,10 @@ import sys
 _EXIT_CODES = {
     "cgtrail.config.ConfigError": 2,
     "enrich.stores.query.QueryError": 2,
+    "shipper.tenants.saved.SavedError": 1,
+    "shipper.tenants.declare.TenantsError": 2,
+    "shipper.control.ControlError": 1,
+    "shipper.control_client.AgentError": 1,
     "cgtrail.demo_container.DemoError": 1,
     "cgtrail.metrics.MetricsError": 1,
     "cgtrail.spool.SpoolError": 1,

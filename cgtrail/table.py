@@ -112,7 +112,7 @@ def _room(used: int) -> int:
 
 def fit(cell: str, width: int) -> str:
     """Padded or cut to so many columns of a terminal; wide characters take two."""
-    if sum(map(_columns, cell)) > width:
+    if columns(cell) > width:
         kept, left = "", width - 1
         for char in cell:
             left -= _columns(char)
@@ -120,7 +120,12 @@ def fit(cell: str, width: int) -> str:
                 break
             kept += char
         cell = f"{kept}…"
-    return cell + " " * (width - sum(map(_columns, cell)))
+    return cell + " " * (width - columns(cell))
+
+
+def columns(cell: str) -> int:
+    """How many columns of a terminal it takes."""
+    return sum(map(_columns, cell))
 
 
 def _columns(char: str) -> int:

@@ -22,21 +22,21 @@ class AgentError(RuntimeError):
     """The agent can't be asked, or refused; the message says why and what to do."""
 
 
-def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """The agent's answer to one request. Raises AgentError when there is none, or it is an error."""
+def ask(folder: Path, request: dict[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+    """The agent's answer to one request, within so many seconds. Raises AgentError: there is none, or it is an error."""
     try:
         line = orjson.dumps(request) + b"\n"
     except TypeError as error:
         raise AgentError(f"{error}: write names in UTF-8") from error
     with _connected(folder) as connection:
-        connection.settimeout(ANSWER_SECONDS)
+        connection.settimeout(seconds)
         with suppress(ConnectionError):  # it may refuse without reading all
             connection.sendall(line)
         try:
             answer = orjson.loads(_line(connection))
         except TimeoutError as error:
             advice = "`cgtrail status` tells how it is; whether the request was carried out is not known"
-            raise AgentError(f"the agent on {folder} has not answered for {ANSWER_SECONDS:.0f} s: {advice}") from error
+            raise AgentError(f"the agent on {folder} has not answered for {seconds:.0f} s: {advice}") from error
         except (ConnectionError, orjson.JSONDecodeError) as error:
             advice = "see its log, and ask again; whether the request was carried out is not known"
             raise AgentError(f"the agent on {folder} ended without an answer: {advice}") from error

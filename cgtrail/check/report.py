@@ -20,6 +20,7 @@ from cgtrail.check import (
     programs,
     runtimes,
     store,
+    tenants,
 )
 from cgtrail.check.finding import Finding, Level
 from cgtrail.config import Config
@@ -36,6 +37,7 @@ LOOKS: dict[str, Look] = {
     "runtimes": runtimes.look,
     "data folder": data_folder.look,
     "store": store.look,
+    "tenants": tenants.look,
     "agents": others.look,
     "clock": clock.look,
 }

@@ -16,7 +16,8 @@ MAX_TEXT = 4096
 MIN_PREFIX = 12
 """Hexadecimal digits that tell a container's id well enough; Docker shows so many."""
 _WILD = re.compile(r"[*?\[]")
-_OPEN = re.compile(r"\[(?!!?\]?[^\]]*\])")
+_OPEN = re.compile(r"\[(?!!?+\]?+[^\]]*+\])")
+"""As fnmatch sees it: a ']' that stands first closes nothing."""
 _HEX = re.compile(r"[0-9a-f]+")
 _NUMBER = re.compile(r"[1-9][0-9]*", re.ASCII)
 
@@ -123,7 +124,7 @@ def condition(selector: Selector, value: str) -> Condition:
         case Selector.CGROUP if not (_NUMBER.fullmatch(value) and len(value) <= 20 and int(value) < 1 << 64):
             raise SelectorError(f"{_short(value)} is no cgroup's id: write the whole number that `ls -di` shows of it")
         case Selector.CONTAINER if _HEX.fullmatch(value) and len(value) < MIN_PREFIX:
-            wanted = f"write at least {MIN_PREFIX} digits, or its key, as in lxc/{_short(value).strip(chr(39))}"
+            wanted = f"write at least {MIN_PREFIX} digits, or its key, as in lxc/web"
             raise SelectorError(f"{_short(value)} is too little of a container's id: {wanted}")
         case _ if selector in PATTERNS and _OPEN.search(value):
             raise SelectorError(

@@ -50,7 +50,7 @@ def policy_names(asked: Policy) -> list[str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A question for whoever may have misspelt it, with what follows; nothing when there is none like it."""
-    near = difflib.get_close_matches(name[:MAX_NAME], list(known), n=1)
+    near = difflib.get_close_matches(name[:MAX_NAME], list(map(str, known)), n=1)
     return f"did you mean {near[0]!r}? Otherwise " if near else ""
 
 

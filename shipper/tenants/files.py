@@ -72,10 +72,9 @@ def read(files: Sequence[Path]) -> FileSet:
             yaml_file.tenants(file, text, declared)
         else:
             raise TenantsError(f"{file}: what is in it can't be told from its name: call it .yaml, .yml or .csv")
-        if len(declared.rules) > MAX_RULES:
-            raise TenantsError(
-                f"{file}: there are more than {MAX_RULES:,} rules: choose containers by label or pattern"
-            )
+        if max(len(declared.rules), len(declared.tenants)) > MAX_RULES:
+            many = f"there are more than {MAX_RULES:,} tenants or members"
+            raise TenantsError(f"{file}: {many}: choose containers by label or pattern")
     return FileSet(declared, tuple(stamps), settled(stamps, now))
 
 

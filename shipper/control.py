@@ -28,6 +28,8 @@ REQUEST_SECONDS = 5.0
 """From connecting, or the answer before, to a whole request; and as long for taking an answer."""
 ODD_SECONDS = 0.1
 """After what should not happen, so that it does not take a processor when it happens again and again."""
+_WAITING = 128
+"""Connections that wait to be accepted, those beyond MAX_CLIENTS to be told so."""
 _CHUNK = 65536
 _CREDENTIALS = struct.Struct("iII")
 """struct ucred of SO_PEERCRED (unix(7)): pid, uid, gid."""
@@ -71,15 +73,15 @@ class Control:
         self._answered: queue.SimpleQueue[tuple[_Client, dict[str, Any]]] = queue.SimpleQueue()
         self._clients: set[_Client] = set()
         self._stopping = threading.Event()
-        self._selector = selectors.DefaultSelector()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self) -> None:
         """Listen. Raises ControlError, OSError."""
+        self._listener = _listen(self._folder)
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
-        self._listener = _listen(self._folder)
+        self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake_out, selectors.EVENT_READ, self._woken)
         self._thread.start()
@@ -245,7 +247,7 @@ def _listen(folder: Path) -> socket.socket:
             os.unlink(SOCKET, dir_fd=at)
         os.fchmod(listener.fileno(), 0o600)  # bind() makes the file with the mode of the socket (net/unix/af_unix.c)
         listener.bind(f"/proc/self/fd/{at}/{SOCKET}")  # a path of a socket ends at 107 bytes (unix(7)); this one does
-        listener.listen(MAX_CLIENTS)
+        listener.listen(_WAITING)
         listener.setblocking(False)
     except BaseException:
         listener.close()

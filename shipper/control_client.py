@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shipper.control import SOCKET
 
 ANSWER_SECONDS = 30.0
 """An agent that has not answered by then does not."""
+CONNECT_SECONDS = 5
 MAX_ANSWER = 256 << 20
 _CHUNK = 1 << 20
 
@@ -23,7 +25,7 @@ class AgentError(RuntimeError):
 
 
 def ask(folder: Path, request: dict[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
-    """The agent's answer to one request, within so many seconds. Raises AgentError: there is none, or it is an error."""
+    """The agent's answer to one request, within so many seconds. Raises AgentError for none, or an error."""
     try:
         line = orjson.dumps(request) + b"\n"
     except TypeError as error:
@@ -50,7 +52,8 @@ def _connected(folder: Path) -> socket.socket:
     try:
         at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         try:
-            connection.settimeout(ANSWER_SECONDS)
+            # With Python's own timeout it would not wait behind others, but fail (unix(7), EAGAIN).
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", CONNECT_SECONDS, 0))
             connection.connect(f"/proc/self/fd/{at}/{SOCKET}")
         finally:
             os.close(at)

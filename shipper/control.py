@@ -93,6 +93,9 @@ class Control:
         self._stopping.set()
         self._wake()
         self._thread.join()
+        for opened in (*(client.socket for client in self._clients), self._listener, self._wake_out, self._wake_in):
+            opened.close()
+        self._selector.close()
         with suppress(OSError):
             os.unlink(self._folder / SOCKET)
 
@@ -126,9 +129,6 @@ class Control:
             for client in [client for client in self._clients if client.deadline < now]:
                 late = f"no whole request within {REQUEST_SECONDS:.0f} s: the connection is closed"
                 self._drop(client) if client.answer else self._refuse(client, late)
-        for opened in (*(client.socket for client in self._clients), self._listener, self._wake_out, self._wake_in):
-            opened.close()
-        self._selector.close()
 
     def _patience(self) -> float | None:
         deadline = min((client.deadline for client in self._clients), default=float("inf"))

@@ -105,7 +105,7 @@ class Requests:
         try:
             self._regroup()
         except (ValueError, OSError, RuntimeError) as error:
-            advice = "it was kept, and will be put in force later; the agent's log has more"
+            advice = "it was kept, and holds from the next change or start of the agent"
             raise TenantsError(f"the change is not in force: {error}: {advice}") from error
         told: Answer = {"ok": True, "containers": [_brief(one) for one in touched]}
         if isinstance(known, _Detach):

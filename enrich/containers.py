@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bpf.events import Policy, Task
+from bpf.events import Policy
 from enrich import render
 from enrich.document import Part
 from shipper.wire.records import ContainerFlag, ContainerInfo, State, UserNames
@@ -33,8 +33,8 @@ class Names:
     users: dict[int, str]
     groups: dict[int, str]
 
-    def of(self, record: Task) -> Shown:
-        """The names of a process's ids; none where they were read in another mount namespace than its own."""
+    def of(self, record: Any) -> Shown:
+        """The names of the ids of a Task; none where they were read in another mount namespace than its own."""
         if record.mount_ns != self.mount_ns:
             return NAMELESS
         user = self.users.get

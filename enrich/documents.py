@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, ExitFlag, Fork, Image, ImageFlag, Task
+from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, ExitFlag, Fork, Image, ImageFlag
 from bpf.schema import RECORDS, Record
 from enrich import losses, render
 from enrich.containers import EXEC, NAMELESS, Shown
@@ -57,15 +57,17 @@ class Documents:
 
     def source(self, item: Item) -> dict[str, Any] | None:
         """The document's source, the container still missing; None for a record that makes no document."""
-        process = item.process
+        kind, process = type(item.record), item.process
+        make = self._makers.get(kind)
+        if make is None:
+            return None
         if process is not None:
-            container = item.epoch.container if item.epoch is not None else None
-            if container is not None and not container.policy & EXEC:
+            epoch = item.epoch
+            if epoch is not None and epoch.container is not None and not epoch.container.policy & EXEC:
                 return None  # nobody asked for it
-            if process.only_forked and isinstance(item.record, Exit) and not self._forks:
+            if kind is Exit and process.only_forked and not self._forks:
                 return None  # without its beginning, a subshell's end says nothing
-        make = self._makers.get(type(item.record))
-        return make(item) if make else None
+        return make(item)
 
     def told(self, item: Item) -> dict[str, Any]:
         """The same of a record of a process, whoever asked for it: for a document about its container."""
@@ -200,11 +202,10 @@ def _leader(entry: Entry) -> dict[str, Any]:
 
 def _names(item: Item) -> Shown:
     """What the container calls a process's users and groups, as far as that was told."""
-    container = item.epoch.container if item.epoch is not None else None
-    if container is None or container.names is None:
+    epoch = item.epoch
+    if epoch is None or epoch.container is None or epoch.container.names is None:
         return NAMELESS
-    assert isinstance(item.record, Task)
-    return container.names.of(item.record)
+    return epoch.container.names.of(item.record)
 
 
 def _partial(process: Process, parent: Process | None) -> bool:

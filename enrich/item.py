@@ -102,11 +102,12 @@ class Epoch:
     """The life before, of the same id, whose records may still come."""
     own: Life = field(default_factory=Life)
     """While its container is not known."""
+    id: str = ""
+    """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
 
-    @property
-    def id(self) -> str:
-        """(boot, cgroup id): a bare cgroup id could come again after a reboot."""
-        return f"{self.boot}:{self.cgroup_id}"
+    def __post_init__(self) -> None:
+        """Its id is made once."""
+        self.id = f"{self.boot}:{self.cgroup_id}"
 
     @property
     def pending(self) -> bool:

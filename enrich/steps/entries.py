@@ -12,6 +12,7 @@ import posixpath
 from typing import ClassVar
 
 from bpf.events import CgroupAttach, Exec, Exit, ExitFlag, Fork, Image, Running, SshLogin, Task
+from bpf.schema import Record
 from enrich import render
 from enrich.containers import NAMELESS, Life
 from enrich.item import Entry, Epoch, Item, Process
@@ -43,30 +44,30 @@ class Entries:
         """Decides where a process comes from when it is first seen, and at each program that it starts."""
         process, epoch, record = item.process, item.epoch, item.record
         if process is None or epoch is None:
-            if isinstance(record, KeyframeEnd):
+            if type(record) is KeyframeEnd:
                 self._rest()
             return
-        assert isinstance(record, Task)
-        if process.epoch is not epoch and self._moved(process, epoch, record):
-            return
-        if isinstance(record, Exec):
+        if process.epoch is not epoch:
+            self._move(process, epoch, record)
+        if type(record) is Exec:
             item.entered = self._start(record, process, item.parent, epoch)
-        elif isinstance(record, Exit):
-            epoch.life.oom |= bool(record.exit_flags & _OOM)
-        elif isinstance(record, SshLogin):
+        elif type(record) is Exit:
+            if record.exit_flags & _OOM:
+                epoch.life.oom = True
+        elif type(record) is SshLogin:
             item.entered = self._login(record, process, item.parent, epoch)
 
-    def _moved(self, process: Process, epoch: Epoch, record: Task) -> bool:
-        """Where a process is that is new, or in another cgroup than before. True: that shows later."""
+    def _move(self, process: Process, epoch: Epoch, record: Record) -> None:
+        """Where a process is that is new, or in another cgroup than before."""
+        assert isinstance(record, Task)
         if process.epoch is None:
             if isinstance(record, Running):
                 self._found[record.tgid] = record, process, epoch
-                return True
+                return
             self._place(record, process, epoch)
         elif not _together(process.epoch, epoch):
             _put_in(process, epoch, record)
         process.epoch = epoch
-        return False
 
     def _place(self, record: Task, process: Process, epoch: Epoch) -> None:
         """A process that is seen for the first time, and before it those of its ancestors that were found running."""

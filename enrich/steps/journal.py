@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bpf.events import Exit, Header, Policy, Task
+from bpf.events import Exit, Header, Policy
 from enrich import render
 from enrich.documents import Documents
 from enrich.item import Item, Made
@@ -48,14 +48,14 @@ class Journal:
     def __call__(self, item: Item) -> None:
         """Adds to the item the documents about its container or tenant."""
         record = item.record
-        if isinstance(record, Task):
-            if item.entered is not None and item.entered.type == "container":
-                self._process(item, "started" if item.entered.kind == "init" else "exec")
-            elif isinstance(record, Exit):
+        if item.process is not None:
+            if type(record) is Exit:
                 self._exit(item)
-        elif isinstance(record, ContainerEvent):
+            elif item.entered is not None and item.entered.type == "container":
+                self._process(item, "started" if item.entered.kind == "init" else "exec")
+        elif type(record) is ContainerEvent:
             self._container(item, record)
-        elif isinstance(record, TenantEvent):
+        elif type(record) is TenantEvent:
             self._tenant(item, record)
 
     def _exit(self, item: Item) -> None:

@@ -15,6 +15,7 @@ from enrich.steps.registry import Attribution
 from shipper.wire.records import Tick
 
 PATIENCE_NS = 1_000_000_000
+_EXACT, _LATE, _STALE, _UNKNOWN = (each.value for each in Attribution)
 
 
 class Release:
@@ -34,21 +35,24 @@ class Release:
 
     def __call__(self, item: Item) -> None:
         """Adds to the item every document that is released at it."""
-        if item.completed and self._held:
-            self._told(item)
-        elif isinstance(item.record, Tick):
-            self._overdue(item)
-        if not self.quiet or _waits(item, item.epoch):
+        if self._held:
+            if item.completed:
+                self._told(item)
+            elif isinstance(item.record, Tick):
+                self._overdue(item)
+        epoch = item.epoch
+        if not self.quiet or _waits(item, epoch):
             source = self._documents.source(item)
             if source is not None:
-                unasked = item.process is not None and not _told_of(item.epoch)
-                self._take(item, Made(source["event"]["id"], item.time, item.epoch, source, unasked))
+                container = epoch.container if epoch is not None else None
+                unasked = item.process is not None and (container is None or container.info is None)
+                self._take(item, Made(source["event"]["id"], item.time, epoch, source, unasked))
         for made in item.made:
             self._take(item, made)
 
     def rest(self) -> list[Document]:
         """What still waits when the stream has ended: nothing more will be told."""
-        rest = [self._document(made, Attribution.UNKNOWN) for _, made in self._held]
+        rest = [self._document(made, _UNKNOWN) for _, made in self._held]
         self._held.clear()
         return [document for document in rest if document]
 
@@ -58,52 +62,56 @@ class Release:
 
     def _take(self, item: Item, made: Made) -> None:
         epoch = made.epoch
-        if epoch is None or not _waits(item, epoch):
-            self._send(item, made, _attribution(epoch))
-        else:  # an agent that was held up tells of a cgroup long after what happened in it
+        if epoch is None:
+            self._send(item, made, _UNKNOWN)
+        elif not epoch.pending:
+            container = epoch.container
+            stale = epoch.ended or (container is not None and not container.connected)
+            self._send(item, made, _STALE if stale else _EXACT)
+        elif _waits(item, epoch):  # an agent that was held up tells of a cgroup long after what happened in it
             self._held.append((max(_now(item), epoch.info.told if epoch.info else 0), made))
+        else:
+            self._send(item, made, _UNKNOWN)
 
     def _told(self, item: Item) -> None:
         waiting, self._held = self._held, deque()
         for since, made in waiting:
             if made.epoch is not None and not made.epoch.pending:
-                self._send(item, made, Attribution.LATE)
+                self._send(item, made, _LATE)
             else:
                 self._held.append((since, made))
 
     def _overdue(self, item: Item) -> None:
         while self._held and abs(_now(item) - self._held[0][0]) > PATIENCE_NS:  # a time to come is none
-            self._send(item, self._held.popleft()[1], Attribution.UNKNOWN)
+            self._send(item, self._held.popleft()[1], _UNKNOWN)
 
-    def _send(self, released_by: Item, made: Made, attribution: Attribution) -> None:
+    def _send(self, released_by: Item, made: Made, attribution: str) -> None:
         document = self._document(made, attribution)
         if document:
             released_by.documents.append(document)
 
-    def _document(self, made: Made, attribution: Attribution) -> Document | None:
+    def _document(self, made: Made, attribution: str) -> Document | None:
         epoch, source = made.epoch, made.source
         kind = source["event"]["dataset"].removeprefix("cgtrail.")
         if epoch is not None:
-            if not self._wanted(made, epoch, kind):
-                return None
+            container = epoch.container
+            if epoch.is_host and not self._host.capture_host:
+                return None  # a cgroup that was recorded until its name was looked at
+            if container is None and kind == "container":
+                return None  # of what proved to be none
+            if made.unasked and container is not None and not container.policy & EXEC:
+                return None  # nobody asked for it
             own = source.setdefault("cgtrail", {})
-            own["attribution"] = attribution.value
+            own["attribution"] = attribution
             if epoch.cgroup_id:
                 own["epoch"] = epoch.id
             if epoch.cgroup is not None:
                 own["cgroup"] = epoch.cgroup
-            if epoch.container is not None:
-                _contain(source, own, epoch.container, kind)
+            if container is not None:
+                _contain(source, own, container, kind)
             if not self.quiet:
-                self.counts[attribution.value] += 1
+                self.counts[attribution] += 1
         return Document(made.id, made.time, kind, source)
-
-    def _wanted(self, made: Made, epoch: Epoch, kind: str) -> bool:
-        if epoch.is_host and not self._host.capture_host:
-            return False  # a cgroup that was recorded until its name was looked at
-        if epoch.container is None:
-            return kind != "container"
-        return not made.unasked or bool(epoch.container.policy & EXEC)
 
 
 def _contain(source: dict[str, Any], own: dict[str, Any], container: Container, kind: str) -> None:
@@ -123,11 +131,6 @@ def _contain(source: dict[str, Any], own: dict[str, Any], container: Container, 
         own.setdefault("tenant", tenant)
 
 
-def _told_of(epoch: Epoch | None) -> bool:
-    """Whether what is recorded of a container is known."""
-    return epoch is not None and epoch.container is not None and epoch.container.info is not None
-
-
 def _now(item: Item) -> int:
     """Stream time: boot time in ns."""
     assert isinstance(item.record, Header)
@@ -140,10 +143,3 @@ def _waits(item: Item, epoch: Epoch | None) -> bool:
         return False
     info = epoch.info
     return info is None or _now(item) - (info.told or info.time) <= PATIENCE_NS
-
-
-def _attribution(epoch: Epoch | None) -> Attribution:
-    if epoch is None or epoch.pending:
-        return Attribution.UNKNOWN
-    stale = epoch.ended or (epoch.container is not None and not epoch.container.connected)
-    return Attribution.STALE if stale else Attribution.EXACT

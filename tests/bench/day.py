@@ -8,19 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bpf.events import Exec, Exit, Fork, Header, Running
+from bpf.events import Exec, Exit, Fork, Header, Policy, Running
 from shipper.spool import Spool
 from shipper.wire.frame import wrap
 from shipper.wire.records import (
     AgentStart,
     CgroupInfo,
     Clock,
+    ContainerInfo,
     HostInfo,
     KeyframeBegin,
     KeyframeEnd,
     Kind,
     State,
+    TenantInfo,
     Tick,
+    UserNames,
 )
 
 SECOND = 1_000_000_000
@@ -60,12 +63,15 @@ class Day:
         first, self._keyframed = self._keyframed < 0, self.now
         self.spool.keyframe()
         self.put(KeyframeBegin(), HostInfo(host_name=b"bench", boot_id=b"0" * 32), Clock(realtime=UNIX + self.now))
+        told = {"key": b"docker/" + b"c" * 64, "container_id": b"c" * 64, "name": b"lab", "image": b"debian:12"}
         self.put(
-            CgroupInfo(
-                cgroup_id=BOX, kind=Kind.CONTAINER, state=State.COMPLETE, container_id=b"c" * 64, name=b"lab",
-                image=b"debian:12", runtime=b"docker", path=b"/docker/" + b"c" * 64, told=SECOND,
-            )
-        )  # fmt: skip
+            TenantInfo(tenant_id=b"red", name=b"Red team", policy=int(Policy.EXEC)),
+            ContainerInfo(
+                **told, runtime=b"docker", state=State.COMPLETE, policy=int(Policy.EXEC), tenants=b"blue\0red"
+            ),
+            CgroupInfo(cgroup_id=BOX, kind=Kind.CONTAINER, key=told["key"], path=b"/docker/" + b"c" * 64, told=SECOND),
+            UserNames(key=told["key"], users=b"0:root", groups=b"0:root"),
+        )
         if first:
             self.put(AgentStart())
         for index in range(self.standing):

@@ -311,9 +311,5 @@ def test_a_step_names_all_that_it_learns() -> None:
     no_state = {"_host", "_registry", "_tree", "_documents", "counts"}
     for step, new in zip(stream.steps, fresh, strict=True):
         for name, value in vars(step).items():
-            if (
-                name not in step.state
-                and not callable(value)
-                and name not in {"_host", "_registry", "_tree", "_documents", "counts"}
-            ):
+            if name not in step.state and not callable(value) and name not in no_state:
                 assert value == vars(new)[name], f"{type(step).__name__}.{name} changes, and is not saved"

@@ -9,6 +9,7 @@ from typing import Any
 from bpf.events import CgroupRmdir, Exec, Exit, Fork, Header, Running, Task
 from bpf.schema import Record, decode
 from enrich.containers import EVERYTHING
+from enrich.fields import FIELDS
 from enrich.item import Item, Step
 from enrich.pipeline import steps
 from shipper.wire.records import Arguments, CgroupInfo, Clock, ContainerInfo, HostInfo, Kind, State, Tick
@@ -142,3 +143,16 @@ class Stream:
         """The documents that are released by time alone."""
         self.now += nanoseconds
         return self.feed(Tick())
+
+
+def undeclared(document: dict[str, Any]) -> set[str]:
+    """The names of a document's fields that nobody declared."""
+    return {name for name in _flat(document) if name not in FIELDS}
+
+
+def _flat(value: Any, path: str = "") -> set[str]:
+    if path in FIELDS and FIELDS[path].type == "flattened":
+        return {path}
+    if isinstance(value, dict):
+        return {name for key, inner in value.items() for name in _flat(inner, f"{path}.{key}".lstrip("."))}
+    return {path}

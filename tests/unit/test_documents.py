@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from bpf.schema import RECORDS
-from enrich.fields import FIELDS
 from shipper.wire.records import Loss
-from tests.unit.stream import SECOND, Stream, container, end, exec_
+from tests.unit.stream import SECOND, Stream, container, end, exec_, undeclared
 
 TEXTS_OF_EXE = ("process.executable", "cgtrail.exec.filename", "process.args")
 
@@ -162,16 +161,7 @@ def test_only_declared_fields() -> None:
     stream.feed(Loss(cgroup_id=77, count=1, cause=9, record_type=1, since=1))
     assert len(stream.documents) == 3
     for made in stream.documents:
-        undeclared = {name for name in _flat(made) if name not in FIELDS}
-        assert undeclared == set()
-
-
-def _flat(value: Any, path: str = "") -> set[str]:
-    if path in FIELDS and FIELDS[path].type == "flattened":
-        return {path}
-    if isinstance(value, dict):
-        return {name for key, inner in value.items() for name in _flat(inner, f"{path}.{key}".lstrip("."))}
-    return {path}
+        assert undeclared(made) == set()
 
 
 def test_json() -> None:

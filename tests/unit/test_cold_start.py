@@ -98,7 +98,11 @@ class Registry:
             policy=EXEC,
             state=self.random.choice(list(State)),
         )
-        return [CgroupMkdir(cgroup_id=number, path=path), self.told(info.key), self.again(number)]
+        born: list[Record] = [CgroupMkdir(cgroup_id=number, path=path), self.told(info.key), self.again(number)]
+        if self.random.random() < 0.5:
+            return born
+        self.containers[info.key].state = State.COMPLETE
+        return [*born, exec_(1000 + self.number, 1, b"/bin/init", cgroup_id=number), self.told(info.key)]
 
     def again(self, number: int) -> CgroupInfo:
         """A cgroup as it is told now."""
@@ -125,8 +129,7 @@ class Registry:
                 return [self.again(number)]
         if not (living := self.living()):
             return []
-        pending = [key for key in living if self.containers[key].state == State.PENDING]
-        key = self.random.choice(pending or living)
+        key = self.random.choice(living)
         if self.random.random() < 0.2:
             self.names[key] = UserNames(key=key, users=b"0:root%d" % self.random.randrange(9), mount_ns=1)
             return [UserNames(key=key, users=self.names[key].users, mount_ns=1)]

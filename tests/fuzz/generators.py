@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bpf.events import Header
 from bpf.schema import RECORDS, Record
 from shipper.wire.frame import wrap
-from shipper.wire.records import CgroupInfo, HostInfo
+from shipper.wire.records import CgroupInfo, ContainerInfo, HostInfo
 from tests.fuzz.worker import NEXT_FRAME, gap
 from tests.unit.any_record import OWN, any_record, values_of
 from tests.unit.frames import OTHER_ID, chained, frame
@@ -20,6 +20,21 @@ _FEW = st.integers(1, 4)
 _LABELS = [b"", b"{", b"[1]", b"null", b'{"a":1}', b'{"a":"\\ud800"}', b'{"a":NaN}', b"[" * 5000, b'{"a":"b"}', b"\xff"]
 _CROWDED = {"cgroup_id", "owner", "tgid", "ppid", "pgid", "sid", "start", "parent_start"}
 """Fields with few values, so that records meet each other."""
+
+_MEETING = {
+    "key": st.sampled_from([b"", b"docker/a", b"lxc/b", b"\xff/\xff/"]),
+    "runtime": st.sampled_from([b"", b"docker", b"\xff"]),
+    "tenant_id": st.sampled_from([b"", b"a", b"\xff"]),
+    "tenants": st.sampled_from([b"", b"a", b"a\0\xff", b"\0\0"]),
+    "users": st.sampled_from([b"", b"1:a", b"1:\xff\x002:b\0:\0x", "٣:a".encode()]),
+    "connection": st.sampled_from([b"", b"::1 22", b"fe80::1%\x1b 1 2 3", b"\xff 1", b"1.2.3.4 99999999999999999999"]),
+    "comm": st.sampled_from([b"runc:[2:INIT]", b"sshd", b"\xff", b""]),
+    "parent_comm": st.sampled_from([b"runc", b"sshd", b"cron", b""]),
+    "exe": st.sampled_from([b"/usr/sbin/sshd", b"/usr/sbin/cron", b"/bin/sh", b"\xff", b""]),
+    "change": st.integers(0, 6),
+    "life": st.integers(0, 4),
+}
+"""The same for what is no number."""
 
 
 def _value(name: str, kind: type[Record]) -> st.SearchStrategy[object]:
@@ -34,8 +49,11 @@ def _value(name: str, kind: type[Record]) -> st.SearchStrategy[object]:
 def _of(kind: type[Record]) -> st.SearchStrategy[Record]:
     names = [name for name in kind.layout.names if name not in OWN]
     told: dict[str, st.SearchStrategy[object]] = {name: _value(name, kind) for name in names}
+    told |= {name: value for name, value in _MEETING.items() if name in kind.layout.names}
+    if kind is ContainerInfo:
+        told |= {"labels": st.sampled_from(_LABELS), "state": st.integers(0, 2)}
     if kind is CgroupInfo:
-        told |= {"labels": st.sampled_from(_LABELS), "kind": st.integers(0, 2), "state": st.integers(0, 2)}
+        told["kind"] = st.integers(0, 3)
     if kind is HostInfo:
         told["boot_id"] = st.sampled_from([BOOT, b"", b"no boot", b"\xff", BOOT * 9])
     return st.builds(kind, **told)

@@ -37,8 +37,10 @@ _OTHER_IDS = 16384
 _TRIES = 3
 _PROCESSES, _FOLDERS, _PROCS_BYTES = 64, 256, 4096
 """Of a container, at most so many are looked at."""
-_START, _ID_DIGITS = 19, 20
-"""Place of the start in /proc/PID/stat behind the name; an id with more digits is none."""
+_PARENT, _START = 1, 19
+"""Places in /proc/PID/stat, counted from behind the name (proc(5): fields 4 and 22)."""
+_ID_DIGITS = 20
+"""An id with more is none."""
 _OPENAT2 = 437
 """The same on every architecture since Linux 5.6, but Alpha."""
 _HOW = struct.pack("<QQQ", os.O_PATH | os.O_CLOEXEC, 0, 0x10 | 0x02)
@@ -99,8 +101,9 @@ def _root(folder: bytes) -> Iterator[tuple[int, int]]:
             there = os.fstat(root)
             if pid not in _processes(at) or mount_ns != os.stat("ns/mnt", dir_fd=process).st_ino:
                 raise NotYetError  # the last stat says that this process still is
-            if (there.st_dev, there.st_ino) in _host_roots():
-                raise NotYetError  # a runtime joins the cgroup before it enters the container's root (pivot_root(2))
+            # a runtime joins the cgroup before it enters the container's root (pivot_root(2))
+            if (there.st_dev, there.st_ino) in _outer_roots(_stat(pid)[_PARENT] if at == folder else b"1"):
+                raise NotYetError
             yield root, mount_ns
         finally:
             os.close(root)
@@ -108,9 +111,10 @@ def _root(folder: bytes) -> Iterator[tuple[int, int]]:
         os.close(process)
 
 
-def _host_roots() -> set[tuple[int, int]]:
+def _outer_roots(parent: bytes) -> set[tuple[int, int]]:
+    """Roots that are no container's: the host's, the agent's own, and that of the runtime which starts a container."""
     found = set()
-    for path in ("/", "/proc/1/root"):  # the agent may have a root of its own
+    for path in ("/", "/proc/1/root", f"/proc/{int(parent)}/root"):
         with suppress(OSError):
             there = os.stat(path)
             found.add((there.st_dev, there.st_ino))
@@ -158,9 +162,14 @@ def _processes(folder: bytes) -> list[int]:
 
 
 def _start(pid: int) -> float:
-    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as opened:
-        return int(opened.read(_PROCS_BYTES).rpartition(b") ")[2].split()[_START])
+    with suppress(OSError, IndexError):
+        return int(_stat(pid)[_START])
     return float("inf")
+
+
+def _stat(pid: int) -> list[bytes]:
+    with open(f"/proc/{pid}/stat", "rb") as opened:
+        return opened.read(_PROCS_BYTES).rpartition(b") ")[2].split()
 
 
 def read(root: int, name: bytes, *, content: bool = True) -> File:

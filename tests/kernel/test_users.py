@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -14,7 +17,7 @@ from structlog.testing import capture_logs
 
 from shipper.expendable import PATIENT_ROUNDS
 from shipper.users import LOOK_NS, PATIENCE_NS, PAUSE_NS, Users
-from shipper.users_reader import ANSWER, NEVER, NEW, answer
+from shipper.users_reader import ANSWER, NEVER, NEW, NOT_YET, answer
 from shipper.wire.records import UserNames
 from tests.kernel.capture import TRIGGER
 from tests.kernel.conftest import FOREVER
@@ -181,6 +184,53 @@ def test_never_the_hosts(docker_daemon: Dockerd, nameless: str) -> None:
     read = [each for each in told if each[0] == NEW]
     assert read
     assert {each[ANSWER.size :] for each in read} == {b""}
+
+
+ENTERING = """
+import os, sys
+runtime, container, group = sys.argv[1:]
+os.chroot(runtime)
+os.chdir("/")
+if os.fork():
+    os.wait()
+else:
+    os.write(int(group), b"0")
+    print("joined", flush=True)
+    sys.stdin.readline()
+    os.chroot(container)
+    print("entered", flush=True)
+    sys.stdin.read()
+"""
+"""A runtime whose root is not the host's, as one in a snap has: its child joins, then enters."""
+
+
+def test_never_the_runtimes(tmp_path: Path) -> None:
+    """While a container's first process still stands in its runtime's root, whichever that is, nothing is told."""
+    (tmp_path / "container/etc").mkdir(parents=True)
+    (tmp_path / "container/etc/passwd").write_bytes(b"own:x:0:0::/:\n")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_bytes(b"runtime:x:0:0::/:\n")
+    folder = cgroup2_mount() / f"cgtrail-{tmp_path.name}-{os.getpid()}"
+    folder.mkdir()
+    try:
+        with (folder / "cgroup.procs").open("wb", buffering=0) as group:
+            argv = [sys.executable, "-c", ENTERING, str(tmp_path), "/container", str(group.fileno())]
+            made = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[group.fileno()], bufsize=0
+            )
+        with made:
+            assert made.stdin
+            assert made.stdout
+            assert made.stdout.readline() == b"joined\n"
+            assert answer(NEVER + bytes(folder))[0] == NOT_YET
+            made.stdin.write(b"\n")
+            assert made.stdout.readline() == b"entered\n"
+            told = answer(NEVER + bytes(folder))
+            assert (told[0], told[ANSWER.size :]) == (NEW, b"0:own")
+            made.stdin.close()
+    finally:
+        wait_until(lambda: not (folder / "cgroup.procs").read_text(), "its process has ended")
+        folder.rmdir()
 
 
 def test_short_lives(docker_daemon: Dockerd, agent: Agent) -> None:

@@ -42,6 +42,11 @@ DOCKER = {
     "Action": "create",
     "Actor": {"ID": "c" * 64, "Attributes": {"name": "lab", "image": "debian:12", "a": "b"}},
 }
+USERS = {
+    "passwd": b"root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000:Alice:/tmp:/bin/sh\nbob:x:1000:1::/:\n",
+    "group": b"wheel:x:10:root,alice\nusers:x:100:\nlast:x:4294967295",
+    "odd": b"+::::::\n# no\n \n-a::0:0:::\na\0b:x:5:5\nb:x:5:5\nc:x:-1:5\n:x:9:9:\r\nd:x:4294967296:5\n\xff:x:07:7",
+}
 
 
 def stream() -> bytes:
@@ -84,6 +89,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     for piece in pieces(stream()):
         enricher.take(piece)
     yield "snapshot", "life", enricher.save()
+    for name, raw in USERS.items():
+        yield "users", name, raw
     yield "docker", "container", json.dumps(DOCKER).encode()
     yield "containerd", "container", Box("web", labels={"nerdctl/name": "shop"}).encode()
     for number, (path, *_) in enumerate(CONTAINERS.values()):

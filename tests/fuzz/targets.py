@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import files, generators, records, runtimes, search, spool, worker
+from tests.fuzz import files, generators, records, runtimes, search, spool, users, worker
 from tests.unit.any_record import any_record
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -31,6 +31,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "docker": runtimes.docker,
     "containerd": runtimes.containerd,
     "cgroup": runtimes.cgroup,
+    "users": users.users,
 }
 
 

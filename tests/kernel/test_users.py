@@ -66,12 +66,13 @@ def agent() -> Iterator[Agent]:
     """An agent without containers."""
     made = Agent()
     yield made
+    made.users.close()
 
-    def ended() -> bool:
-        made.users.close()
-        return made.users.abandoned == 0
+    def left() -> int:
+        made.users.close()  # looks after those that were killed
+        return made.users.abandoned
 
-    wait_until(ended, "the children are gone")
+    wait_until(lambda: left() == 0, "the children are gone")
 
 
 @pytest.fixture(scope="module")

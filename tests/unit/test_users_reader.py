@@ -16,14 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.users_reader import (
+    ANSWER,
     FILE_BYTES,
     GROUPS_BYTES,
     LINES,
     NAME_BYTES,
+    NEVER,
+    NOT_YET,
     NOTHING,
+    STAMP,
     USERS_BYTES,
     File,
     NotYetError,
+    answer,
     parse,
     read,
 )
@@ -257,6 +262,25 @@ def test_lease(root: int, passwd: Path) -> None:
             passwd_of(root)
         holder.stdin.close()
     assert passwd_of(root).content == PASSWD
+
+
+@pytest.mark.parametrize("procs", ["", "0\n", "4194305\n", "no number\n", "\n\n", f"{os.getpid()}", f"{os.getpid()}\n"])
+def test_nobody_to_ask(tmp_path: Path, procs: str) -> None:
+    """Without a process that is there, and stands in a root of its own, nothing is told yet."""
+    (tmp_path / "cgroup.procs").write_text(procs)
+    known = bytes(range(STAMP.size))
+    status, *_, stamp = ANSWER.unpack(answer(known + bytes(tmp_path)))
+    assert (status, stamp) == (NOT_YET, known)
+
+
+def test_many_folders(tmp_path: Path) -> None:
+    """However many cgroups a container makes below its own, and links in them, few are looked into."""
+    for number in range(1000):
+        (tmp_path / f"{number}/deep/er").mkdir(parents=True)
+    (tmp_path / "0/loop").symlink_to(tmp_path)
+    (tmp_path / "999/deep/er/cgroup.procs").mkdir()
+    assert answer(NEVER + bytes(tmp_path))[0] == NOT_YET
+    assert answer(NEVER + bytes(tmp_path / "gone"))[0] == NOT_YET
 
 
 def test_names() -> None:

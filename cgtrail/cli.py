@@ -159,8 +159,8 @@ def tail(query: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
 def journal(as_json: bool, follow: bool, **chosen: Any) -> None:
     """Tell all that happened for a tenant or in a container, the oldest first.
 
-    Programs stand below whoever started them. A loss that may be anybody's is in every journal. Of a container that was
-    renamed, give the id.
+    Programs stand below whoever started them. An address behind sshd is what the session claims. A loss that may be
+    anybody's is in every journal. Of a container that was renamed, give the id.
     """
     from cgtrail import journal
 

@@ -28,7 +28,7 @@ _COLUMNS = (
     ("TIME", 23),
     ("CONTAINER", 16),
     ("USER", 14),
-    ("ENTRY", 20),
+    ("ENTRY", 22),
     ("EVENT", 6),
     ("PID", 7),
     ("PPID", 7),
@@ -159,11 +159,11 @@ def _user(document: dict[str, Any]) -> str:
 
 
 def _entry(document: dict[str, Any]) -> str:
-    """How whoever started this came in, and from where they claim to have come."""
+    """How whoever started this came in, and in parentheses from where, which is a claim of theirs."""
     leader = document.get("process", {}).get("entry_leader", {}).get("entry_meta", {})
     how = document.get("cgtrail", {}).get("entry") or leader.get("type") or "-"
     address = leader.get("source", {}).get("ip")
-    return f"{lives.short(how, 8)} {lives.short(address, _LONGEST_ENTRY)}" if address else lives.short(how, 20)
+    return f"{lives.short(how, 8)} ({lives.short(address, 40)})" if address else lives.short(how, 20)
 
 
 def _past(store: SqliteStore, chosen: Chosen, upto: Cursor | None) -> Iterator[bytes]:

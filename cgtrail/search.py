@@ -123,7 +123,7 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: F
             click.echo(form.header())
         try:
             line = render(body)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # all that flipped bytes can cause
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:  # of flipped bytes
             damaged += 1
             notice(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}")
         else:

@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from cgtrail import journal
+from cgtrail import journal, table
 from cgtrail.config import Config
+from cgtrail.search import show as show_documents
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK
 from enrich.sinks.sqlite import SqliteSink
@@ -36,6 +40,25 @@ ID = "cafe0123" * 8
 STYLE = re.compile("\x1b\\[[0-9;]*m")
 SECONDS = 30
 """How long to wait for what must come."""
+SAMPLES = [
+    orjson.dumps(
+        {
+            "@timestamp": "9999-12-31T23:59:59.000000000Z" if action == "exec" else timestamp(NOON),
+            "event": {"id": "1", "dataset": f"cgtrail.{kind}", "action": action, "duration": 90, "sequence": 7},
+            "container": {"id": ID, "name": "web", "image": {"name": "a", "tag": ["b"]}},
+            "process": {
+                "pid": 1,
+                "entity_id": "x",
+                "exit_code": 1,
+                "command_line": "a",
+                "parent": {"pid": 2, "name": "b"},
+            },
+            "user": {"id": "1", "name": "bob"},
+            "cgtrail": {"tenant": {"id": ["t"], "policy": ["exec"]}, "loss": {"count": 1, "cause": "x"}},
+        }
+    )
+    for kind, action in [("process", "exec"), ("process", "end"), ("container", "died"), ("tenant", "created")]
+]
 HOSTILE = "\x1b[2J\x07\r\n\x9b31m\u202e\u200b"
 
 
@@ -236,7 +259,7 @@ def test_user_entry_and_failure(story: Story, show: Show) -> None:
     story.process(2, 0, "ls", cgtrail={"entry": "exec", "tenant": {"id": ["t1"]}}, user={"id": "1000", "name": "root"})
     story.store()
     failed, other = show(tenant="t1")[1:]
-    words = "alice(1000) sshd 2001:db8:1234:5678:9abc:def0:1234:5678 failed 1 0 [n0] ENOENT: nosuch -x"
+    words = "alice(1000) sshd (2001:db8:1234:5678:9abc:def0:1234:5678) failed 1 0 [n0] ENOENT: nosuch -x"
     assert failed.split()[3:] == words.split()
     assert other.split()[3:] == ["1000", "exec", "exec", "2", "0", "[n0]", "ls"]
 
@@ -317,6 +340,30 @@ def test_damaged_documents_are_named_and_left_out(story: Story, show: Show, caps
     shown = capsys.readouterr()
     assert [line.split()[-1] for line in shown.out.splitlines()] == ["COMMAND", "c0", "c1", "c4"]
     assert re.findall(r"document (\d) .*is damaged", shown.err) == ["2", "3"]
+
+
+def test_a_time_beyond_the_calendar_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time that no calendar has where the reader lives is a damaged document, not the end."""
+    monkeypatch.setenv("TZ", "UTC-9")
+    time.tzset()
+    try:
+        for form in (table, journal.Form()):
+            assert show_documents([SAMPLES[0]], as_json=False, header=False, form=form) == (1, 1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@given(st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bytes_end_nothing(data: st.DataObject) -> None:
+    """Whatever became of a document on the disk, it is a line or a damaged one, for the table and for a journal."""
+    raw = bytearray(data.draw(st.sampled_from(SAMPLES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    for form in (table, journal.Form()):
+        count, damaged = show_documents([bytes(raw)], as_json=False, header=False, form=form)
+        assert (count, damaged in (0, 1)) == (1, True)
 
 
 # The command

@@ -64,7 +64,7 @@ def _tenants(source: dict[str, Any]) -> tuple[str, ...]:
     if found is None:
         return ()
     each = [found] if isinstance(found, str) else found
-    if not isinstance(each, list | tuple) or not all(isinstance(tenant, str) for tenant in each):
+    if not isinstance(each, list | tuple) or set(map(type, each)) - {str}:
         message = f"{TENANTS} {found!r:.200} is neither a text nor a list of texts"
         raise UnstorableError(message)
     return tuple(dict.fromkeys(each))

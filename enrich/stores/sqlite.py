@@ -189,7 +189,7 @@ def _statement(
 ) -> tuple[str, list[tuple[Any, ...]]]:
     """What finds (seq, time, sequence) in order, and what to bind to it; several times, where each gives a part.
 
-    It wants two values more: the last seq, and how many at most.
+    It wants two values more: the last seq, and how many at most. The former chooses no index: hence the +.
     """
     tenant = sql.of_tenant(query)
     if tenant is not None and _leads(db, *tenant, kind):
@@ -205,7 +205,7 @@ def _statement(
         order, columns, found = "docs WHERE", ("time", "sequence", "seq"), f"seq, time, {_NTH}"
         bindings = [bound]
     ordered = ", ".join(f"{column} {'ASC' if ascending else 'DESC'}" for column in columns)
-    return f"SELECT {found} FROM {order} {where} AND seq <= ? ORDER BY {ordered} LIMIT ?", bindings
+    return f"SELECT {found} FROM {order} {where} AND +seq <= ? ORDER BY {ordered} LIMIT ?", bindings
 
 
 def _leads(db: sqlite3.Connection, name: str, times: sql.Condition, rest: Query, kind: str | None) -> bool:

@@ -208,6 +208,21 @@ def test_elsewhere_a_tenant_is_looked_up_by_document(sink: SqliteSink, folder: P
     assert not [step for step in steps if "json" in step]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "wanted"),
+    [
+        ("", None, "SCAN docs USING COVERING INDEX by_time"),
+        ("", "process", "SEARCH docs USING COVERING INDEX by_kind (kind=?)"),
+        ("container.name:x", None, BY_NAME),
+        ("NOT event.action:end", None, "SCAN docs USING INDEX by_time"),
+    ],
+)
+def test_a_cursor_costs_no_order(sink: SqliteSink, folder: Path, text: str, kind: str | None, wanted: str) -> None:
+    """That a search can end at a cursor takes no index from searches without a tenant."""
+    sink.write([document("a")])
+    assert plan(folder, parse(text), kind) == [wanted]
+
+
 # Files of the format before
 
 

@@ -64,7 +64,7 @@ def test_how_a_process_came_in(running: Spine, docker_daemon: Dockerd) -> None:
     script = "/bin/busybox true deep & wait; exec tail -f /dev/null"
     with docker_daemon.container("busybox", "sh", "-c", script, name="tree") as box:
         box.run("sh", "-c", "(/bin/busybox true outside); true")
-        running.until("process.args:outside AND event.action:exec", 2, "--container", "tree")
+        running.until("process.args:outside AND event.action:exec", 1, "--container", "tree")
     (deep,) = running.search("process.args:deep AND event.action:exec AND process.name:busybox", "--container", "tree")
     (outside,) = running.search(
         "process.args:outside AND event.action:exec AND process.name:busybox", "--container", "tree"

@@ -83,7 +83,7 @@ def _renamed(document: dict[str, Any]) -> str:
 _ACTIONS = {
     "created": lambda document: f"created{_image(document)}",
     "started": _started,
-    "exec": _entered,
+    "entered": _entered,
     "died": _died,
     "renamed": _renamed,
 }

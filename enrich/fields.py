@@ -45,7 +45,7 @@ _STEPS: dict[str, DocumentField] = {
     "event.type": DocumentField("keyword", "start, end or info; of the journal also creation, change or deletion"),
     "event.action": DocumentField(
         "keyword",
-        "exec, fork, attach, end or loss; of a container created, renamed, removed, started, exec (entered from"
+        "exec, fork, attach, end or loss; of a container created, renamed, removed, started, entered (from"
         " outside) or died; of a tenant created, changed, removed, attached or detached",
     ),
     "event.outcome": DocumentField("keyword", "success or failure of an exec"),

@@ -32,7 +32,7 @@ _CHANGES = {
 }
 _SEEN = {
     "started": {"category": ["host"], "type": ["start"], "action": "started"},
-    "exec": {"category": ["session"], "type": ["start"], "action": "exec"},
+    "entered": {"category": ["session"], "type": ["start"], "action": "entered"},
     "died": {"category": ["host"], "type": ["end"], "action": "died"},
 }
 
@@ -52,7 +52,7 @@ class Journal:
             if type(record) is Exit:
                 self._exit(item)
             elif item.entered is not None and item.entered.type == "container":
-                self._process(item, "started" if item.entered.kind == "init" else "exec")
+                self._process(item, "started" if item.entered.kind == "init" else "entered")
         elif type(record) is ContainerEvent:
             self._container(item, record)
         elif type(record) is TenantEvent:

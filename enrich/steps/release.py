@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any, ClassVar
 
-from bpf.events import Header
+from bpf.events import Exec, Header
 from enrich.containers import EXEC, Container
 from enrich.document import Document
 from enrich.documents import Documents
@@ -40,6 +40,9 @@ class Release:
                 self._told(item)
             elif isinstance(item.record, Tick):
                 self._overdue(item)
+        begins = isinstance(item.record, Exec)  # what it begins stands before it, what it ends behind
+        if begins:
+            self._take_made(item)
         epoch = item.epoch
         if not self.quiet or _waits(item, epoch):
             source = self._documents.source(item)
@@ -47,8 +50,8 @@ class Release:
                 container = epoch.container if epoch is not None else None
                 unasked = item.process is not None and (container is None or container.info is None)
                 self._take(item, Made(source["event"]["id"], item.time, epoch, source, unasked))
-        for made in item.made:
-            self._take(item, made)
+        if not begins:
+            self._take_made(item)
 
     def rest(self) -> list[Document]:
         """What still waits when the stream has ended: nothing more will be told."""
@@ -59,6 +62,10 @@ class Release:
     def waiting(self) -> int | None:
         """When the oldest document that waits happened, in ns since 1970; None when none waits."""
         return min((made.time for _, made in self._held), default=None)
+
+    def _take_made(self, item: Item) -> None:
+        for made in item.made:
+            self._take(item, made)
 
     def _take(self, item: Item, made: Made) -> None:
         epoch = made.epoch

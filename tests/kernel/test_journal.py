@@ -37,8 +37,8 @@ def test_a_containers_life(running: Spine, docker_daemon: Dockerd) -> None:
         box.handle.kill(signal="SIGKILL")
         box.handle.wait()
     found = life(running, "alive", 5)
-    assert list(found) == ["created", "started", "exec", "died", "removed"]
-    started, entered, died = found["started"], found["exec"], found["died"]
+    assert list(found) == ["created", "started", "entered", "died", "removed"]
+    started, entered, died = found["started"], found["entered"], found["died"]
     for document in found.values():
         assert document["container"]["id"] == box.id
         assert document["container"]["labels"] == labels

@@ -195,7 +195,7 @@ def test_what_may_be_anybodys_is_in_every_journal(story: Story, show: Show) -> N
 def test_a_long_journal_is_whole(story: Story, show: Show) -> None:
     """There is no limit, and days follow each other."""
     for _ in range(700):
-        story.add("container", "exec")
+        story.add("container", "entered")
     for index, document in enumerate(story.told):
         document.time += index * 400 * SECOND
         document.source["@timestamp"] = timestamp(document.time)
@@ -273,7 +273,7 @@ def test_a_container_is_told_as_it_lived(story: Story, show: Show) -> None:
         "container", "started", process=shim, cgtrail={"container": {"runtime_socket": True}, "tenant": {"id": ["t1"]}},
     )  # fmt: skip
     story.told[-1].source["container"] |= image | {"security_context": {"privileged": True}}
-    story.add("container", "exec", process={"command_line": "bash"}, user={"id": "0", "name": "root"})
+    story.add("container", "entered", process={"command_line": "bash"}, user={"id": "0", "name": "root"})
     story.add("container", "died", process={"exit_code": 137}, event={"duration": 90 * SECOND},
               cgtrail={"signal": "SIGKILL", "container": {"oom": True}, "tenant": {"id": ["t1"]}})  # fmt: skip
     story.add("container", "removed")
@@ -305,7 +305,7 @@ def test_hostile_text_is_one_printable_line(story: Story, show: Show) -> None:
     for action in ("exec", "end", HOSTILE):
         story.add("process", action, container=HOSTILE, process=hostile, user=user, error={"code": HOSTILE},
                   cgtrail=own | {"tenant": tenant})  # fmt: skip
-    for action in ("created", "started", "exec", "died", "renamed", "removed", "unheard of"):
+    for action in ("created", "started", "entered", "died", "renamed", "removed", "unheard of"):
         story.add("container", action, container=HOSTILE, process=hostile, user=user, cgtrail=own | {"tenant": tenant})
         story.told[-1].source["container"]["image"] = {"name": HOSTILE * 50, "tag": [HOSTILE]}
     for action in ("created", "attached", "detached"):
@@ -427,7 +427,7 @@ def test_following_goes_on_where_the_past_ends(story: Story) -> None:
 def test_a_reader_that_goes_away_is_no_error(story: Story) -> None:
     """`cgtrail journal | head` ends quietly."""
     for _ in range(1_000):
-        story.add("container", "exec")
+        story.add("container", "entered")
     story.store()
     with start(story, "--tenant", "t1", "--json") as process:
         assert process.stdout is not None

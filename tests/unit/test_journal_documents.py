@@ -93,7 +93,7 @@ def test_entered() -> None:
     stream.feed(UserNames(key=KEY, mount_ns=2, users=b"1000:eve"))
     enter(stream, 20, b"/bin/sh", uid=1000, tty=136 << 20)
     document = one(stream)
-    assert (document["event"]["action"], document["event"]["category"]) == ("exec", ["session"])
+    assert (document["event"]["action"], document["event"]["category"]) == ("entered", ["session"])
     assert (document["process"]["name"], document["process"]["interactive"]) == ("sh", True)
     assert document["user"] == {"id": "1000", "name": "eve"}
     assert document["process"]["parent"]["pid"] == 19

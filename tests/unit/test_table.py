@@ -133,8 +133,8 @@ def life(dataset: str, action: str, **fields: Any) -> str:
     [
         ("created", {"container": {"name": "web", "image": {"name": "nginx"}}}, "created (nginx)"),
         ("started", {}, "started"),
-        ("exec", {"process": {"parent": {"pid": 5}, "command_line": "sh"}}, "entered from outside by 5: sh"),
-        ("exec", {"user": {"id": "7", "name": "bob"}}, "entered from outside as bob"),
+        ("entered", {"process": {"parent": {"pid": 5}, "command_line": "sh"}}, "entered from outside by 5: sh"),
+        ("entered", {"user": {"id": "7", "name": "bob"}}, "entered from outside as bob"),
         ("died", {"process": {"exit_code": 0}}, "died with exit code 0"),
         ("removed", {}, "removed"),
         ("renamed", {}, "renamed to web"),
@@ -194,7 +194,7 @@ def test_how_long(nanoseconds: int, shown: str) -> None:
     assert lives.duration(nanoseconds) == shown
 
 
-@given(ANY, ANY, ANY, st.sampled_from(["created", "started", "exec", "died", "renamed", "attached", "changed"]))
+@given(ANY, ANY, ANY, st.sampled_from(["created", "started", "entered", "died", "renamed", "attached", "changed"]))
 def test_any_life_is_one_printable_line(name: str, image: str, line: str, action: str) -> None:
     """Whatever names a container or a label's author chose, what is told is one line without control characters."""
     made = document(container={"name": name or "x", "image": {"name": image, "tag": [image]}})
@@ -211,7 +211,7 @@ def test_a_life_fits_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal a container's line is cut as others are."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((100, 50)))
-    made = document(event={"dataset": "cgtrail.container", "action": "exec"})
+    made = document(event={"dataset": "cgtrail.container", "action": "entered"})
     made["process"] |= {"command_line": "x" * 500}
     assert columns(STYLE.sub("", row(made))) == 100
 

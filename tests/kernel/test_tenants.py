@@ -71,7 +71,7 @@ def test_each_tenant_sees_what_is_its_own(running: Spine, docker_daemon: Dockerd
     ):
         for box, mark in ((first, "mine-1"), (second, "mine-2"), (shared, "ours")):
             box.run("sh", "-c", f"(/bin/busybox true {mark}); true")
-        running.until("event.action:exec AND process.args:(mine-1 OR mine-2 OR ours)", 6)
+        running.until("event.action:exec AND process.args:(mine-1 OR mine-2 OR ours)", 3)
         running.settle()
         seen = {tenant: running.search("event.dataset:cgtrail.process", "--tenant", tenant) for tenant in ("t1", "t2")}
         assert {document["container"]["id"] for document in seen["t1"]} == {first.id, shared.id}

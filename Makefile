@@ -16,7 +16,8 @@ BPF_FLAGS := -O2 -g -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -fno-builtin -Wall 
 # what → the Debian package that brings it; a package is installed only when the file or program is missing
 RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
-	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish
+	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish \
+	ctr:containerd podman:podman lxc-start:lxc
 BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	musl-gcc:musl-tools strace:strace
 

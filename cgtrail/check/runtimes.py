@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 import time
@@ -31,7 +32,7 @@ def look(config: Config) -> Iterator[Finding]:
         yield from each.found()
     known = {os.path.realpath(path) for each in asked if (path := sockets.path_of(each.address))}
     for name, files in sockets.KNOWN.items():
-        for file in files:
+        for file in (*files, *sorted(glob.glob(sockets.USERS.get(name, "")))):
             if _is_socket(Path(file)) and os.path.realpath(file) not in known:
                 yield _unconfigured(name, file)
 

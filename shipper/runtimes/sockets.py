@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "docker": ("/run/docker.sock",),
     "podman": ("/run/podman/podman.sock",),
-    "containerd": (
-        "/run/containerd/containerd.sock",
-        "/run/k3s/containerd/containerd.sock",
-        "/run/docker/containerd/containerd.sock",
-    ),
+    "containerd": ("/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"),
     "cri-o": ("/run/crio/crio.sock",),
     "lxd": ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket"),
     "incus": ("/var/lib/incus/unix.socket",),
 }
 """Runtime → its sockets; each gives whoever may write to it the host's root."""
+USERS: Mapping[str, str] = {"docker": "/run/user/*/docker.sock", "podman": "/run/user/*/podman/podman.sock"}
+"""Where those of users are."""
+_DOCKERS_OWN = "/run/docker/containerd/containerd.sock"
+"""Of the containerd that Docker starts when there is none."""
 _NAMES = frozenset({"docker.sock", "podman.sock", "containerd.sock", "crio.sock"})
 """Wherever they are: those of users' own daemons, of other installations."""
-_ALL = tuple(file for files in KNOWN.values() for file in files)
+_ALL = (*(file for files in KNOWN.values() for file in files), _DOCKERS_OWN)
 
 
 def mounted(sources: Iterable[object], configured: Iterable[str] = ()) -> bool:

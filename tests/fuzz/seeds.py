@@ -93,8 +93,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
         yield "users", name, raw
     yield "docker", "container", json.dumps(DOCKER).encode()
     yield "containerd", "container", Box("web", labels={"nerdctl/name": "shop"}).encode()
-    for number, (path, *_) in enumerate(CONTAINERS.values()):
-        yield "cgroup", f"{number}", path.encode()
+    for number, (cgroup, *_) in enumerate(CONTAINERS.values()):
+        yield "cgroup", f"{number}", cgroup.encode()
     yield (
         "status",
         "worker",

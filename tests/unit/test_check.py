@@ -398,11 +398,13 @@ def test_other_runtimes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         here = str(tmp_path / "s")
         known = {"podman": (here,), "containerd": (here,), "cri-o": (str(tmp_path / "file"),), "lxd": (here, "/none")}
         monkeypatch.setattr(sockets, "KNOWN", known)
+        monkeypatch.setattr(sockets, "USERS", {"podman": f"{tmp_path}/lin*"})
         found = list(runtimes.look(Config(runtimes=Runtimes([], [], []))))
-        assert [each.what for each in found] == ["podman", "containerd", "lxd"]
+        assert [each.what for each in found] == ["podman", "podman", "containerd", "lxd"]
         assert f'add "unix://{here}" to runtimes.podman' in found[0].advice
-        assert f'add "{here}" to runtimes.containerd' in found[1].advice
-        assert found[2].level is Level.OK
+        assert f'add "unix://{tmp_path}/link" to runtimes.podman' in found[1].advice
+        assert f'add "{here}" to runtimes.containerd' in found[2].advice
+        assert found[3].level is Level.OK
         found = list(runtimes.look(Config(runtimes=Runtimes([f"unix://{tmp_path / 'link'}"], [], []))))
     assert [each.what for each in found] == ["docker"]
 

@@ -15,7 +15,7 @@ from bpf.events import Policy
 from shipper.tenants import files
 from shipper.tenants.declare import TenantsError
 from shipper.tenants.files import MAX_BYTES, FileSet, UnreadableError, read
-from shipper.tenants.model import EVERYTHING, Tenant
+from shipper.tenants.model import EVERYTHING, Subject, Tenant, Tenants
 from shipper.tenants.yaml_tree import MAX_VALUES, YamlError, parse
 from shipper.wire.regular import open_regular
 
@@ -103,6 +103,23 @@ def test_csv_beside_yaml(tmp_path: Path) -> None:
 def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
     """Any line ends, a byte order mark, blank lines, quotes, capitals in the header."""
     assert list(read([written(tmp_path, text, "t.csv")]).declared.tenants) == ["a"]
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    """docs/tenants.md: two tenants, three containers, one of them shared."""
+    page = (Path(files.__file__).parents[2] / "docs" / "tenants.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    declared = read([written(tmp_path, example)]).declared
+    tenants = Tenants(EVERYTHING, declared.tenants.values(), declared.rules)
+
+    def of(name: str, **labels: str) -> tuple[list[str], Policy]:
+        known = {key.replace("_", "."): value for key, value in labels.items()}
+        membership = tenants.of(Subject(name, name, name, "", known, "", frozenset()))
+        return list(membership.tenants), membership.policy
+
+    assert of("shop-alice-web-1", com_docker_compose_project="shop-alice") == (["alice"], EVERYTHING)
+    assert of("bobs-db", customer="bob") == (["bob"], Policy.EXEC)
+    assert of("gateway") == (["alice", "bob"], EVERYTHING)
 
 
 def test_no_files() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,7 @@ class TenantBook:
         self._saved = storage.load(saved)
         self._files = read(files)
         self._files.check(self._saved.tenants)
+        _warn(self._files)
         self._refused: FileSet | None = None
         """Read well, but with rows whose tenants a command may still declare."""
         self._watch = Watch(files, self._files)
@@ -114,13 +116,14 @@ class TenantBook:
         self._store(attached=_without_empty({**self._saved.attached, name_id: kept}))
 
     def forget(self, key: str) -> None:
-        """A container was removed for good: what commands attached it to need not be kept. Raises OSError."""
+        """A container was removed for good: what commands attached it to need not be kept. On a full disk it is."""
         if any(key in keys for keys in self._saved.attached.values()):
             left = {
                 tenant: {other: attached for other, attached in keys.items() if other != key}
                 for tenant, keys in self._saved.attached.items()
             }
-            self._store(attached=_without_empty(left))
+            with suppress(OSError):
+                self._store(attached=_without_empty(left))
 
     def attached(self, name_id: str) -> Mapping[str, str]:
         """The containers that commands attached to a tenant, key → id, whether they run or not."""
@@ -169,6 +172,7 @@ class TenantBook:
         changed = found.declared != self._files.declared
         self._files = found
         if changed:
+            _warn(found)
             self._renew()
         return changed
 
@@ -180,6 +184,12 @@ class TenantBook:
             rules += added.members()
         rules += (attached.rule() for keys in saved.attached.values() for attached in keys.values())
         self.current = Tenants(self._unassigned, known.values(), rules, self._label, self.ignored)
+
+
+def _warn(found: FileSet) -> None:
+    if found.outlived:
+        _log.warning("cgroups' ids of before this boot are passed over", count=len(found.outlived),
+                     first=found.outlived[0], next="write them anew, or name the containers")  # fmt: skip
 
 
 def _without_empty(attached: Mapping[str, dict[str, Attached]]) -> dict[str, dict[str, Attached]]:

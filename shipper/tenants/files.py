@@ -13,6 +13,7 @@ from shipper.tenants import yaml_file
 from shipper.tenants.csv_file import rows
 from shipper.tenants.declare import TenantsError, nearest, shown
 from shipper.tenants.declared import MAX_RULES, Declared
+from shipper.tenants.selectors import Rule, Selector
 from shipper.wire.regular import open_regular
 
 MAX_BYTES = 8 << 20
@@ -45,6 +46,8 @@ class FileSet:
     stamps: tuple[Stamp, ...] = ()
     settled: bool = True
     """The files had been left alone for a while when they were read."""
+    outlived: tuple[str, ...] = ()
+    """Places that name a cgroup by its id, in files of before this boot: another cgroup may have the number now."""
 
     def check(self, known: Collection[str]) -> None:
         """Raises TenantsError when a row names a tenant that neither the files nor `known` declare."""
@@ -61,10 +64,12 @@ class FileSet:
 def read(files: Sequence[Path]) -> FileSet:
     """Everything that the files say. Raises TenantsError, which names file, line and value; UnreadableError."""
     now = time.time_ns()
-    declared, stamps = Declared(), []
+    booted = now - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    declared, stamps, outlived = Declared(), [], []
     for file in files:
         content, stamp = _content(file)
         stamps.append(stamp)
+        before = len(declared.rules)
         text = _text(file, content)
         if file.suffix.lower() == ".csv":
             rows(file, text, declared)
@@ -75,7 +80,11 @@ def read(files: Sequence[Path]) -> FileSet:
         if max(len(declared.rules), len(declared.tenants)) > MAX_RULES:
             many = f"there are more than {MAX_RULES:,} tenants or members"
             raise TenantsError(f"{file}: {many}: choose containers by label or pattern")
-    return FileSet(declared, tuple(stamps), settled(stamps, now))
+        if stamp.mtime_ns < booted:
+            fresh = [rule for rule in declared.rules[before:] if not _by_cgroup(rule)]
+            outlived += [rule.source for rule in declared.rules[before:] if _by_cgroup(rule)]
+            declared.rules[before:] = fresh
+    return FileSet(declared, tuple(stamps), settled(stamps, now), tuple(outlived))
 
 
 def settled(stamps: Iterable[Stamp], now: int) -> bool:
@@ -86,6 +95,10 @@ def settled(stamps: Iterable[Stamp], now: int) -> bool:
 def stamps(files: Sequence[Path]) -> tuple[Stamp, ...]:
     """What the files are like now."""
     return tuple(map(_stamp_of, files))
+
+
+def _by_cgroup(rule: Rule) -> bool:
+    return any(one.selector is Selector.CGROUP for one in rule.conditions)
 
 
 def _stamp_of(file: Path) -> Stamp:

@@ -191,6 +191,8 @@ class Requests:
 
 
 def _selector(name: str) -> Selector:
+    if name == Selector.CGROUP:
+        raise TenantsError("a cgroup's id holds for one boot only, and what commands say stays: attach its container")
     if name not in list(Selector):
         raise TenantsError(
             f"unknown selector {shown(name)}: {nearest(name, Selector)}write one of {', '.join(Selector)}"

@@ -201,6 +201,40 @@ def test_attaching_to_a_tenant_of_a_file(books: Books, file: Path) -> None:
     assert book.current.of(other).tenants == {"f1": BY}
 
 
+def test_forgetting_needs_no_disk(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is removed while the disk is full ends nobody; it is forgotten another time."""
+    book = books()
+    book.add("t1", BY)
+    book.attach("t1", {KEY: ID}, BY)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    book.forget(KEY)
+    assert book.attached("t1") == {KEY: ID}
+    monkeypatch.undo()
+    book.forget(KEY)
+    assert book.attached("t1") == {}
+
+
+def test_cgroups_of_before_this_boot(books: Books, file: Path) -> None:
+    """A number that another cgroup may have by now makes nobody a tenant's; a file written since does."""
+    rows = file.with_name("rows.csv")
+    rows.write_text(f"cgroup,scope,tenant\n,,t1\n7,,t1\n7,{ID},t1\n,{'0' * 64},t1\n")
+    assert books(file, rows).current.of(WEB).tenants == {"f1": f"{file}, line 3", "t1": f"{rows}, line 3"}
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    for old in (file, rows):
+        os.utime(old, (booted - 100, booted - 100))
+    with capture_logs() as logs:
+        book = books(file, rows)
+    assert book.current.of(WEB).tenants == {"f1": f"{file}, line 3"}
+    assert len(book.current.rules) == 2
+    assert [(entry["event"], entry["count"], entry["first"]) for entry in logs] == [
+        ("cgroups' ids of before this boot are passed over", 2, f"{rows}, line 3")
+    ]
+
+
 # What is kept
 
 

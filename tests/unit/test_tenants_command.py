@@ -11,10 +11,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from cgtrail import command, config, tenants
+from cgtrail import command, config, listing, tenants
+from cgtrail.check import report
+from cgtrail.check.finding import Level
 from cgtrail.cli import cli, main
+from cgtrail.settings import Config, Tenants
+from cgtrail.table import columns
 from shipper.control import Control
 from shipper.tenants import saved
 from shipper.tenants.book import TenantBook
@@ -373,6 +378,7 @@ def test_usage(run: Run) -> None:
         {"request": "tenants.list", "more": 1},
         {"request": "tenants.add", "id": "t", "rules": [["label"]]},
         {"request": "tenants.add", "id": "t", "rules": [[["labels", "x"]]]},
+        {"request": "tenants.add", "id": "t", "rules": [[["cgroup", "7"]]]},
         {"request": "tenants.attach", "id": "f1", "containers": "web"},
         {"request": "tenants.attach", "id": "f1", "containers": [""]},
         {"request": "tenants.change", "id": "f1"},
@@ -387,6 +393,36 @@ def test_requests_that_are_none(tmp_path: Path, request_: dict[str, Any]) -> Non
     with pytest.raises(ValueError, match=r"^[^\n]{10,}$"):
         requests(request_, 0)
     assert (book.current is before, regrouped) == (True, [])
+
+
+def test_check_looks_at_tenants(agent: Agent) -> None:
+    """How many there are; or the first mistake, before an agent meets it."""
+    file, data = agent.data.parent / "t.yaml", str(agent.data)
+    agent.book.add("t1", "command, uid 0")
+    settings = Config(data=data, tenants=Tenants(files=[str(file)]))
+    (found,) = report.LOOKS["tenants"](settings)
+    assert (found.level, found.found) == (Level.OK, "1 in files, 1 by commands; label cgtrail.tenant")
+    file.write_text("tenants:\n- id: a\n- id: a\n")
+    (found,) = report.LOOKS["tenants"](settings)
+    assert found.level is Level.BAD
+    assert found.found == f"{file}, line 3: tenant 'a' stands in {file}, line 2 already: keep one of them"
+    (agent.data / saved.FILE).write_text("x")
+    (found,) = report.LOOKS["tenants"](Config(data=data))
+    assert found.found.startswith(f"{agent.data / saved.FILE}: it is damaged")
+
+
+def test_a_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """No line is longer; wide characters take two columns; elsewhere nothing is cut that a line can hold."""
+    rows = [("漢字" * 20, "x" * 100), ("a", "b")]
+    listing.table(("NAME", "REST"), rows)
+    assert capsys.readouterr().out.splitlines()[1] == "漢字" * 20 + "  " + "x" * 100
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    listing.table(("NAME", "REST"), rows, marked=[True, False])
+    lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
+    assert [columns(line) for line in lines[1:2]] == [60]
+    assert lines[1].endswith("xxx…")
+    assert lines[2].split() == ["a", "b"]
 
 
 def test_completion(run: Run, agent: Agent, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ DEAF_SECONDS = 5.0
 DOUBT_SECONDS = 10.0
 """So long after a list another is asked for at the earliest, when one container's answer does not come."""
 RETRY_SECONDS = (0.5, 1, 2, 5, 10)
+STEADY_SECONDS = 30.0
+"""A connection that lasted so long was one: what ends sooner is tried again ever more rarely."""
 LISTED_SECONDS = 2.0
 _log = structlog.get_logger()
 
@@ -88,6 +90,7 @@ class Listener:
         self._told = Told()
         self.updates: queue.SimpleQueue[News] = self._told.news
         self._connected_ever = False
+        self._since = 0.0
         self._stopping = False
         self._listed = threading.Event()
         self._slow: set[str] = set()
@@ -125,12 +128,13 @@ class Listener:
             failures += 1
 
     def _failed(self, error: Exception, failures: int) -> int:
-        if self.error is None:
-            failures = 0
+        lost = self.error is None
+        if lost:
+            failures = 0 if time.monotonic() - self._since >= STEADY_SECONDS else failures
             self.updates.put(Heard(self.name, connected=False))
         self.error = reason(error)
         self.expected = self._connected_ever or self._source.reachable()
-        if failures == 0:
+        if lost or failures == 0:
             _log.info(
                 f"{self.name} is not reachable",
                 address=self.address,
@@ -147,6 +151,7 @@ class Listener:
             reading.start()
             try:
                 self._resync(feed)
+                self._since = time.monotonic()
                 self.error, self.expected, self._connected_ever = None, True, True
                 self.updates.put(Heard(self.name, connected=True))
                 self._listed.set()

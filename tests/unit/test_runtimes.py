@@ -265,6 +265,20 @@ def test_a_daemon_that_comes_back_is_listened_to_again(daemon: FakeDaemon, heard
     assert news(heard) == DB_TOLD
 
 
+def test_a_daemon_that_hangs_up_at_once_is_asked_ever_more_rarely(
+    daemon: FakeDaemon, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its containers are not listed over and over."""
+    monkeypatch.setattr(listener, "RETRY_SECONDS", (0.01, 0.01, 3600))
+    for _ in range(10):
+        daemon.events.put(None)
+    heard = listen()
+    for _ in range(3):
+        until(heard, OFF)
+    threading.Event().wait(0.3)  # a fourth time would come in this
+    assert daemon.asked("/events") == 3
+
+
 def test_a_daemon_may_start_later(daemon: FakeDaemon, listen: Listen) -> None:
     """Nobody waits for a daemon that is not there, and the listener says why it has no names."""
     daemon.stop()

@@ -102,23 +102,29 @@ def ctr(docker_daemon: Dockerd) -> Iterator[Client]:
 
 @pytest.mark.parametrize("parent", ["", "/cgtrail-test/deep"])
 def test_containerd(capture: Capture, ctr: Client, parent: str) -> None:
-    """`ctr run`: all of it is known before the cgroup is made, and the cgroup is where it was told to be."""
+    """It is known from its creation on, all of it a moment later, and its cgroup is made where it was told to be."""
     name = f"box{len(parent)}"
     image = ctr("images", "list", "--quiet").split()[0]
-    options = ["--snapshotter=native", "--label=tenant=alice", "--privileged", "--detach"]
+    options = ["--snapshotter=native", "--label=tenant=alice", "--privileged"]
     options += [f"--cgroup={parent}/{name}"] if parent else []
     try:
         with listening(containerd=str(ctr.socket)) as heard:
-            ctr("run", *options, "--mount=type=bind,src=/run,dst=/host,options=rbind", image, name, *FOREVER)
+            mount = "--mount=type=bind,src=/run,dst=/host,options=rbind"
+            # only `ctr run` takes a cgroup, and it starts the container at once
+            how = ("run", "--detach") if parent else ("containers", "create")
+            ctr(*how, *options, mount, image, name, *FOREVER)
             key = f"containerd/default/{name}"
+            first, _ = heard.metadata(lambda each: each.key == key)
+            all_, told = heard.metadata(lambda each: each.key == key and each.cgroup != "")
+            if not parent:
+                ctr("tasks", "start", "--detach", name)
             pid = int(next(line for line in ctr("tasks", "list").splitlines() if line.startswith(name)).split()[1])
             try:
-                at, told = heard.metadata(lambda each: each.key == key and each.cgroup != "")
                 assert told.cgroup == path_of(pid)
                 assert (told.labels["tenant"], told.image) == ("alice", image)
                 assert (told.privileged, told.runtime_socket) == (True, True)
                 assert told.digest.startswith("sha256:")
-                assert at < born(capture, told.cgroup)
+                assert (first if parent else all_) < born(capture, told.cgroup)
                 assert heard.lives(key) == [Life.CREATED]
             finally:
                 ctr("tasks", "kill", "--signal=KILL", name)
@@ -133,11 +139,12 @@ def test_containerd(capture: Capture, ctr: Client, parent: str) -> None:
 
 
 def test_docker(capture: Capture, docker_daemon: Dockerd) -> None:
-    """`docker create` and `start`: as much is known before the cgroup is made."""
+    """`docker create` and `start` at once: name, image and labels are known before the cgroup is made."""
     with listening(docker=docker_daemon.host) as heard:
         create = {"labels": {"tenant": "alice"}, "volumes": ["/run:/host:ro"]}
         with docker_daemon.container("busybox", *FOREVER, name="early", **create) as box:
-            at, told = heard.metadata(lambda each: each.container_id == box.id and each.digest != "")
+            at, _ = heard.metadata(lambda each: each.container_id == box.id and each.labels == {"tenant": "alice"})
+            _, told = heard.metadata(lambda each: each.container_id == box.id and each.digest != "")
             assert (told.name, told.image, told.labels) == ("early", "busybox", {"tenant": "alice"})
             assert told.runtime_socket
             assert told.digest.startswith("sha256:")

@@ -18,11 +18,12 @@ from bpf.events import (
     Fork,
     Header,
     ImageFlag,
+    Policy,
     Running,
     Task,
     Watch,
 )
-from shipper.wire.records import CgroupInfo, Kind, State
+from shipper.wire.records import CgroupInfo, ContainerInfo, Kind, State
 
 SECOND = 1_000_000_000
 LOSES, PASSES = 0.01, 0.03
@@ -62,20 +63,27 @@ class Box:
     lost: Counter[tuple[int, int]] = field(default_factory=Counter)
     lives: list[Life] = field(default_factory=list)
 
-    def info(self, cgroup: int) -> CgroupInfo:
-        """What the registry tells of one of its cgroups."""
-        ident = b"%064x" % self.owner
+    @property
+    def key(self) -> bytes:
+        """Its name in the stream."""
+        return b"docker/%064x" % self.owner
+
+    def told(self) -> ContainerInfo:
+        """What the registry tells of it."""
         known = {"name": b"box%d" % self.owner, "image": b"debian:12", "labels": b'{"tier": "test"}'}
-        return CgroupInfo(
-            cgroup_id=cgroup,
-            told=self.born,
-            kind=Kind.CONTAINER,
+        return ContainerInfo(
+            key=self.key,
             state=self.state,
-            path=b"/docker/" + ident + b"/child" * (cgroup - self.owner),
-            container_id=ident,
+            policy=int(Policy.EXEC),
+            container_id=b"%064x" % self.owner,
             runtime=b"docker",
             **known if self.state == State.COMPLETE else {},
         )
+
+    def info(self, cgroup: int) -> CgroupInfo:
+        """What the registry tells of one of its cgroups."""
+        path = b"/docker/%064x" % self.owner + b"/child" * (cgroup - self.owner)
+        return CgroupInfo(cgroup_id=cgroup, told=self.born, kind=Kind.CONTAINER, path=path, key=self.key)
 
 
 class Boxes:
@@ -126,9 +134,11 @@ class Boxes:
         told = self.now + int(self.rng.choice(TOLD_AFTER) * SECOND)
         box = Box(self._cgroup, cgroups, self.now, told, State.COMPLETE if told == self.now else State.PENDING)
         self.boxes.append(box)
-        for cgroup in cgroups:
+        for number, cgroup in enumerate(cgroups):
             info = box.info(cgroup)
             self.kernel(box, CgroupMkdir(cgroup_id=cgroup, watch=Watch.CONTAINER, level=2, path=info.path), sure=True)
+            if not number:
+                self.put(box.told())
             self.put(info)
         self._enter(box, None)
         self._exec(box, box.lives[-1])
@@ -208,7 +218,7 @@ class Boxes:
         host = Box(self._cgroup, [self._cgroup], self.now, 0)
         self.kernel(host, CgroupMkdir(cgroup_id=host.owner, watch=Watch.PROVISIONAL, path=b"/x"), sure=True)
         self.kernel(host, self._image(Exec, self._life(host, None)), sure=True)
-        self.put(CgroupInfo(cgroup_id=host.owner, kind=Kind.HOST, state=State.COMPLETE, path=b"/x", told=self.now))
+        self.put(CgroupInfo(cgroup_id=host.owner, kind=Kind.HOST, path=b"/x", told=self.now))
 
     @staticmethod
     def _task(kind: type[Task], life: Life, **fields: Any) -> Task:

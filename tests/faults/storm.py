@@ -14,13 +14,12 @@ from shipper.wire.frame import wrap
 from shipper.wire.records import (
     AgentStart,
     AgentStop,
-    CgroupInfo,
     Clock,
+    ContainerInfo,
     End,
     HostInfo,
     KeyframeBegin,
     KeyframeEnd,
-    Kind,
     Loss,
     State,
     Tick,
@@ -127,7 +126,7 @@ class _Recording(Boxes):
             self._clock()
         if tick % ODD_TICKS == ODD_TICKS // 2:
             self.records.append(NOT_UNDERSTOOD)
-            self.put(CgroupInfo(cgroup_id=7, kind=Kind.CONTAINER, state=State.COMPLETE, labels=FAILED))
+            self.put(ContainerInfo(key=b"docker/7", state=State.COMPLETE, labels=FAILED))
         if tick % AGENT_TICKS == 0:
             yield from self.restart()
         elif tick % KEYFRAME_TICKS == 0:
@@ -153,6 +152,7 @@ class _Recording(Boxes):
         self.put(HostInfo(boot_id=_uuid(self.boot), **told))
         self._clock()
         for box in self.boxes:
+            self.put(box.told())
             for cgroup in box.cgroups:
                 self.put(box.info(cgroup))
         if start:
@@ -192,8 +192,7 @@ class _Recording(Boxes):
         for box in self.boxes:
             if box.state == State.PENDING and box.told_at <= self.now:
                 box.state = State.COMPLETE
-                for cgroup in box.cgroups:
-                    self.put(box.info(cgroup))
+                self.put(box.told())
 
     def _cut(self, *, keyframe: bool = False) -> Iterator[Told]:
         records, self.records = self.records, []

@@ -112,7 +112,7 @@ class Entries:
         elif name in SSH_SERVERS and process.name not in SSH_SERVERS and _leads(record, process):
             made = _entry("sshd", "sshd", record, process, epoch)
             _claim(made, process.login or b"")
-        elif name in CRON and process.name not in CRON:
+        elif _is_cron(parent) and not _is_cron(process):
             made = _entry("cron", "cron", record, process, epoch)
         elif epoch.is_host and _logs_in(record, parent, entry):
             made = _entry("login", "terminal", record, process, epoch)
@@ -181,6 +181,13 @@ def _is_init(record: Task, epoch: Epoch) -> bool:
 
 def _begin(life: Life, process: Process) -> None:
     life.init, life.start, life.alive, life.oom = process.entity_id, process.start, True, False
+
+
+def _is_cron(process: Process | None) -> bool:
+    """Busybox's shell starts its own programs as /proc/self/exe: their first argument has the name."""
+    if process is None or process.name in CRON:
+        return process is not None
+    return bool(process.args) and process.executable.endswith("/busybox") and process.args[0].endswith("crond")
 
 
 def _leads(record: Task, process: Process) -> bool:

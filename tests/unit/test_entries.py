@@ -241,6 +241,14 @@ def test_cron() -> None:
     assert entry(ran(stream, 15, 14)) == ("cron", "cron", 14, False)
 
 
+def test_cron_of_busybox() -> None:
+    """Its shell starts it as /proc/self/exe."""
+    stream = begun()
+    own = {"exe": b"/bin/busybox", "filename": b"/proc/self/exe"}
+    assert entry(ran(stream, 12, 10, b"crond", b"-f", **own))[0] == "init"
+    assert entry(ran(stream, 14, 12, b"sh", b"-c", b"x", exe=b"/bin/busybox")) == ("cron", "cron", 14, True)
+
+
 def test_names() -> None:
     """The leader's user has the name that the container gives it."""
     stream = Stream()

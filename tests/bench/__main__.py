@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import agent, durability, kernel, latency, loss, memory, slowdown, worker
+from tests.bench import agent, durability, kernel, latency, loss, memory, registry, slowdown, worker
 from tests.bench.lab import Lab, lab, scratch_folder
 from tests.bench.report import Report, write_into
 
@@ -48,6 +48,7 @@ SUBJECTS: dict[str, Callable[[Report, Lab, Size], None]] = {
     "loss": loss.run,
     "memory": memory.run,
     "latency": latency.run,
+    "registry": registry.run,
     "durability": durability.run,
 }
 

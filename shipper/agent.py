@@ -254,7 +254,7 @@ class Agent:
         for loss in self.losses.news(now):
             self._intake.put(loss)
             if loss.record_type in _CGROUPS:
-                self.inventory.sweep_soon(now)
+                self.inventory.sweep_soon()
 
     def _hold_time(self) -> None:
         """Frames claim no time after a refusal that is not told: were this agent killed now, blindness began there."""

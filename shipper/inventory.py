@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 
 SWEEP_NS = 60_000_000_000
 SOON_NS = 1_000_000_000
-"""A birth or death that the ring had no room for is looked for so soon."""
+"""What the ring had no room for is looked for at once, but not more often."""
 
 
 @dataclass(slots=True)
@@ -52,6 +52,9 @@ class Inventory:
     """Nothing is put into the stream."""
     _sweep: Sweep = field(init=False)
     _swept: int = 0
+    """Boot time in ns of the last walk's beginning."""
+    _hurry: bool = False
+    """A birth or death was lost since."""
     _removed: list[Lived] = field(default_factory=list)
     """Containers that a runtime removed; the ring may still hold what they did."""
     _policies: dict[int, int] = field(default_factory=dict)
@@ -130,8 +133,8 @@ class Inventory:
     def sweep(self, now: int) -> None:
         """Look for what nobody told of, about once a minute."""
         if not self._sweep.under_way:
-            if now - self._swept >= SWEEP_NS:
-                self._swept = now
+            if now - self._swept >= (SOON_NS if self._hurry else SWEEP_NS):
+                self._swept, self._hurry = now, False
                 self.registry.ended.clear()
                 self._sweep.begin(self.registry.cgroups | self.probes.watched_cgroups())
             return
@@ -143,9 +146,9 @@ class Inventory:
                 self.probes.unwatch(number)
             self._watch_refused()
 
-    def sweep_soon(self, now: int) -> None:
+    def sweep_soon(self) -> None:
         """Cgroups came or went without a record."""
-        self._swept = min(self._swept, now - SWEEP_NS + SOON_NS)
+        self._hurry = True
 
     def all(self, *, host: bool) -> Iterator[Record]:
         """Everything that is so now, for a keyframe. `host`: also which cgroups are the host's."""

@@ -59,11 +59,13 @@ def test_stopped(docker_daemon: Dockerd, tmp_path: Path) -> None:
 
 def test_start_comes_first(docker_daemon: Dockerd, tmp_path: Path) -> None:
     """However much a keyframe tells, the agent's start stands in its first frame: a kill leaves no other without it."""
-    labels = {"com.example.much": "x" * 8_000}
     with rig(docker_daemon, tmp_path) as live, ExitStack() as stack:
-        made = stack.enter_context(docker_daemon.container("busybox", *FOREVER, labels=labels))
-        for number in range(40):
-            stack.enter_context(cgroup(made.cgroup / str(number)))
+        deep = stack.enter_context(docker_daemon.container("busybox", *FOREVER)).cgroup
+        for _ in range(12):
+            deep = deep / ("x" * 250)
+            stack.enter_context(cgroup(deep))
+        for number in range(100):
+            stack.enter_context(cgroup(deep / str(number)))
         live.start_agent()
         first, second, *_ = live.frames()
         assert AgentStart in map(type, records(first))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bpf.events import CgroupMkdir, Header
-from shipper.wire.records import FIRST, KeyframeBegin, Loss
+from shipper.wire.records import FIRST, Loss
 from tests.faults.live import PATIENCE, Rig, rig
 from tests.faults.livestorm import storm
 from tests.kernel.capture import cgroup
@@ -38,11 +38,6 @@ def visit(folder: Path) -> None:
         process.kill()
 
 
-def keyframes(live: Rig) -> int:
-    """How many there are."""
-    return sum(isinstance(record, KeyframeBegin) for record in live.records())
-
-
 def of(live: Rig, cgroup_id: int) -> list[Header]:
     """The kernel's records about a cgroup."""
     found = (record for record in live.records() if isinstance(record, Header))
@@ -50,7 +45,7 @@ def of(live: Rig, cgroup_id: int) -> list[Header]:
 
 
 def test_lost_births(docker_daemon: Dockerd, tmp_path: Path) -> None:
-    """A container born while the ring was full is known from the next keyframe on; a host's cgroup is left alone."""
+    """A container born while the ring was full is looked for at once; a host's cgroup is left alone."""
     service = cgroup2_mount() / f"cgtrail-test-{uuid.uuid4()}"
     with (
         rig(docker_daemon, tmp_path, capture_ring_bytes=SMALL, spool_keyframe_seconds=2) as live,
@@ -65,8 +60,8 @@ def test_lost_births(docker_daemon: Dockerd, tmp_path: Path) -> None:
             plain = stack.enter_context(cgroup(service))
             visit(service)
             born = stack.enter_context(docker_daemon.container("busybox", *FOREVER, name="born"))
-        before = keyframes(live)
-        wait_until(lambda: keyframes(live) > before, "the next keyframe", PATIENCE)
+            before = live.facts()["sweeps"]
+        wait_until(lambda: live.facts()["sweeps"] > before, "a walk over all cgroups", PATIENCE)
         live.assert_healed(born, "born")
         live.account(born.cgroup_id)
         assert not [r for number in (plain, born.cgroup_id) for r in of(live, number) if isinstance(r, CgroupMkdir)]

@@ -51,6 +51,9 @@ _NAMED = frozenset({"lxc", "nspawn", "libvirt-lxc"})
 """Runtimes whose ids are names, which people choose: two users may choose the same."""
 _LEAF_LINKS = 2
 """Links of a folder without folders in it (kernfs_refresh_inode)."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATH = 4096
+"""Characters of a path: whoever nests without end must not fill the memory with them."""
 
 
 class Cgroup2MissingError(RuntimeError):
@@ -128,28 +131,54 @@ def topmost(root: Path, placed: Owner) -> int:
     return os.stat(f"{root}{placed.path}").st_ino
 
 
-def walk(root: Path) -> Iterator[tuple[int, str]]:
+def walk(root: Path, unread: list[str] | None = None) -> Iterator[tuple[int, str]]:
     """(cgroup id, path below the root) of every cgroup; an id is the directory's inode (kernfs).
 
-    One that goes meanwhile is passed over. Below a path of more than 4,095 bytes nothing is seen.
+    One that goes meanwhile is passed over; one that can't be looked into is added to `unread`. However deep they are
+    nested, one descriptor is open at a time, and of a path only the beginning is told.
     """
-    top = str(root)
-    with suppress(FileNotFoundError):
-        yield os.stat(top).st_ino, "/"
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                found = [(entry.inode(), entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:  # gone, or its path is too long
-            continue
-        for number, path in found:
-            yield number, path[len(top) :]
-            # Most cgroups have none below them, and dozens of files: one look is cheaper than reading them all.
-            with suppress(OSError):
-                if os.stat(path).st_nlink != _LEAF_LINKS:
-                    folders.append(path)
+    try:
+        at = os.open(root, _FOLDER)
+    except FileNotFoundError:
+        return
+    try:
+        yield os.fstat(at).st_ino, "/"
+        levels = [("", _inside(at))]
+        while levels:
+            path, folders = levels[-1]
+            if not folders:
+                levels.pop()
+                at = _go(at, "..") if levels else at  # it is known even to a folder that was removed
+                continue
+            number, name = folders.pop()
+            below = f"{path}/{name}"[:_PATH]
+            yield number, below
+            try:
+                # Most cgroups have none below them, and dozens of files: one look is cheaper than reading them all.
+                if os.stat(name, dir_fd=at, follow_symlinks=False).st_nlink != _LEAF_LINKS:
+                    at = _go(at, name)
+                    levels.append((below, _inside(at)))
+            except FileNotFoundError:
+                continue
+            except OSError:
+                if unread is not None:
+                    unread.append(below)
+    finally:
+        os.close(at)
+
+
+def _go(at: int, name: str) -> int:
+    """A folder opened from another, which is closed."""
+    opened = os.open(name, _FOLDER, dir_fd=at)
+    os.close(at)
+    return opened
+
+
+def _inside(at: int) -> list[tuple[int, str]]:
+    """Inodes and names of the folders in an open one; nothing once that is gone."""
+    with suppress(FileNotFoundError), os.scandir(at) as entries:
+        return [(entry.inode(), entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
 
 
 def populated(folder: Path) -> bool:

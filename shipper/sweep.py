@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from shipper import cgroups
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Found:
     unknown: dict[int, str]
     """Cgroups that nobody told of: id → path."""
     gone: set[int]
-    """Cgroups that were known before it began, and are not there."""
+    """Cgroups that were known before it began, and are not there; none where some of the hierarchy was not seen."""
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Sweep:
     """Sweeps that have ended."""
     _known: set[int] = field(default_factory=set)
     _found: dict[int, str] | None = None
+    _unread: list[str] = field(default_factory=list)
     _thread: threading.Thread | None = None
 
     def begin(self, known: Iterable[int]) -> None:
@@ -53,7 +58,16 @@ class Sweep:
             return None
         self.count += 1
         unknown = found.keys() - set(known) - set(ended)
-        return Found({number: found[number] for number in unknown}, self._known - found.keys())
+        gone = self._known - found.keys() if not self._unread else set()
+        return Found({number: found[number] for number in unknown}, gone)
 
     def _walk(self) -> None:
-        self._found = dict(cgroups.walk(self.root))
+        self._unread = []
+        try:
+            self._found = dict(cgroups.walk(self.root, self._unread))
+        except OSError as error:
+            _log.error("the cgroups can't be walked", error=str(error), next="it is tried again within a minute")
+        if self._unread:
+            _log.warning("some cgroups can't be read: whatever was known below them counts as living",
+                         cgroup=self._unread[0], count=len(self._unread),
+                         next="see the permissions of this folder")  # fmt: skip

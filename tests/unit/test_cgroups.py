@@ -325,27 +325,45 @@ def test_a_cgroup_that_goes_meanwhile_is_passed_over(tmp_path: Path, monkeypatch
         (tmp_path / path).mkdir(parents=True)
     real = os.scandir
 
-    def scandir(path: str) -> Any:
-        if path.endswith("gone"):
-            raise FileNotFoundError(path)
-        return real(path)
+    def scandir(folder: int) -> Any:
+        if os.readlink(f"/proc/self/fd/{folder}").endswith("gone"):
+            raise FileNotFoundError(folder)
+        return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert sorted(name for _, name in walk(tmp_path)) == ["/", "/gone", "/stays", "/stays/inside"]
     assert list(walk(tmp_path / "none")) == []
 
 
-def test_a_path_that_is_too_long_ends_nothing(tmp_path: Path) -> None:
-    """Whoever nests deeper than a path may be long hides what is below, and nothing else."""
-    name, depth = "x" * 250, 20
-    folder = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=folder)
-        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+def test_nothing_hides_by_depth(tmp_path: Path) -> None:
+    """However deep a container nests its cgroups, all are found: one that is not would count as removed."""
+    numbers, folder = set(), os.open(tmp_path, os.O_RDONLY)
+    for _ in range(40):
+        os.mkdir("x" * 250, dir_fd=folder)
+        inner = os.open("x" * 250, os.O_RDONLY, dir_fd=folder)
+        numbers.add(os.fstat(inner).st_ino)
         os.close(folder)
         folder = inner
     os.close(folder)
     (tmp_path / "other").mkdir()
-    names = [path for _, path in walk(tmp_path)]
-    assert "/other" in names
-    assert 15 <= len(names) < 20
+    walked = dict(walk(tmp_path))
+    assert walked.keys() >= numbers
+    assert "/other" in walked.values()
+    assert max(map(len, walked.values())) == 4096
+
+
+def test_what_can_not_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks knows that cgroups may be missing; the others are found."""
+    for path in ("closed/inside", "open/inside"):
+        (tmp_path / path).mkdir(parents=True)
+    real = os.open
+
+    def refuse(path: str, *args: Any, **options: Any) -> int:
+        if path == "closed":
+            raise PermissionError(path)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    unread: list[str] = []
+    assert sorted(path for _, path in walk(tmp_path, unread)) == ["/", "/closed", "/open", "/open/inside"]
+    assert unread == ["/closed"]

@@ -253,7 +253,7 @@ def test_a_sweep_is_no_race(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
     host.born(ending, PATH)
     walked = {ending: PATH}
 
-    def walk(_: Path) -> Iterator[tuple[int, str]]:
+    def walk(*_: object) -> Iterator[tuple[int, str]]:
         host.died(ending)
         host.born(77, f"/docker/{OTHER}")
         return iter(walked.items())
@@ -262,6 +262,20 @@ def test_a_sweep_is_no_race(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
     host.swept()
     assert set(host.kernel.watched) == {77}
     assert list(host.inventory.registry.containers) == [f"docker/{OTHER}"]
+
+
+def test_a_sweep_that_did_not_see_all_ends_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cgroup below a folder that can't be read lives on, and so does its entry in the kernel."""
+    hidden = host.make(PATH)
+    host.born(hidden, PATH)
+
+    def walk(_: Path, unread: list[str]) -> Iterator[tuple[int, str]]:
+        unread.append("/docker")
+        return iter(())
+
+    monkeypatch.setattr(cgroups, "walk", walk)
+    assert host.swept() == []
+    assert set(host.kernel.watched) == {hidden}
 
 
 def test_a_full_map_is_told_and_survived(host: Host) -> None:

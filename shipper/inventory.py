@@ -204,7 +204,7 @@ class Inventory:
     def _watch(self, cgroup: Cgroup, container: Container, owner: int) -> bool:
         """The kernel has it already, if it could tell by the name at its birth. False: there is no room for it."""
         policy = container.membership.policy if container.membership else Policy.EXEC
-        if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy) and cgroup.id == owner:
+        if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy):
             cgroup.watch = Watch.REFUSED
             if owner not in self._unwatched:
                 self._unwatched.add(owner)
@@ -242,9 +242,9 @@ class Inventory:
 
     def _watch_refused(self) -> None:
         for container in self.registry.containers.values():
-            for top in container.tops:
-                if top.watch == Watch.REFUSED:
-                    self.widened |= self._watch(top, container, top.id)
+            for cgroup in sorted(container.cgroups.values(), key=lambda cgroup: len(cgroup.path)):  # its topmost first
+                if cgroup.watch == Watch.REFUSED:
+                    self.widened |= self._watch(cgroup, container, (container.tops or [cgroup])[-1].id)
 
     def _shown(self, container: Container) -> dict[str, Any]:
         top, known, member = next(iter(container.tops), None), container.known, container.membership

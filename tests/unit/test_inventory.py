@@ -293,6 +293,19 @@ def test_a_full_map_is_told_and_survived(host: Host) -> None:
     assert (shown["recorded"], host.inventory.widened) == (True, True)
 
 
+def test_cgroups_below_one_without_room_follow_it(host: Host) -> None:
+    """What lies in a container that found no room is told of once, and is recorded as soon as the container is."""
+    host.kernel.room = 0
+    host.say(WEB)
+    host.born(7, PATH, Watch.REFUSED)
+    host.inventory.adopt({8: f"{PATH}/init"})
+    host.inventory.adopt({9: f"{PATH}/init/deeper"})
+    assert [type(record) for record in host.put].count(Loss) == 1
+    host.kernel.room = 10
+    host.doing(host.inventory._watch_refused)
+    assert sorted(host.kernel.watched) == [7, 8, 9]
+
+
 def test_a_policy_that_is_wider_wants_a_look_at_what_runs(host: Host) -> None:
     """A container that is recorded from now on has processes that nobody knows."""
     host.inventory.book.add("quiet", "a test", asked=Policy.TERMINAL)

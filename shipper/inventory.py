@@ -206,7 +206,7 @@ class Inventory:
         policy = container.membership.policy if container.membership else Policy.EXEC
         if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy):
             cgroup.watch = Watch.REFUSED
-            if owner not in self._unwatched:
+            if owner not in self._unwatched and not self._quiet:  # else the first sweep tells
                 self._unwatched.add(owner)
                 self._refused(container, owner)
             return False

@@ -330,3 +330,12 @@ def test_the_beginning_is_quiet(host: Host) -> None:
     assert [type(record) for record in told][-2:] == [ContainerInfo, CgroupInfo]
     hosts = [record for record in host.inventory.all(host=True) if isinstance(record, CgroupInfo)]
     assert {record.kind for record in hosts} == {Kind.HOST, Kind.CONTAINER}
+
+
+def test_what_found_no_room_at_the_beginning_is_told_behind_the_keyframe(host: Host) -> None:
+    """Nothing stands before the stream's first keyframe; the loss is told by the first sweep."""
+    host.kernel.room = 0
+    host.make(PATH)
+    host.runtime.updates.put(WEB)
+    assert "Loss" not in host.doing(host.inventory.begin)
+    assert host.swept() == ["Loss"]

@@ -71,6 +71,12 @@ def _age(name: str) -> Callable[[Facts], Value]:
     return lambda facts: max(time.time() - facts[name] / 1e9, 0) if facts.get(name) else 0
 
 
+def _connected(facts: Facts) -> Value:
+    told = facts.get("runtimes", ())
+    silent = {runtime["name"] for runtime in told if runtime["error"]}
+    return {runtime["name"]: int(runtime["name"] not in silent) for runtime in told}
+
+
 def _accounts(facts: Facts) -> list[Mapping[str, Any]]:
     return list(facts.get("accounts", {}).values())
 
@@ -113,12 +119,16 @@ AGENT = (
     Metric("cgtrail_agent_unread_arguments", CounterMetricFamily, "Running processes whose arguments were left out",
            _fact("arguments_unread")),
     Metric("cgtrail_agent_containers", GaugeMetricFamily, "Containers that live", _fact("containers")),
-    Metric("cgtrail_agent_runtime_connected", GaugeMetricFamily, "1: the container runtime answers",
-           lambda facts: {told["name"]: 0 if told["error"] else 1 for told in facts.get("runtimes", ())}, "runtime"),
+    Metric("cgtrail_agent_runtime_connected", GaugeMetricFamily,
+           "1: the container runtime answers, wherever it is listened to",
+           _connected, "runtime"),
     Metric("cgtrail_agent_tenants", GaugeMetricFamily, "Tenants that files and commands declare", _fact("tenants")),
     Metric("cgtrail_agent_tenants_valid", GaugeMetricFamily,
            "1: what the tenants' files say is in force; 0: they have a mistake, and those before are",
            lambda facts: 0 if facts.get("tenants_error") else 1),
+    Metric("cgtrail_agent_tenants_ignored", CounterMetricFamily,
+           "Containers whose label has what is no tenant's id (no_id), or with more tenants than are named (too_many)",
+           lambda facts: facts.get("tenants_ignored") or {}, "cause"),
     Metric("cgtrail_agent_watched_cgroups", GaugeMetricFamily, "Cgroups in the kernel's map", _fact("watched_cgroups")),
     Metric("cgtrail_agent_unwatched_containers", CounterMetricFamily,
            "Containers that the kernel's map had no room for when they were born", _fact("unwatched_containers")),

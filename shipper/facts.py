@@ -53,6 +53,7 @@ class Facts:
             "containers": len(inventory.registry.running),
             "tenants": len(inventory.book.current.known),
             "tenants_error": inventory.book.error,
+            "tenants_ignored": {"no_id": inventory.book.ignored.ids, "too_many": inventory.book.ignored.beyond},
             "runtimes": [
                 {"name": each.name, "error": each.error, "expected": each.expected} for each in inventory.runtimes
             ],

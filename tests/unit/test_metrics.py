@@ -102,6 +102,19 @@ def test_ledger() -> None:
     assert values(families, "cgtrail_worker_ledger_lost_records") == {"ring_full": 2, "disk": 2}
 
 
+def test_a_runtime_of_which_one_daemon_is_silent() -> None:
+    """Two daemons of one runtime are one value, and it hides neither."""
+    told = [("docker", None), ("podman", None), ("docker", "refused"), ("docker", None)]
+    families = scrape(AGENT, lambda: {"runtimes": [{"name": name, "error": error} for name, error in told]})
+    assert values(families, "cgtrail_agent_runtime_connected") == {"docker": 0, "podman": 1}
+
+
+def test_what_tenants_were_not_given() -> None:
+    """A label that names no tenant, and a tenant too many, are counted where somebody looks."""
+    families = scrape(AGENT, lambda: {"tenants_ignored": {"no_id": 2, "too_many": 1}})
+    assert values(families, "cgtrail_agent_tenants_ignored") == {"no_id": 2, "too_many": 1}
+
+
 def asked(metrics: Iterable[Metric]) -> set[str]:
     """The facts that metrics read."""
     names: set[str] = set()

@@ -48,7 +48,7 @@ _POD = re.compile(
 )
 _USER = re.compile(r"/user\.slice/user-(\d+)\.slice/")
 _NAMED = frozenset({"lxc", "nspawn", "libvirt-lxc"})
-"""Runtimes whose ids are names, which people choose: two users may choose the same."""
+"""Runtimes whose ids are names, which people choose."""
 _LEAF_LINKS = 2
 """Links of a folder without folders in it (kernfs_refresh_inode)."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,14 +73,16 @@ class Owner:
     path: str
     """The container's topmost cgroup."""
     scope: str = ""
-    """The runtime's namespace, or the uid whose name it is; empty where the id is the host's, or the path is silent."""
+    """The runtime's namespace, where the path tells it."""
+    user: str = ""
+    """The uid in whose slice it lies, where any user may give any name; empty elsewhere."""
     pod_id: str = ""
     """Uid of its Kubernetes pod."""
 
     @property
     def key(self) -> str:
         """Its name in the stream, as far as the path tells it: of a bare id only that."""
-        return news.key(self.runtime, self.container_id, self.scope)
+        return news.key(self.runtime, self.container_id, self.scope, self.user)
 
 
 def mount_point(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path:
@@ -116,14 +118,15 @@ def owner(path: str) -> Owner | None:
         return None
     runtime, scope, _ = _PATTERNS[match.lastindex // 2]
     container_id, outside = match[match.lastindex + 1], path[: match.end()]
+    slice_ = _USER.match(path)
+    user = slice_[1] if slice_ else ""
     if runtime not in _NAMED:
         pod = _POD.search(outside)
         pod_id = pod[1].replace("_", "-") if pod else ""
-        return Owner(container_id, runtime, DEMO if runtime == DEMO else "", outside, scope, pod_id)
+        return Owner(container_id, runtime, DEMO if runtime == DEMO else "", outside, scope, user, pod_id)
     if runtime != "lxc":
         container_id = _unescape_unit(container_id)
-    user = _USER.match(path)
-    return Owner(container_id, runtime, container_id, outside, user[1] if user else "")
+    return Owner(container_id, runtime, container_id, outside, scope, user)
 
 
 def topmost(root: Path, placed: Owner) -> int:

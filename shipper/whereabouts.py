@@ -25,8 +25,8 @@ class Whereabouts:
 
     def __init__(self) -> None:
         self._known: dict[str, Metadata] = {}
-        self._ids: dict[tuple[str, str], str] = {}
-        """(runtime as a path tells it, id) → key; runtime "" is one that the path does not tell."""
+        self._ids: dict[tuple[str, str, str], str] = {}
+        """(runtime as a path tells it, user, id) → key; runtime "" is one that the path does not tell."""
         self._paths: dict[str, str] = {}
 
     def known(self, container: str) -> Metadata | None:
@@ -61,17 +61,17 @@ class Whereabouts:
             return Place(self._paths[at], at, self._known[self._paths[at]])
         if owner is None:
             return None
-        resolved = self._ids.get((owner.runtime, owner.container_id))
+        resolved = self._ids.get((owner.runtime, owner.user, owner.container_id))
         if resolved:
             return Place(resolved, owner.path, self._known[resolved])
-        named = key(owner.runtime, owner.container_id)
-        told = Metadata(owner.runtime, owner.container_id, name=owner.name, pod_id=owner.pod_id)
+        named = key(owner.runtime, owner.container_id, user=owner.user)
+        told = Metadata(owner.runtime, owner.container_id, name=owner.name, pod_id=owner.pod_id, user=owner.user)
         return Place(named, owner.path, told)
 
     def unresolved(self, metadata: Metadata) -> Iterator[str]:
         """The keys that a container goes by as long as its runtime has not told of it."""
-        for runtime, container_id in _ids(metadata):
-            yield key(runtime, container_id)
+        for runtime, user, container_id in _ids(metadata):
+            yield key(runtime, container_id, user=user)
 
     def _at(self, path: str) -> str:
         """The outermost of the told paths that this one lies in."""
@@ -84,5 +84,5 @@ class Whereabouts:
         return ""
 
 
-def _ids(metadata: Metadata) -> tuple[tuple[str, str], ...]:
-    return ((metadata.runtime, metadata.container_id), ("", metadata.container_id))
+def _ids(metadata: Metadata) -> tuple[tuple[str, str, str], ...]:
+    return ((metadata.runtime, metadata.user, metadata.container_id), ("", metadata.user, metadata.container_id))

@@ -32,6 +32,7 @@ class ContainerdFeed:
 
     def __init__(self, address: str) -> None:
         self._path = path = _path(address)
+        self._user = sockets.user_of(address)
         version(address)  # the stream of events begins with the first of them: only this tells that somebody is there
         self._digests: dict[tuple[str, str], str] = {}
         self._hung_up = False
@@ -47,7 +48,7 @@ class ContainerdFeed:
                 if scope not in OTHERS and topic in _LIVES:
                     event = envelope.message(4).message(2)  # of an Any, the value
                     container_id, image = event.text(1), event.text(2)
-                    made = Metadata(self.runtime, container_id, scope, name=container_id, image=image)
+                    made = Metadata(self.runtime, container_id, scope, name=container_id, image=image, user=self._user)
                     yield Change(made, _LIVES[topic], _time(envelope.message(1)))
         finally:
             with self._closing:
@@ -102,6 +103,7 @@ class ContainerdFeed:
             created=_time(container.message(8)),
             privileged=oci.privileged(spec),
             runtime_socket=sockets.mounted(oci.mounts(spec), [self._path]),
+            user=self._user,
             **answers.pod(labels),
         )
 

@@ -35,7 +35,7 @@ class DockerFeed:
     def __init__(self, address: str) -> None:
         self._address = address
         self.runtime = _runtime(get(address, "/version", CONNECT_SECONDS))
-        self._socket = sockets.path_of(address) or ""
+        self._socket, self._user = sockets.path_of(address) or "", sockets.user_of(address)
         self._digests: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._hung_up = False
         self._closing = threading.Lock()
@@ -77,6 +77,7 @@ class DockerFeed:
             created=answers.nanoseconds(told.get("Created")),
             privileged=host.get("Privileged") is True,
             runtime_socket=sockets.mounted([*binds, *sources], [self._socket]),
+            user=self._user,
             **answers.pod(labels),
         )
 
@@ -100,6 +101,7 @@ class DockerFeed:
             image=answers.text(image),
             labels=labels,
             created=realtime if life is Life.CREATED else 0,
+            user=self._user,
             **answers.pod(labels),
         )
         return Change(metadata, life, realtime)
@@ -116,6 +118,7 @@ class DockerFeed:
             labels=labels,
             created=answers.nanoseconds(told.get("Created")),
             runtime_socket=sockets.mounted([m.get("Source") for m in told.get("Mounts") or []], [self._socket]),
+            user=self._user,
             **answers.pod(labels),
         )
 

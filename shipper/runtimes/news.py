@@ -10,9 +10,12 @@ from typing import Protocol, TypeAlias
 from shipper.wire.records import Life
 
 
-def key(runtime: str, container_id: str, scope: str = "") -> str:
-    """A container's name in the stream. `scope`: the runtime's own namespace, where ids are unique only within such."""
-    return "/".join(part for part in (runtime, scope, container_id) if part)
+def key(runtime: str, container_id: str, scope: str = "", user: str = "") -> str:
+    """A container's name in the stream. `scope`: the runtime's own namespace, where ids are unique only within such.
+
+    `user`: the uid of an unprivileged user whose container it is, for that one may take anybody's id.
+    """
+    return "/".join(part for part in (runtime, user, scope, container_id) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class Metadata:
     pod_id: str = ""
     pod: str = ""
     namespace: str = ""
+    user: str = ""
+    """The uid of the user whose runtime it is; empty where that is root's."""
 
     @property
     def key(self) -> str:
         """Its name in the stream."""
-        return key(self.runtime, self.container_id, self.scope)
+        return key(self.runtime, self.container_id, self.scope, self.user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Mapping
 
@@ -36,6 +37,16 @@ def path_of(address: str) -> str | None:
     """The socket's file of an address; None when it is no Unix socket's."""
     path = address.removeprefix("unix://") if address.startswith("unix://") else address
     return path if path.startswith("/") else None
+
+
+def user_of(address: str) -> str:
+    """The uid of the user who listens at an address; empty for root, for ourselves, and on a network. Raises OSError.
+
+    Whoever can write to root's socket is root: one that belongs to another user is that user's own.
+    """
+    path = path_of(address)
+    owner = os.stat(path).st_uid if path is not None else 0
+    return "" if owner in {0, os.geteuid()} else str(owner)
 
 
 def _holds(source: str, sockets: Iterable[str]) -> bool:

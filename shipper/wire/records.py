@@ -1,8 +1,9 @@
 """The records that only the host's user space can know. They stand in the same stream as the kernel's (numbers < 256).
 
 The header's `time` is always boot time in nanoseconds; `cgroup_id` is the cgroup a record is about, or 0.
-A container is named by its `key`, which no other container of this host has: runtime, the runtime's namespace where it
-has such, and id, as in docker/4f0c…, containerd/k8s.io/4f0c…, lxc/web. Number 257 was used before, and never is again.
+A container is named by its `key`, which no other container of this host has: runtime, the uid of the user whose it is
+if that is not root, the runtime's namespace where it has such, and id, as in docker/4f0c…, containerd/k8s.io/4f0c…,
+lxc/web, podman/1000/4f0c…. Number 257 was used before, and never is again.
 """
 
 from __future__ import annotations

@@ -301,6 +301,34 @@ def test_a_bare_id_gets_its_runtimes_key(registry: Registry) -> None:
     assert list(registry.containers) == [f"containerd/k8s.io/{ID}"]
 
 
+@pytest.mark.parametrize("name", [f"docker-{ID}.scope", ID, f"docker/{ID}"])
+def test_a_user_can_not_take_a_containers_id(registry: Registry, name: str) -> None:
+    """Whoever may make cgroups of its own can call one like root's container: nothing in it is that container's."""
+    registry.told(WEB)
+    registry.found(7, SCOPE, 0)
+    forged = registry.found(8, f"/user.slice/user-1000.slice/user@1000.service/app.slice/{name}", 0)
+    assert one(CgroupInfo, forged).key not in {b"", KEY.encode()}
+    assert one(ContainerInfo, forged).name == b""
+    assert set(registry.containers[KEY].cgroups) == {7}
+
+
+def test_a_users_own_runtime_tells_of_its_containers(registry: Registry) -> None:
+    """It is that of the user in whose slice they are, before they are found and afterwards."""
+    own = replace(WEB, user="1000")
+    path = f"/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope"
+    registry.found(7, path, 0)
+    assert one(ContainerInfo, registry.told(own)).name == b"web"
+    registry.found(8, f"{path}/init", 0)
+    assert {key: set(box.cgroups) for key, box in registry.containers.items()} == {f"docker/1000/{ID}": {7, 8}}
+
+
+def test_users_containers_of_one_name_are_two(registry: Registry) -> None:
+    """With a runtime that has names only, each user's are told apart."""
+    registry.found(7, "/lxc.payload.web", 0)
+    registry.found(8, "/user.slice/user-1000.slice/user@1000.service/run.scope/lxc.payload.web", 0)
+    assert set(registry.containers) == {"lxc/web", "lxc/1000/web"}
+
+
 def test_the_outermost_container_owns_what_is_in_it(registry: Registry) -> None:
     """Docker in Docker: whatever an inner daemon, or a liar, names below."""
     registry.told(WEB)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shipper.runtimes import docker, listener
+from shipper.runtimes import docker, listener, sockets
 from shipper.runtimes.listen import runtimes
 from shipper.runtimes.listener import Listener
 from shipper.runtimes.news import Heard, Lived, Metadata, News
@@ -459,3 +459,17 @@ def test_the_version_is_told(daemon: FakeDaemon) -> None:
     assert docker.version(daemon.url) == "Docker 29.0, cgroup driver systemd, version 2"
     daemon.engine = "Podman Engine"
     assert docker.version(daemon.url).startswith("Podman 29.0")
+
+
+def test_a_socket_tells_whose_runtime_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's, our own, and one on a network speak for the host's containers; any other for its user's."""
+    file = tmp_path / "docker.sock"
+    file.touch()
+    real = os.stat(file)
+
+    def owned(uid: int) -> str:
+        monkeypatch.setattr(os, "stat", lambda _: os.stat_result((*real[:4], uid, *real[5:])))
+        return sockets.user_of(f"unix://{file}")
+
+    assert [owned(uid) for uid in (0, os.geteuid(), 1000 + os.geteuid())] == ["", "", str(1000 + os.geteuid())]
+    assert sockets.user_of("tcp://127.0.0.1:2375") == ""

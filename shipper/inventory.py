@@ -23,6 +23,7 @@ from shipper.runtimes.news import Heard, Lived, Metadata, Runtime
 from shipper.sweep import Sweep
 from shipper.tell import boot_ns
 from shipper.tenants.book import TenantBook
+from shipper.tenants.declare import policy_names
 from shipper.users import Users
 from shipper.wire.records import CgroupInfo, ContainerInfo, Kind, Life, Loss
 
@@ -255,7 +256,7 @@ class Inventory:
             "runtime": known.runtime,
             "image": known.image,
             "tenants": dict(member.tenants) if member else {},
-            "policy": [flag.name.lower() for flag in Policy if member and flag in member.policy and flag.name],
+            "policy": policy_names(member.policy) if member else [],
             "cgroups": len(container.cgroups),
             "cgroup": top.id if top else 0,
             "state": "pending" if container.pending else "complete",

@@ -123,7 +123,7 @@ class Users:
         return told
 
     def known(self) -> list[UserNames]:
-        """The names of all containers there are, each as it was told last: for a keyframe, which sets its own time."""
+        """The names of all containers there are, each as it was told last, and when: for a keyframe."""
         return [container.names for container in self._known.values() if container.names]
 
     def close(self) -> None:

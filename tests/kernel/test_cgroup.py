@@ -71,6 +71,23 @@ def test_entry(capture: Capture, container: Container) -> None:
     assert entry.pid_ns != container.pid_ns
 
 
+def test_another_hierarchy(capture: Capture, tmp_path: Path) -> None:
+    """A cgroup of version 1 is none of ours, whatever its name, and though a watched one has the same number."""
+    subprocess.run(["mount", "-t", "cgroup", "-o", "none,name=cgtrail", "none", str(tmp_path)], check=True)
+    try:
+        with cgroup(tmp_path / ID) as number, cgroup(cgroup2_mount() / f"docker-{ID}.scope") as marked:
+            assert entry(capture, number) is None
+            assert capture.probes.watch(number, number)
+            with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+                (tmp_path / ID / "cgroup.procs").write_text(str(process.pid))
+                process.communicate()
+        capture.until(lambda: bool(of(about(capture, marked), CgroupRmdir)), "the other cgroup's removal")
+        assert about(capture, number) == []
+        assert entry(capture, number) == (number, Watch.CONTAINER)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_short_containers(capture: Capture, docker_daemon: Dockerd, tmp_path: Path) -> None:
     """Of containers that live for a moment none is missed: each has its program, its end and its own cgroup."""
 

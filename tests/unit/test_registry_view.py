@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from enrich.steps.registry import MEMORY_NS, RegistryView
-from shipper.wire.records import KeyframeBegin, KeyframeEnd, State
+from shipper.wire.records import HostInfo, KeyframeBegin, KeyframeEnd, State
 from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
 
 
@@ -92,6 +92,23 @@ def test_another_life() -> None:
         "lab",
         {"id": "d" * 64, "name": "new", "runtime": "docker"},
     )
+
+
+def test_the_same_number_in_another_boot() -> None:
+    """After a reboot a cgroup id is another container's: neither documents nor epochs of the two are one's."""
+    shown = []
+    for boot, name in (
+        (b"f2dd6bbf-8c30-46ce-a8dc-b398c7317e6e", b"old"),
+        (b"0d3c5a31-5a2f-4c6e-9be0-6a8e19f0c1d2", b"new"),
+    ):
+        stream = Stream()
+        stream.feed(HostInfo(host_name=b"node", boot_id=boot))
+        document = stream.feed(*container(name=name), exec_(2, 1, b"/bin/ls"))[0]
+        shown.append((document["container"]["name"], document["cgtrail"]["epoch"], document["process"]["entity_id"]))
+    (_, old_epoch, old_process), (name, new_epoch, new_process) = shown
+    assert (name, old_epoch.endswith(f":{BOX}"), new_epoch.endswith(f":{BOX}")) == ("new", True, True)
+    assert old_epoch != new_epoch
+    assert old_process != new_process
 
 
 def test_held_across_removal() -> None:

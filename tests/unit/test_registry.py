@@ -185,6 +185,18 @@ def test_a_removed_container_is_forgotten(registry: Registry) -> None:
     assert one(ContainerInfo, registry.found(8, SCOPE, 0)).state == State.PENDING
 
 
+def test_a_removed_container_whose_cgroup_lingers_stays_known(registry: Registry) -> None:
+    """systemd removes a scope when it likes: what still ends in it has the name that it had."""
+    registry.told(WEB)
+    registry.found(7, SCOPE, 5)
+    registry.lived(Lived(KEY, Life.REMOVED))
+    registry.forget(KEY)
+    told = one(ContainerInfo, registry.all())
+    assert (told.state, told.name) == (State.COMPLETE, b"web")
+    registry.gone(7)
+    assert of(ContainerInfo, registry.all()) == []
+
+
 def test_what_is_gone_is_told_no_more(registry: Registry) -> None:
     """A removed cgroup gets no records; an unknown one may be removed."""
     registry.found(7, SCOPE, 0)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from cgtrail import options, tenant_commands
-from cgtrail.command import command, config, shared
+from cgtrail.command import coloured, command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
 
@@ -277,7 +277,7 @@ def main() -> None:
     from enrich.printable import message
 
     try:
-        cli.main(prog_name="cgtrail", standalone_mode=False)
+        cli.main(prog_name="cgtrail", standalone_mode=False, color=coloured())
     except click.ClickException as error:
         shown = StringIO()
         error.show(shown)

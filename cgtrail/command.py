@@ -54,6 +54,11 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
     return make
 
 
+def coloured() -> bool | None:
+    """False where whoever looks wants no colours (no-color.org), or a terminal has none; None: where it is a terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
 def config(**flags: Any) -> configuration.Config:
     """The configuration, this command's flags included. Call it with dotted keys, dots written as two underscores."""
     known = click.get_current_context().obj
@@ -67,7 +72,7 @@ def _log_to_stderr(verbose: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             logs.printable,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and coloured() is None),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(logs.stderr()),

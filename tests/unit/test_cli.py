@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -310,6 +311,26 @@ def test_json_is_one_document_a_line(run: Run, data: Path) -> None:
     """--json prints nested documents and nothing else."""
     result = run("search", "--data", data, "--json", "--sort", "asc", "process.pid:>=7")
     assert [json.loads(line)["process"]["pid"] for line in result.out.splitlines()] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(("name", "value", "plain"), [("NO_COLOR", "1", True), ("TERM", "dumb", True),
+                                                       ("NO_COLOR", "", False)])  # fmt: skip
+def test_colours_that_are_not_wanted(data: Path, name: str, value: str, plain: bool) -> None:
+    """On a terminal, none is written with NO_COLOR, nor where the terminal has none."""
+    main_end, end = os.openpty()
+    settings = {key: known for key, known in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm", name: value}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cgtrail", "search", "--data", str(data)], stdout=end, stderr=end, env=settings
+    )
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has its other end any more
+        while chunk := os.read(main_end, 65536):
+            shown += chunk
+    os.close(main_end)
+    assert process.wait(SECONDS) == 0
+    assert b"ARGS" in shown
+    assert (b"\x1b" not in shown) is plain
 
 
 def test_words_of_a_query_need_no_quotes(run: Run, data: Path) -> None:

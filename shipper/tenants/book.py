@@ -139,7 +139,8 @@ class TenantBook:
             raise TenantsError(f"tenant {name_id!r} stands in {source}: {what} it there")
         if name_id not in self._saved.tenants:
             near = nearest(name_id, self.current.known)
-            raise TenantsError(f"there is no tenant {name_id!r}: {near}see `cgtrail tenants list`")
+            advice = "see `cgtrail tenants list`; one that a label names goes with the label"
+            raise TenantsError(f"no command has added a tenant {name_id!r}: {near}{advice}")
         return self._saved.tenants[name_id]
 
     def _store(self, **changes: object) -> None:

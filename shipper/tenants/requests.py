@@ -133,7 +133,7 @@ class Requests:
                 self._book.remove(known.id)
             case _Attach():
                 live = self._containers()
-                touched = [_one(name, live) for name in known.containers]
+                touched = [_one(name, live, " that runs") for name in known.containers]
                 self._book.attach(known.id, {one["key"]: one["id"] for one in touched}, by)
             case _Detach():
                 touched = [self._attached(known.id, name) for name in known.containers]
@@ -170,8 +170,9 @@ class Requests:
     def _attached(self, tenant: str, name: str) -> Container:
         """A container that a command attached, also one that does not run. Raises TenantsError."""
         live = self._containers()
-        self._tenant(tenant, live)
         attached = self._book.attached(tenant)
+        if not attached:  # a file may have declared the tenant, and does so no more
+            self._tenant(tenant, live)
         there = {one["key"] for one in live}
         ended = [
             {"key": key, "id": number, "name": "", "tenants": {}}
@@ -200,7 +201,7 @@ def _selector(name: str) -> Selector:
     return Selector(name)
 
 
-def _one(name: str, among: Sequence[Container]) -> Container:
+def _one(name: str, among: Sequence[Container], which: str = "") -> Container:
     """The container of this key, id or name, or of an id that begins so. Raises TenantsError for none or several."""
     fitting = [one for one in among if one["key"] == name] or [
         one
@@ -209,7 +210,7 @@ def _one(name: str, among: Sequence[Container]) -> Container:
     ]
     if not fitting:
         near = nearest(name, [one["name"] for one in among if one["name"]])
-        raise TenantsError(f"there is no container {shown(name)}: {near}see `cgtrail containers`")
+        raise TenantsError(f"there is no container {shown(name)}{which}: {near}see `cgtrail containers`")
     if len(fitting) > 1:
         names = ", ".join(_called(one) for one in fitting[:_LISTED]) + (", …" if len(fitting) > _LISTED else "")
         raise TenantsError(

@@ -25,6 +25,7 @@ ID = "4f0c" * 16
 KEY = f"docker/{ID}"
 WEB = Subject(KEY, ID, "web", "nginx:1", {}, "", frozenset({7}))
 BY = "command, uid 0"
+LISTED = "see `cgtrail tenants list`; one that a label names goes with the label"
 ID_WANTED = "write up to 63 of a-z, 0-9, '.', '_' and '-', the first of them a letter or digit"
 SECONDS = 30
 """How long to wait for what must come."""
@@ -155,9 +156,9 @@ def test_what_commands_may_not(books: Books, file: Path) -> None:
         (lambda: book.remove("t1"), f"tenant 't1' is named by {rows}, line 2: remove that row first"),
         (
             lambda: book.remove("t11"),
-            "there is no tenant 't11': did you mean 't1'? Otherwise see `cgtrail tenants list`",
+            f"no command has added a tenant 't11': did you mean 't1'? Otherwise {LISTED}",
         ),
-        (lambda: book.change("x", BY, name="x"), "there is no tenant 'x': see `cgtrail tenants list`"),
+        (lambda: book.change("x", BY, name="x"), f"no command has added a tenant 'x': {LISTED}"),
         (
             lambda: book.attach("x", {KEY: ID}, BY),
             "there is no tenant 'x': declare it: cgtrail tenants add x",

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -236,6 +237,19 @@ def test_detach(run: Run, agent: Agent) -> None:
     assert agent.book.attached("t1") == {}
 
 
+def test_what_was_attached_to_a_tenant_that_is_gone(run: Run, agent: Agent) -> None:
+    """A file declares a tenant no more: what commands attached to it can be undone, and it is not theirs to remove."""
+    run("tenants", "attach", "f1", "db")
+    (agent.data.parent / "t.yaml").write_text("tenants: []\n")
+    while "f1" in agent.book.current.known:
+        time.sleep(0.01)
+    advice = "see `cgtrail tenants list`; one that a label names goes with the label"
+    assert run("tenants", "remove", "f1") == (1, "", f"cgtrail: no command has added a tenant 'f1': {advice}\n")
+    assert run("tenants", "detach", "f1", "db") == (0, "", "cgtrail: db belongs to tenant f1 no more\n")
+    assert agent.book.attached("f1") == {}
+    assert run("tenants", "detach", "f1", "db")[2] == "cgtrail: there is no tenant 'f1': see `cgtrail tenants list`\n"
+
+
 def test_refusals(run: Run, agent: Agent) -> None:
     """Each says what is wrong and what to do; nothing changes, and nothing is regrouped."""
     by = f"command, uid {os.getuid()}"
@@ -244,11 +258,11 @@ def test_refusals(run: Run, agent: Agent) -> None:
     web, shared = (f"'docker/{IDS[name]}' ('{name}')" for name in ("web", "shared"))
     before = agent.book.current
     for arguments, message in (
-        (("attach", "t1", "4f0"), "there is no container '4f0': see `cgtrail containers`"),
+        (("attach", "t1", "4f0"), "there is no container '4f0' that runs: see `cgtrail containers`"),
         (("attach", "t1", "wep"),
-         "there is no container 'wep': did you mean 'web'? Otherwise see `cgtrail containers`"),
+         "there is no container 'wep' that runs: did you mean 'web'? Otherwise see `cgtrail containers`"),
         (("attach", "t1", "web", "nope"),
-         "there is no container 'nope': see `cgtrail containers`"),
+         "there is no container 'nope' that runs: see `cgtrail containers`"),
         (("attach", "tt1", "web"),
          "there is no tenant 'tt1': did you mean 't1'? Otherwise declare it: cgtrail tenants add tt1"),
         (("detach", "t1", "web"),

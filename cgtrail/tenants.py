@@ -36,7 +36,7 @@ def ls(config: Config, *, as_json: bool) -> None:
             (tenant["id"], tenant["name"], _policy(tenant), f"{tenant['containers']:,}", tenant["source"])
             for tenant in answer["tenants"]
         ]
-        table(_COLUMNS, [tuple(map(text, row)) for row in rows])
+        table(_COLUMNS, [tuple(map(text, row)) for row in rows], places=True)
     _warn(answer)
 
 
@@ -53,10 +53,10 @@ def show(config: Config, tenant_id: str, *, as_json: bool) -> None:
         if tenant["rules"]:
             click.echo()
             rules = [(" and ".join(rule["conditions"]), rule["source"]) for rule in tenant["rules"]]
-            table(_RULES, [tuple(map(text, row)) for row in rules])
+            table(_RULES, [tuple(map(text, row)) for row in rules], places=True)
         click.echo()
         members = sorted(tenant["containers"], key=lambda one: (one["name"], one["key"]))
-        table(_MEMBERS, [(named(one), text(one["id"][:DIGITS]), text(one["why"])) for one in members])
+        table(_MEMBERS, [(named(one), text(one["id"][:DIGITS]), text(one["why"])) for one in members], places=True)
     _warn(answer)
 
 

@@ -439,10 +439,25 @@ def test_a_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert lines[2].split() == ["a", "b"]
 
 
+def test_a_place_keeps_its_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not fit of a file and its line is cut where it says less."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    listing.table(("ID", "SAID BY"), [("a", f"/etc/{'x' * 40}/漢.yaml, line 12"), ("b", "f, line 1")], places=True)
+    cut, whole = capsys.readouterr().out.splitlines()[1:]
+    assert columns(cut) == 40
+    assert cut.startswith("a   …xxx")
+    assert cut.endswith("/漢.yaml, line 12")
+    assert whole == "b   f, line 1"
+
+
 def test_completion(run: Run, agent: Agent, tmp_path: Path) -> None:
     """The shell completes tenants' ids; without an agent it completes nothing."""
     context = cli.make_context("cgtrail", ["--data", str(agent.data)], resilient_parsing=True)
     found = tenants.complete(context, context.command.params[0], "f")
     assert [(item.value, item.help) for item in found] == [("f1", "Of a file")]
+    for name in ("search", "tail", "journal", "containers"):
+        (option,) = [option for option in cli.commands[name].params if option.name == "tenant"]
+        assert [item.value for item in option.shell_complete(context, "f")] == ["f1"]
     context = cli.make_context("cgtrail", ["--data", str(tmp_path / "none")], resilient_parsing=True)
     assert tenants.complete(context, context.command.params[0], "f") == []

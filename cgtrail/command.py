@@ -55,7 +55,7 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
 
 
 def coloured() -> bool | None:
-    """False where whoever looks wants no colours (no-color.org), or a terminal has none; None: where it is a terminal."""
+    """False where nobody wants colours (no-color.org) or the terminal has none; None: whether it is a terminal says."""
     return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 

@@ -24,11 +24,23 @@ def together(*options: Command) -> Callable[[Command], Command]:
     return decorate
 
 
+def known_tenants(*asked: Any) -> Any:
+    """Completes tenants' ids in a shell."""
+    from cgtrail import tenants
+
+    return tenants.complete(*asked)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
 host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
 chosen = together(
     click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
-    click.option("--tenant", metavar="ID", help="Only containers of this tenant, those it shares included."),
+    click.option(
+        "--tenant",
+        metavar="ID",
+        shell_complete=known_tenants,
+        help="Only containers of this tenant, those it shares included.",
+    ),
     click.option("--kind", metavar="KIND", help="Only documents of this kind: process, container, tenant or loss."),
     as_json,
 )

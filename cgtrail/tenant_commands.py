@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from cgtrail import options
 from cgtrail.command import command, config, shared
 
-
-def _complete(*asked: Any) -> Any:
-    from cgtrail import tenants
-
-    return tenants.complete(*asked)
-
-
-_id = click.argument("tenant", metavar="ID", shell_complete=_complete)
+_id = click.argument("tenant", metavar="ID", shell_complete=options.known_tenants)
 _name = click.option("--name", metavar="TEXT", help="Its name, for people.")
 _policy = click.option("--policy", metavar="LIST",
                        help="What it wants recorded: some of exec,terminal,output; '' for nothing.")  # fmt: skip
@@ -52,7 +43,9 @@ def add_to(cli: click.Group) -> None:
     cli.add_command(tenants)
 
     @command(cli)
-    @click.option("--tenant", metavar="ID", shell_complete=_complete, help="Only containers of this tenant.")
+    @click.option(
+        "--tenant", metavar="ID", shell_complete=options.known_tenants, help="Only containers of this tenant."
+    )
     @options.as_json
     def containers(tenant: str | None, as_json: bool) -> None:
         """List the containers that run, as the running agent knows them: whose they are, what is recorded."""

@@ -122,7 +122,12 @@ class Entries:
         return made
 
     def _login(self, record: SshLogin, process: Process, parent: Process | None, epoch: Epoch) -> Entry | None:
-        """It stands right before the exec of the same process, or right behind; then its document has no address."""
+        """It stands right before the exec of the same process, or right behind; then its document has no address.
+
+        Without a connection it is none: OpenSSH's server starts itself again, and the keys' own command.
+        """
+        if not record.connection:
+            return None
         entry = process.entry
         if entry is not None and entry.leader is process.identity:
             if entry.kind == "sshd":

@@ -212,6 +212,17 @@ def test_servers_own_programs() -> None:
     assert entry(ran(stream, 20, 12, b"/usr/bin/true", sid=12))[0] == "init"
 
 
+@pytest.mark.parametrize("program", [b"/usr/sbin/sshd", b"/usr/sbin/dropbear", b"/usr/bin/sss_ssh_authorizedkeys"])
+def test_no_login(program: bytes) -> None:
+    """What an SSH server starts without a connection, itself again or a helper, is none, nor is what follows."""
+    stream = served(begun())
+    started = exec_(14, 13, program, sid=13)
+    stream.feed(login(connection=b""), started, login(connection=b""))
+    assert entry(stream.documents[-1])[0] == "init"
+    again = stream.one(exec_(14, 13, b"/usr/bin/helper", sid=13))
+    assert entry(again)[0] == "init"
+
+
 @pytest.mark.parametrize(
     ("connection", "source", "port"),
     [

@@ -136,6 +136,8 @@ AGENT = (
            _fact("sweeps")),
     Metric("cgtrail_agent_unread_users", CounterMetricFamily, "Reads of containers' users that were given up",
            _fact("users_unread")),
+    Metric("cgtrail_agent_cut_users", GaugeMetricFamily,
+           "Containers with names of users that have no room beside all others'", _fact("users_cut")),
     Metric("cgtrail_agent_not_recorded_events", GaugeMetricFamily, "Kinds of events not recorded on this kernel",
            lambda facts: len(facts.get("not_recorded", ()))),
 )  # fmt: skip

@@ -50,6 +50,7 @@ class Facts:
             "lost": {Cause(cause).name.lower(): count for cause, count in self.losses.totals.items()},
             "arguments_unread": self.intake.cmdlines.unread,
             "users_unread": inventory.users.unread,
+            "users_cut": inventory.users.cut,
             "containers": len(inventory.registry.running),
             "tenants": len(inventory.book.current.known),
             "tenants_error": inventory.book.error,

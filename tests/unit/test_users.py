@@ -21,6 +21,7 @@ from shipper.users import (
     LOOK_NS,
     LOOKS_A_ROUND,
     MOST_ABANDONED,
+    MOST_BYTES,
     MOST_OPEN,
     MUTE_NS,
     PATIENCE_NS,
@@ -409,3 +410,62 @@ def test_large_answers(host: Host) -> None:
     host.settle()
     assert {(record.users[-1:], len(record.groups)) for record in host.got} == {(b"u", (64 << 10) + 2)}
     assert len(host.got) == len(names)
+
+
+HOG = [b"%d:%b" % (number, b"x" * 200) for number in range(240)]
+"""Names of a container that fills each file's share: about 49 KB."""
+
+
+def kept(host: Host) -> dict[bytes, UserNames]:
+    """What a reader of the stream knows, which is what a keyframe would tell."""
+    known = {record.key: record for record in host.got if record.key in {each.key for each in host.users.known()}}
+    assert sorted((each.key, each.users, each.groups, each.left_out) for each in host.users.known()) == sorted(
+        (each.key, each.users, each.groups, each.left_out) for each in known.values()
+    )
+    return known
+
+
+def test_all_names_together_are_bounded(host: Host) -> None:
+    """When all names have no room, who has most is cut to half, told again and counted; others lose nothing."""
+    names = [f"hog{number}" for number in range(MOST_BYTES // 98_000 + 30)]
+    for name in names:
+        host.says(name, b"\0".join(HOG), b"\0".join(HOG))
+    host.says("usual", b"0:root\x001000:alice", b"0:wheel")
+    host.found("usual", *names[:-1])
+    with capture_logs() as logs:
+        host.settle()
+        host.found(names[-1])
+        host.settle()
+    known = kept(host)
+    total = sum(len(record.users) + len(record.groups) for record in known.values())
+    assert MOST_BYTES // 2 < total <= MOST_BYTES
+    assert total == host.users._bytes
+    assert known[b"docker/usual"].users == b"0:root\x001000:alice"
+    cut = [record for record in known.values() if record.left_out > 3]
+    assert len(cut) == host.users.cut > 0
+    assert len(logs) == 1
+    for record in cut:
+        users, groups = record.users.split(b"\0"), record.groups.split(b"\0")
+        assert (users, groups) == (HOG[: len(users)], HOG[: len(groups)])
+        assert record.left_out == 3 + 2 * len(HOG) - len(users) - len(groups)
+    assert len(host.got) <= 2 * len(names)
+
+
+def test_names_that_were_cut_come_back(host: Host) -> None:
+    """Where there is room again, those who were cut have all their names at their next look; nothing is told twice."""
+    names = [f"hog{number}" for number in range(MOST_BYTES // 98_000 + 30)]
+    for name in names:
+        host.says(name, b"\0".join(HOG), b"\0".join(HOG))
+    host.found(*names)
+    host.settle()
+    told = len(host.got)
+    host.pass_time(2 * LOOK_NS, LOOK_NS // 2)
+    assert len(host.got) == told
+    for name in names[-80:]:
+        host.users.gone(f"docker/{name}")
+    host.pass_time(2 * LOOK_NS, LOOK_NS // 16)
+    assert {record.left_out for record in kept(host).values()} == {3}
+    assert host.users.cut == 0
+    for name in names:
+        host.users.gone(f"docker/{name}")
+    assert host.users._bytes == 0

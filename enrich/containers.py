@@ -49,6 +49,8 @@ class Life:
     """`Process.entity_id` of its first process; empty while there was none."""
     start: int = 0
     """When that process was made, boot time in ns."""
+    user_ns: int = 0
+    """In which user namespace it started its program; 0: not known."""
     alive: bool = False
     oom: bool = False
     """One of its processes was killed since because memory ran out."""
@@ -88,6 +90,12 @@ class Container:
         self.shown = self.journal = Part(
             {"id": rest.rpartition("/")[2] or runtime} | ({"runtime": runtime} if rest else {})
         )
+
+    def named(self, record: Any) -> Shown:
+        """Its names of a Task's ids; none for ids of a user namespace that somebody in it made, who chooses them."""
+        if self.names is None or self.life.user_ns not in (0, record.user_ns):
+            return NAMELESS
+        return self.names.of(record)
 
     def tell(self, info: ContainerInfo) -> bool:
         """What the registry says of it from now on; True where that is something else than before."""

@@ -203,9 +203,7 @@ def _leader(entry: Entry) -> dict[str, Any]:
 def _names(item: Item) -> Shown:
     """What the container calls a process's users and groups, as far as that was told."""
     epoch = item.epoch
-    if epoch is None or epoch.container is None or epoch.container.names is None:
-        return NAMELESS
-    return epoch.container.names.of(item.record)
+    return NAMELESS if epoch is None or epoch.container is None else epoch.container.named(item.record)
 
 
 def _partial(process: Process, parent: Process | None) -> bool:

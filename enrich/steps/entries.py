@@ -105,10 +105,14 @@ class Entries:
             if _is_stage(record, process):
                 return None
             process.entering = False
-            kind = "init" if _is_init(record, epoch) else "exec"
-            made = _entry(kind, _TYPES[kind], record, process, epoch)
-            if kind == "init":
-                _begin(epoch.life, process)
+            kind, leader = "exec", process
+            if _is_init(record, epoch):
+                kind = "init"
+                _begin(epoch.life, process, record)
+            elif parent is not None and _leads_in(parent, record, process):
+                leader = parent
+            made = _entry(kind, _TYPES[kind], record, leader, epoch)
+            leader.entering, leader.entry = False, made
         elif name in SSH_SERVERS and process.name not in SSH_SERVERS and _leads(record, process):
             made = _entry("sshd", "sshd", record, process, epoch)
             _claim(made, process.login or b"")
@@ -173,8 +177,18 @@ def _is_stage(record: Image, process: Process) -> bool:
     """
     if record.mount_ns != process.outside:
         return False
-    comm = render.text(record.comm)[0]
+    return _of_runtime(render.text(record.comm)[0], process)
+
+
+def _of_runtime(comm: str, process: Process) -> bool:
     return comm.startswith("runc:[") or bool({comm, process.name, posixpath.basename(process.executable)} & RUNTIME)
+
+
+def _leads_in(parent: Process, record: Image, process: Process) -> bool:
+    """Whether a parent was put in itself and is no runtime, as the host's shell that moved itself: it goes on there."""
+    if not parent.entering or record.mount_ns != process.outside:
+        return False
+    return not _of_runtime(render.text(record.parent_comm)[0], parent)
 
 
 def _is_init(record: Task, epoch: Epoch) -> bool:
@@ -184,8 +198,9 @@ def _is_init(record: Task, epoch: Epoch) -> bool:
     return not life.init or reborn or (record.vpid == 1 and not life.alive)
 
 
-def _begin(life: Life, process: Process) -> None:
+def _begin(life: Life, process: Process, record: Task) -> None:
     life.init, life.start, life.alive, life.oom = process.entity_id, process.start, True, False
+    life.user_ns = record.user_ns
 
 
 def _is_cron(process: Process | None) -> bool:
@@ -205,8 +220,7 @@ def _logs_in(record: Task, parent: Process | None, entry: Entry | None) -> bool:
 
 
 def _entry(kind: str, type_: str, record: Task, process: Process, epoch: Epoch) -> Entry:
-    known = epoch.container.names if epoch.container is not None else None
-    name = (known.of(record) if known is not None else NAMELESS)[0]
+    name = (NAMELESS if epoch.container is None else epoch.container.named(record))[0]
     user = {"id": str(record.uid)} if record.uid != render.UNSET else {}
     found = isinstance(record, Running)
     return Entry(kind, type_, process.identity, process.start, user | ({"name": name} if name else {}), found)

@@ -148,6 +148,18 @@ def test_moved_into_another_container() -> None:
     assert "started" in [d["event"]["action"] for d in stream.journal if d["container"]["name"] == "other"]
 
 
+def test_a_shell_that_moved_itself_in() -> None:
+    """A process of the host that is no runtime's leads what it starts in a container: that is entered once."""
+    stream = begun()
+    stream.journal.clear()
+    stream.feed(process(CgroupAttach, 20, 1, mount_ns=OUTSIDE, comm=b"bash"))
+    first, second = (ran(stream, pid, 20, mount_ns=OUTSIDE, parent_comm=b"bash") for pid in (21, 22))
+    within = stream.one(exec_(22, 20, b"/bin/sh", mount_ns=INSIDE))
+    assert {entry(each) for each in (first, second, within)} == {("exec", "container", 20, False)}
+    assert [each["event"]["action"] for each in stream.journal] == ["entered"]
+    assert entry(stream.one(exec_(20, 1, b"/bin/zsh", mount_ns=OUTSIDE))) == ("exec", "container", 20, True)
+
+
 def test_moved_within_its_container() -> None:
     """Who moves to another cgroup of the same container was put nowhere."""
     stream = begun()
@@ -266,6 +278,22 @@ def test_names() -> None:
     stream.feed(*container(), UserNames(key=b"docker/77", mount_ns=INSIDE, users=b"0:root"))
     enter(stream, 10, b"/sbin/init", uid=0)
     assert stream.documents[-1]["process"]["entry_leader"]["user"] == {"id": "0", "name": "root"}
+
+
+def test_names_in_a_user_namespace_of_ones_own() -> None:
+    """Who makes a user namespace chooses which ids are shown there: they have no names, nor has who leads such."""
+    stream = Stream()
+    stream.feed(*container(), UserNames(key=b"docker/77", mount_ns=INSIDE, users=b"0:root\x001000:alice"))
+    enter(stream, 10, b"/sbin/init", uid=0, user_ns=5)
+    enter(stream, 20, b"/bin/sh", uid=1000, user_ns=5)
+    assert stream.documents[-1]["user"]["name"] == "alice"
+    liar = stream.one(exec_(20, 19, b"/bin/sh", mount_ns=INSIDE, uid=0, user_ns=6))
+    assert liar["user"] == {"id": "0"}
+    assert "name" not in liar["process"]["real_user"]
+    stream.feed(end(10, 9))
+    enter(stream, 10, b"/sbin/init", vpid=1, uid=0, user_ns=7)
+    assert stream.documents[-1]["user"]["name"] == "root"
+    assert stream.documents[-1]["process"]["entry_leader"]["user"]["name"] == "root"
 
 
 # What was found running

@@ -131,7 +131,7 @@ AGENT = (
            lambda facts: facts.get("tenants_ignored") or {}, "cause"),
     Metric("cgtrail_agent_watched_cgroups", GaugeMetricFamily, "Cgroups in the kernel's map", _fact("watched_cgroups")),
     Metric("cgtrail_agent_unwatched_containers", CounterMetricFamily,
-           "Containers that the kernel's map had no room for when they were born", _fact("unwatched_containers")),
+           "Containers that the kernel's map had no room for", _fact("unwatched_containers")),
     Metric("cgtrail_agent_sweeps", CounterMetricFamily, "Walks over all cgroups, for what nobody told of",
            _fact("sweeps")),
     Metric("cgtrail_agent_unread_users", CounterMetricFamily, "Reads of containers' users that were given up",

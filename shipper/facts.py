@@ -60,6 +60,6 @@ class Facts:
             ],
             "sweeps": inventory.sweeps,
             "watched_cgroups": self.probes.entries(),
-            "unwatched_containers": self.probes.unwatched(),
+            "unwatched_containers": inventory.unwatched,
             "not_recorded": self.probes.missing(),
         }

@@ -60,6 +60,8 @@ class Inventory:
     """Containers that a runtime removed; the ring may still hold what they did."""
     _policies: dict[int, int] = field(default_factory=dict)
     """Topmost cgroup → the policy that the kernel holds for it."""
+    unwatched: int = 0
+    """How many containers found no room in the kernel's map since the agent began."""
     _unwatched: set[int] = field(default_factory=set)
     """Topmost cgroups that the kernel has no room for, as was told."""
 
@@ -237,6 +239,7 @@ class Inventory:
 
     def _refused(self, container: Container, top: int) -> None:
         now = boot_ns()
+        self.unwatched += 1
         self.put(Loss(time=now, cgroup_id=top, since=now, cause=Cause.UNWATCHED))
         _log.error("a container is not recorded: the kernel's map of cgroups is full", container=container.key,
                    next="raise capture.max_cgroups; it is tried again each minute")  # fmt: skip

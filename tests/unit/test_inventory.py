@@ -306,6 +306,19 @@ def test_cgroups_below_one_without_room_follow_it(host: Host) -> None:
     assert sorted(host.kernel.watched) == [7, 8, 9]
 
 
+def test_a_map_that_is_full_from_the_beginning(host: Host) -> None:
+    """Nothing stands before the first keyframe; behind it, each container that found no room is told of, and counted."""
+    host.kernel.room = 0
+    tops = {host.make(f"/docker/{each}") for each in (ID, OTHER)}
+    host.inventory.begin()
+    assert host.put == []
+    for _ in range(2):
+        assert [what for what in host.swept() if what == "Loss"] in (["Loss"] * 2, [])
+    told = [record for record in host.put if isinstance(record, Loss)]
+    assert {loss.cgroup_id for loss in told} == tops
+    assert (len(told), host.inventory.unwatched) == (2, 2)
+
+
 def test_a_policy_that_is_wider_wants_a_look_at_what_runs(host: Host) -> None:
     """A container that is recorded from now on has processes that nobody knows."""
     host.inventory.book.add("quiet", "a test", asked=Policy.TERMINAL)

@@ -51,6 +51,8 @@ class Inventory:
     """A container is recorded that was not: what runs in it is not known yet."""
     _quiet: bool = False
     """Nothing is put into the stream."""
+    _expected: frozenset[str] = field(init=False)
+    """Runtimes that may still tell, as the containers that are pending were told to wait for."""
     _sweep: Sweep = field(init=False)
     _swept: int = 0
     """Boot time in ns of the last walk's beginning."""
@@ -67,6 +69,7 @@ class Inventory:
 
     def __post_init__(self) -> None:
         """Begins with nothing but tenants."""
+        self._expected = self._tellers()
         self.registry = Registry(self.book.current, self._expects)
         self._sweep = Sweep(self.root)
 
@@ -100,12 +103,13 @@ class Inventory:
                 except queue.Empty:
                     break
                 self._told(told, drain)
-        if self.book.poll():
+        before, self._expected = self._expected, self._tellers()
+        if self.book.poll() or before != self._expected:
             self.regroup(drain)
         self._tell(self.registry.settle())
 
     def regroup(self, drain: Callable[[], None]) -> None:
-        """Tenants have changed: what happened before stands before it in the stream, then the kernel follows."""
+        """Tenants have changed, or who may tell of containers: what happened before stands before it in the stream."""
         drain()
         self._tell(self.registry.regroup(self.book.current))
 
@@ -267,5 +271,8 @@ class Inventory:
             "started": top.started + time.time_ns() - boot_ns() if top and top.started else 0,
         }
 
+    def _tellers(self) -> frozenset[str]:
+        return frozenset(runtime.name for runtime in self.runtimes if runtime.expected)
+
     def _expects(self, runtime: str) -> bool:
-        return any(known.expected for known in self.runtimes if runtime in ("", known.name))
+        return runtime in self._expected if runtime else bool(self._expected)

@@ -139,10 +139,10 @@ class Registry:
         return [self._runtime(runtime)]
 
     def regroup(self, tenants: Tenants) -> list[Record]:
-        """The tenants have changed: what became of them, then of each container that is another's now."""
+        """Tenants or who may tell have changed: what became of them, then each container of which that is news."""
         records = list(self._memberships.replace(tenants))
         for container in list(self._containers.values()):
-            if container.membership is not None and self._member(container) != container.membership:
+            if container.membership is not None:
                 records += self._tell(container)
         return records
 

@@ -17,7 +17,7 @@ from shipper.inventory import SWEEP_NS, Inventory
 from shipper.runtimes.news import Heard, Lived, Metadata, News
 from shipper.tenants.book import TenantBook
 from shipper.tenants.model import EVERYTHING
-from shipper.wire.records import CgroupInfo, ContainerEvent, ContainerInfo, Kind, Life, Loss, UserNames
+from shipper.wire.records import CgroupInfo, ContainerEvent, ContainerInfo, Kind, Life, Loss, State, UserNames
 
 ID, OTHER = "a" * 64, "b" * 64
 KEY = f"docker/{ID}"
@@ -199,6 +199,7 @@ def test_the_stream_is_told_before_the_kernel_follows(host: Host) -> None:
 def test_a_hosts_cgroup_is_taken_out(host: Host) -> None:
     """One that was recorded until its path was looked at."""
     host.runtime.expected = False
+    host.say()
     assert host.born(7, "/some/job", Watch.PROVISIONAL) == ["CgroupInfo", "unwatch 7"]
 
 
@@ -330,6 +331,22 @@ def test_a_policy_that_is_wider_wants_a_look_at_what_runs(host: Host) -> None:
     host.say(WEB)
     assert host.kernel.watched[7][1] == EVERYTHING
     assert host.inventory.widened
+
+
+def test_a_runtime_that_comes_or_goes(host: Host) -> None:
+    """Who may still tell of a container decides what is recorded of it: at once, in stream and kernel alike."""
+    host.runtime.expected = False
+    host.say()
+    host.born(7, PATH)
+    assert host.kernel.watched[7][1] == EVERYTHING
+    for expected, policy, state in ((True, Policy.EXEC, State.PENDING), (False, EVERYTHING, State.COMPLETE)):
+        host.runtime.expected = expected
+        keyframe = [record for record in host.inventory.all(host=False) if isinstance(record, ContainerInfo)]
+        assert [record.policy for record in keyframe] == [host.kernel.watched[7][1]]
+        assert host.say() == ["drain", "ContainerInfo", f"policy 7 {int(policy)}"]
+        told = host.last(ContainerInfo)
+        assert (told.state, told.policy, host.kernel.watched[7][1]) == (state, policy, policy)
+        assert host.say() == []
 
 
 def test_the_beginning_is_quiet(host: Host) -> None:

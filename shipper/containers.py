@@ -45,6 +45,8 @@ class Container:
     membership: Membership | None = None
     """As it was last told; None: never."""
     pending: bool = True
+    described: bool = False
+    """Its runtime has told of it, and may have removed it since."""
     created: bool = False
     """Its creation was told: whatever tenant it has, it was attached since."""
 

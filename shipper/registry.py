@@ -171,7 +171,8 @@ class Registry:
     def _tell(self, container: Container, *, always: bool = False) -> list[Record]:
         """ContainerInfo, if anything is new or `always`; before it the tenants it names, behind it what changed."""
         known = self._where.known(container.key)
-        pending = container.pending and known is None and self._expects(container.known.runtime)
+        container.described |= known is not None
+        pending = not container.described and self._expects(container.known.runtime)
         settled = None if container.pending else container.membership
         new = (known is not None and known != container.known) or pending != container.pending
         container.known, container.pending = known or container.known, pending

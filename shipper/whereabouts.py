@@ -25,8 +25,8 @@ class Whereabouts:
 
     def __init__(self) -> None:
         self._known: dict[str, Metadata] = {}
-        self._ids: dict[tuple[str, str, str], str] = {}
-        """(runtime as a path tells it, user, id) → key; runtime "" is one that the path does not tell."""
+        self._ids: dict[tuple[str, str, str], dict[str, None]] = {}
+        """(runtime as a path tells it, user, id) → keys; runtime "" is one that the path does not tell."""
         self._paths: dict[str, str] = {}
 
     def known(self, container: str) -> Metadata | None:
@@ -38,7 +38,7 @@ class Whereabouts:
         self.forget(metadata.key)
         self._known[metadata.key] = metadata
         for place in _ids(metadata):
-            self._ids[place] = metadata.key
+            self._ids.setdefault(place, {})[metadata.key] = None
         if metadata.cgroup:
             self._paths[metadata.cgroup] = metadata.key
 
@@ -48,7 +48,8 @@ class Whereabouts:
         if metadata is None:
             return
         for place in _ids(metadata):
-            if self._ids.get(place) == container:
+            self._ids[place].pop(container)
+            if not self._ids[place]:
                 del self._ids[place]
         if self._paths.get(metadata.cgroup) == container:
             del self._paths[metadata.cgroup]
@@ -61,7 +62,7 @@ class Whereabouts:
             return Place(self._paths[at], at, self._known[self._paths[at]])
         if owner is None:
             return None
-        resolved = self._ids.get((owner.runtime, owner.user, owner.container_id))
+        resolved = self._meant(owner.runtime, owner.user, owner.container_id)
         if resolved:
             return Place(resolved, owner.path, self._known[resolved])
         named = key(owner.runtime, owner.container_id, user=owner.user)
@@ -72,6 +73,13 @@ class Whereabouts:
         """The keys that a container goes by as long as its runtime has not told of it."""
         for runtime, user, container_id in _ids(metadata):
             yield key(runtime, container_id, user=user)
+
+    def _meant(self, runtime: str, user: str, container_id: str) -> str:
+        """The key of the only container that an id can mean; empty where there is none, or where one must guess."""
+        keys = self._ids.get((runtime, user, container_id), {})
+        # What runs at a path that was told is found there, so that an id elsewhere is rather another's.
+        elsewhere = [key for key in keys if not self._known[key].cgroup] or list(keys)
+        return elsewhere[0] if len(elsewhere) == 1 else ""
 
     def _at(self, path: str) -> str:
         """The outermost of the told paths that this one lies in."""

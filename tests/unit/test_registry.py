@@ -339,6 +339,19 @@ def test_users_containers_of_one_name_are_two(registry: Registry) -> None:
     registry.found(7, "/lxc.payload.web", 0)
     registry.found(8, "/user.slice/user-1000.slice/user@1000.service/run.scope/lxc.payload.web", 0)
     assert set(registry.containers) == {"lxc/web", "lxc/1000/web"}
+@pytest.mark.parametrize("first", [True, False])
+def test_an_id_that_two_runtimes_have(registry: Registry, first: bool) -> None:
+    """A bare id is its whose path was not told; where that are two, it is neither's, until one is removed."""
+    ctr = Metadata("containerd", ID, scope="default", name="other", cgroup=f"/default/{ID}")
+    for told in (WEB, ctr) if first else (ctr, WEB):
+        registry.told(told)
+    assert of(CgroupInfo, registry.found(7, f"/batch/{ID}", 5))[0].key == KEY.encode()
+    assert of(CgroupInfo, registry.found(8, f"/default/{ID}", 5))[0].key == f"containerd/default/{ID}".encode()
+    registry.told(replace(WEB, runtime="podman", name="third"))
+    assert of(CgroupInfo, registry.found(9, f"/more/{ID}", 5))[0].key == ID.encode()
+    assert of(CgroupInfo, registry.found(10, f"/docker/{ID}", 5))[0].key == KEY.encode()
+    registry.forget(KEY)
+    assert of(CgroupInfo, registry.found(11, f"/yet/{ID}", 5))[0].key == f"podman/{ID}".encode()
 
 
 def test_the_outermost_container_owns_what_is_in_it(registry: Registry) -> None:

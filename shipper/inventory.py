@@ -218,7 +218,9 @@ class Inventory:
                 self._refused(container, owner)
             return False
         cgroup.watch = Watch.CONTAINER
-        self._unwatched.discard(owner)
+        if owner in self._unwatched:
+            self._unwatched.discard(owner)
+            _log.info("a container is recorded from now on: there was room for it", container=container.key)
         if cgroup.id == owner:
             self.probes.set_policy(owner, policy)
             self._policies[owner] = int(policy)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
@@ -289,7 +290,9 @@ def test_a_full_map_is_told_and_survived(host: Host) -> None:
     (shown,) = host.inventory.picture()
     assert (shown["name"], shown["recorded"]) == ("web", False)
     host.kernel.room = 10
-    host.doing(host.inventory._watch_refused)
+    with capture_logs() as logs:
+        host.doing(host.inventory._watch_refused)
+    assert [(log["log_level"], log["container"]) for log in logs] == [("info", KEY)]
     (shown,) = host.inventory.picture()
     assert (shown["recorded"], host.inventory.widened) == (True, True)
 

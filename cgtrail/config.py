@@ -33,7 +33,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     place = str(file or "configuration")
     try:
-        tree = tomllib.loads(file.read_text()) if file else {}
+        tree = tomllib.loads(file.read_text("utf-8-sig")) if file else {}
         repr(tree)  # a number too long to be shown in a message raises here
     except (OSError, ValueError, RecursionError) as error:
         message = f"{place}: {error}"

@@ -298,6 +298,12 @@ def test_a_section_is_no_value(file: Path) -> None:
         load(file, {}, {})
 
 
+def test_a_file_of_another_system(file: Path) -> None:
+    """A byte order mark and CRLF change nothing, and TOML is UTF-8 whatever the locale."""
+    file.write_bytes("\ufeff[tenants]\r\nlabel = 'kunde.für'\r\n".encode())
+    assert load(file, {}, {}).tenants.label == "kunde.für"
+
+
 def test_a_named_file_must_exist(file: Path) -> None:
     """A file that was asked for and is missing is an error that names it."""
     with pytest.raises(ConfigError, match=f"{file}: .*No such file"):

@@ -29,6 +29,7 @@ _EXIT_CODES = {
     "shipper.probes.CaptureError": 1,
     "shipper.spool.SpoolGoneError": 1,
     "shipper.wire.frame.FrameError": 1,
+    "cgtrail.supervise.HalfRefusedError": 2,
     "cgtrail.supervise.HalfEndedError": 1,
     "builtins.PermissionError": 1,
     "builtins.OSError": 1,

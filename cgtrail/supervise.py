@@ -31,10 +31,16 @@ KILLED_SECONDS = 3
 _PR_SET_PDEATHSIG = 1
 _HALF_BYTES = 30 << 20
 """What a half takes before it has anything to do."""
+_REFUSED = 2
+"""The exit code for a wrong configuration (`cgtrail.cli`)."""
 
 
 class HalfEndedError(RuntimeError):
     """Agent or worker ended by itself; its own message stands above."""
+
+
+class HalfRefusedError(HalfEndedError):
+    """It ended because of what is configured: a tenants file that is wrong."""
 
 
 @dataclass
@@ -49,7 +55,8 @@ class Halves:
         """Raises HalfEndedError when one is gone."""
         for name, process in (("agent", self.agent), ("worker", self.worker)):
             if process.poll() is not None:
-                raise HalfEndedError(f"the {name} {_ending(process.returncode)}")
+                error = HalfRefusedError if process.returncode == _REFUSED else HalfEndedError
+                raise error(f"the {name} {_ending(process.returncode)}")
 
     def wait_ready(self) -> dict[str, Any]:
         """The agent's status once it has recorded its first keyframe. Raises HalfEndedError."""

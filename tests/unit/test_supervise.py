@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from cgtrail import supervise
 from cgtrail.config import Config
+from cgtrail.errors import expected
 from shipper.status import STATUS, write_status
 
 
@@ -69,3 +71,12 @@ def test_an_agent_that_does_not_begin_is_told_once(
     assert supervise.Halves(Config(data=str(tmp_path)), half, half).wait_ready() == {"pid": Stuck.pid}
     told = capsys.readouterr().err
     assert told.count("the agent, pid 4242, has not begun to record for -1 s; a busy machine verifies") == 1
+
+
+@pytest.mark.parametrize(("ended", "code"), [(2, 2), (1, 1), (0, 1), (-9, 1)])
+def test_a_half_that_a_mistake_ends(ended: int, code: int) -> None:
+    """What is wrong with the configuration has the exit code 2 also where a half found it."""
+    half = cast("Any", SimpleNamespace(poll=lambda: ended, returncode=ended))
+    with pytest.raises(supervise.HalfEndedError) as caught:
+        supervise.Halves(Config(), half, half).check()
+    assert expected(caught.value) == code

@@ -118,7 +118,8 @@ class Inventory:
         for lived in self._removed:
             self._tell(self.registry.lived(lived))
             self.registry.forget(lived.key)
-            self.book.forget(lived.key)
+            if self.registry.container(lived.key) is None:  # else it lives: another daemon may answer at that address
+                self.book.forget(lived.key)
         self._removed.clear()
         self._tell(list(self.users.answers(boot_ns())))
 

@@ -232,6 +232,20 @@ def test_a_removal_stands_behind_what_the_container_did(host: Host) -> None:
     assert host.names.asked == []
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_what_commands_attached_is_kept_while_it_lives(host: Host, *, lives: bool) -> None:
+    """A daemon that lists a running container no more does not undo what was said of it; its end does."""
+    host.say(WEB)
+    host.born(7, PATH)
+    host.inventory.book.add("audit", "a test")
+    host.inventory.book.attach("audit", {KEY: ID}, "a test")
+    host.say(Lived(KEY, Life.REMOVED))
+    if not lives:
+        host.died(7)
+    host.inventory.drained()
+    assert dict(host.inventory.book.attached("audit")) == ({KEY: ID} if lives else {})
+
+
 def test_a_runtime_that_is_not_heard_is_told(host: Host) -> None:
     """Once."""
     assert host.say(Heard("docker", connected=True), Heard("docker", connected=True)) == ["RuntimeInfo"]

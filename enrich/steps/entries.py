@@ -71,21 +71,28 @@ class Entries:
 
     def _place(self, record: Task, process: Process, epoch: Epoch) -> None:
         """A process that is seen for the first time, and before it those of its ancestors that were found running."""
+        if not self._found:
+            self._put(record, process, epoch)
+            return
         waiting: list[tuple[Task, Process, Epoch]] = [(record, process, epoch)]
         self._found.pop(process.pid, None)
         while (above := self._found.get(waiting[-1][0].ppid)) and above[0].start == waiting[-1][0].parent_start:
             waiting.append(self._found.pop(above[0].tgid))
         for told, placed, where in reversed(waiting):
-            parent = self._tree.known(told.ppid, told.parent_start)
-            placed.epoch = where
-            if parent is not None and parent.epoch is not None and _together(parent.epoch, where):
-                placed.entry, placed.entering, placed.outside = parent.entry, parent.entering, parent.outside
-                if where.is_host and parent.pid == 1:
-                    placed.entry = _entry("init", "init", told, placed, where)
-            else:
-                _put_in(placed, where, told)
-            if isinstance(told, Running):
-                self._start(told, placed, parent, where)
+            self._put(told, placed, where)
+
+    def _put(self, told: Task, placed: Process, where: Epoch) -> None:
+        """One whose parent is where it belongs."""
+        parent = self._tree.known(told.ppid, told.parent_start)
+        placed.epoch = where
+        if parent is not None and parent.epoch is not None and _together(parent.epoch, where):
+            placed.entry, placed.entering, placed.outside = parent.entry, parent.entering, parent.outside
+            if where.is_host and parent.pid == 1:
+                placed.entry = _entry("init", "init", told, placed, where)
+        else:
+            _put_in(placed, where, told)
+        if isinstance(told, Running):
+            self._start(told, placed, parent, where)
 
     def _rest(self) -> None:
         """The keyframe is over: in the order they were made, so that a container's first process is its first."""

@@ -40,7 +40,7 @@ class Release:
                 self._told(item)
             elif isinstance(item.record, Tick):
                 self._overdue(item)
-        begins = isinstance(item.record, Exec)  # what it begins stands before it, what it ends behind
+        begins = item.made and type(item.record) is Exec  # what it begins stands before it, what it ends behind
         if begins:
             self._take_made(item)
         epoch = item.epoch
@@ -50,7 +50,7 @@ class Release:
                 container = epoch.container if epoch is not None else None
                 unasked = item.process is not None and (container is None or container.info is None)
                 self._take(item, Made(source["event"]["id"], item.time, epoch, source, unasked))
-        if not begins:
+        if item.made and not begins:
             self._take_made(item)
 
     def rest(self) -> list[Document]:

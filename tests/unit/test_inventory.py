@@ -325,7 +325,7 @@ def test_cgroups_below_one_without_room_follow_it(host: Host) -> None:
 
 
 def test_a_map_that_is_full_from_the_beginning(host: Host) -> None:
-    """Nothing stands before the first keyframe; behind it, each container that found no room is told of, and counted."""
+    """Nothing stands before the first keyframe; behind it, each that found no room is told of once, and counted."""
     host.kernel.room = 0
     tops = {host.make(f"/docker/{each}") for each in (ID, OTHER)}
     host.inventory.begin()

@@ -339,6 +339,8 @@ def test_users_containers_of_one_name_are_two(registry: Registry) -> None:
     registry.found(7, "/lxc.payload.web", 0)
     registry.found(8, "/user.slice/user-1000.slice/user@1000.service/run.scope/lxc.payload.web", 0)
     assert set(registry.containers) == {"lxc/web", "lxc/1000/web"}
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_an_id_that_two_runtimes_have(registry: Registry, first: bool) -> None:
     """A bare id is its whose path was not told; where that are two, it is neither's, until one is removed."""

@@ -346,7 +346,7 @@ def test_a_mistake_in_a_file_is_shown(run: Run, agent: Agent) -> None:
     code, out, err = run("tenants", "list")
     assert code == 0
     assert "f1" in out
-    assert err.startswith(f"cgtrail: files are not taken as they are now, those before hold: {file}, line 2: ")
+    assert err.lstrip().startswith(f"cgtrail: files are not taken as they are now, those before hold: {file}, line 2: ")
 
 
 def test_a_change_that_is_not_in_force(run: Run, agent: Agent) -> None:

@@ -166,6 +166,8 @@ class Agent:
         """A command has changed the tenants: who gave it may rely on what is written when this returns."""
         self.inventory.regroup(self._intake.drain)
         self._commit()
+        if self.spool.error:
+            raise RuntimeError(f"the disk refused the record of it ({self.spool.error})")
 
     def _tick(self, now: int) -> None:
         """`now` is of before the ring was drained."""

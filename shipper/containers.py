@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from bpf.events import Watch
 from shipper.runtimes.news import Metadata
+from shipper.tell import boot_ns
+from shipper.tenants.declare import policy_names
 from shipper.tenants.model import Membership
 from shipper.whereabouts import Place
 from shipper.wire.records import Kind
@@ -54,3 +58,22 @@ class Container:
     def tops(self) -> list[Cgroup]:
         """Its topmost cgroups: one, but for a moment when it starts anew."""
         return [cgroup for cgroup in self.cgroups.values() if cgroup.place and cgroup.path == cgroup.place.path]
+
+
+def shown(container: Container) -> dict[str, Any]:
+    """For people, as `cgtrail containers` prints it; `started` is in ns since 1970, 0: it was found running."""
+    top, known, member = next(iter(container.tops), None), container.known, container.membership
+    return {
+        "key": container.key,
+        "id": known.container_id,
+        "name": known.name,
+        "runtime": known.runtime,
+        "image": known.image,
+        "tenants": dict(member.tenants) if member else {},
+        "policy": policy_names(member.policy) if member else [],
+        "cgroups": len(container.cgroups),
+        "cgroup": top.id if top else 0,
+        "state": "pending" if container.pending else "complete",
+        "recorded": top is None or top.watch == Watch.CONTAINER,
+        "started": top.started + time.time_ns() - boot_ns() if top and top.started else 0,
+    }

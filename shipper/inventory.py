@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ import structlog
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
 from shipper import cgroups
-from shipper.containers import Cgroup, Container
+from shipper.containers import Cgroup, Container, shown
 from shipper.losses import Losses
 from shipper.probes import Probes
 from shipper.registry import Registry
@@ -23,7 +22,6 @@ from shipper.runtimes.news import Heard, Lived, Metadata, Runtime
 from shipper.sweep import Sweep
 from shipper.tell import boot_ns
 from shipper.tenants.book import TenantBook
-from shipper.tenants.declare import policy_names
 from shipper.users import Users
 from shipper.wire.records import CgroupInfo, ContainerInfo, Kind, Life, Loss
 
@@ -58,14 +56,15 @@ class Inventory:
     """Boot time in ns of the last walk's beginning."""
     _hurry: bool = False
     """A birth or death was lost since."""
+    _retried: int = 0
     _removed: list[Lived] = field(default_factory=list)
     """Containers that a runtime removed; the ring may still hold what they did."""
     _policies: dict[int, int] = field(default_factory=dict)
     """Topmost cgroup → the policy that the kernel holds for it."""
     unwatched: int = 0
     """How many containers found no room in the kernel's map since the agent began."""
-    _unwatched: set[int] = field(default_factory=set)
-    """Topmost cgroups that the kernel has no room for, as was told."""
+    _unwatched: dict[int, bool] = field(default_factory=dict)
+    """Topmost cgroups that the kernel has no room for, and whether that was told."""
 
     def __post_init__(self) -> None:
         """Begins with nothing but tenants."""
@@ -139,7 +138,10 @@ class Inventory:
             self._tell(self.registry.found(number, path, 0, Watch.NONE, empty=empty))
 
     def sweep(self, now: int) -> None:
-        """Look for what nobody told of, about once a minute."""
+        """Look for what nobody told of, about once a minute; for room for those that found none, each second."""
+        if self._unwatched and now - self._retried >= SOON_NS:
+            self._retried = now
+            self._watch_refused()
         if not self._sweep.under_way:
             if now - self._swept >= (SOON_NS if self._hurry else SWEEP_NS):
                 self._swept, self._hurry = now, False
@@ -152,7 +154,6 @@ class Inventory:
             for number in found.gone - self.registry.ended:
                 self._gone(number)
                 self.probes.unwatch(number)
-            self._watch_refused()
 
     def sweep_soon(self) -> None:
         """Cgroups came or went without a record."""
@@ -172,7 +173,7 @@ class Inventory:
 
     def picture(self) -> list[dict[str, Any]]:
         """The containers that run now, for people: see `cgtrail containers`."""
-        return [self._shown(container) for container in self.registry.running]
+        return [shown(container) for container in self.registry.running]
 
     def _told(self, told: Metadata | Lived | Heard, drain: Callable[[], None]) -> None:
         if isinstance(told, Heard):
@@ -214,13 +215,13 @@ class Inventory:
         policy = container.membership.policy if container.membership else Policy.EXEC
         if cgroup.watch != Watch.CONTAINER and not self.probes.watch(cgroup.id, owner, policy):
             cgroup.watch = Watch.REFUSED
-            if owner not in self._unwatched and not self._quiet:  # else the first sweep tells
-                self._unwatched.add(owner)
+            self._unwatched.setdefault(owner, False)
+            if not self._quiet:  # nothing may stand before the first keyframe
                 self._refused(container, owner)
             return False
         cgroup.watch = Watch.CONTAINER
         if owner in self._unwatched:
-            self._unwatched.discard(owner)
+            del self._unwatched[owner]
             _log.info("a container is recorded from now on: there was room for it", container=container.key)
         if cgroup.id == owner:
             self.probes.set_policy(owner, policy)
@@ -237,7 +238,7 @@ class Inventory:
 
     def _gone(self, number: int) -> None:
         self._policies.pop(number, None)
-        self._unwatched.discard(number)
+        self._unwatched.pop(number, None)
         ended = self.registry.gone(number)
         if ended is not None:
             self.users.gone(ended.key)
@@ -245,34 +246,38 @@ class Inventory:
             self.put(loss)
 
     def _refused(self, container: Container, top: int) -> None:
-        now = boot_ns()
+        """Tell of it once."""
+        if self._unwatched[top]:
+            return
+        self._unwatched[top] = True
         self.unwatched += 1
+        now = boot_ns()
         self.put(Loss(time=now, cgroup_id=top, since=now, cause=Cause.UNWATCHED))
         _log.error("a container is not recorded: the kernel's map of cgroups is full", container=container.key,
-                   next="raise capture.max_cgroups; it is tried again each minute")  # fmt: skip
+                   next="raise capture.max_cgroups; it is tried again each second")  # fmt: skip
 
     def _watch_refused(self) -> None:
-        for container in self.registry.containers.values():
-            for cgroup in sorted(container.cgroups.values(), key=lambda cgroup: len(cgroup.path)):  # its topmost first
-                if cgroup.watch == Watch.REFUSED:
-                    self.widened |= self._watch(cgroup, container, (container.tops or [cgroup])[-1].id)
+        room = True
+        for top in tuple(self._unwatched):
+            cgroup = self.registry.cgroup(top)
+            container = self.registry.container(cgroup.key) if cgroup else None
+            if cgroup is None or container is None:
+                del self._unwatched[top]
+            elif not self._is_there(cgroup):  # of what is not watched, the kernel tells no end
+                self._gone(top)
+            elif room and self._watch(cgroup, container, top):
+                self.widened = True
+                for below in container.cgroups.values():
+                    self._watch(below, container, top)
+            else:
+                room = False
+                self._refused(container, top)
 
-    def _shown(self, container: Container) -> dict[str, Any]:
-        top, known, member = next(iter(container.tops), None), container.known, container.membership
-        return {
-            "key": container.key,
-            "id": known.container_id,
-            "name": known.name,
-            "runtime": known.runtime,
-            "image": known.image,
-            "tenants": dict(member.tenants) if member else {},
-            "policy": policy_names(member.policy) if member else [],
-            "cgroups": len(container.cgroups),
-            "cgroup": top.id if top else 0,
-            "state": "pending" if container.pending else "complete",
-            "recorded": top is None or top.watch == Watch.CONTAINER,
-            "started": top.started + time.time_ns() - boot_ns() if top and top.started else 0,
-        }
+    def _is_there(self, cgroup: Cgroup) -> bool:
+        try:
+            return os.stat(f"{self.root}{cgroup.path}").st_ino == cgroup.id
+        except FileNotFoundError:
+            return False
 
     def _tellers(self) -> frozenset[str]:
         return frozenset(runtime.name for runtime in self.runtimes if runtime.expected)

@@ -36,7 +36,7 @@ def docker(data: bytes) -> None:
 def containerd(data: bytes) -> None:
     """As `docker`."""
     feed = ContainerdFeed.__new__(ContainerdFeed)
-    feed._path, feed._digests = "/run/containerd/containerd.sock", _Nothing()
+    feed._path, feed._user, feed._digests = "/run/containerd/containerd.sock", "", _Nothing()
     told = Told()
     with suppress(ValueError):
         metadata = feed._metadata("k8s.io", Message(data))

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
 from bpf.schema import Record
 from shipper import cgroups, tell
-from shipper.inventory import SWEEP_NS, Inventory
+from shipper.inventory import SOON_NS, SWEEP_NS, Inventory
 from shipper.runtimes.news import Heard, Lived, Metadata, News
 from shipper.tenants.book import TenantBook
 from shipper.tenants.model import EVERYTHING
@@ -298,14 +298,16 @@ def test_a_full_map_is_told_and_survived(host: Host) -> None:
     """The container that found no room is a loss, shown as not recorded, and is recorded once there is room."""
     host.kernel.room = 0
     host.say(WEB)
-    assert host.born(7, PATH, Watch.REFUSED)[-1] == "Loss"
+    number = host.make(PATH)
+    assert host.born(number, PATH, Watch.REFUSED)[-1] == "Loss"
     loss = host.last(Loss)
-    assert (loss.cause, loss.cgroup_id, loss.count) == (Cause.UNWATCHED, 7, 0)
+    assert (loss.cause, loss.cgroup_id, loss.count) == (Cause.UNWATCHED, number, 0)
     (shown,) = host.inventory.picture()
     assert (shown["name"], shown["recorded"]) == ("web", False)
     host.kernel.room = 10
+    host.inventory.widened = False
     with capture_logs() as logs:
-        host.doing(host.inventory._watch_refused)
+        host.doing(lambda: host.inventory.sweep(host.now))
     assert [(log["log_level"], log["container"]) for log in logs] == [("info", KEY)]
     (shown,) = host.inventory.picture()
     assert (shown["recorded"], host.inventory.widened) == (True, True)
@@ -315,13 +317,42 @@ def test_cgroups_below_one_without_room_follow_it(host: Host) -> None:
     """What lies in a container that found no room is told of once, and is recorded as soon as the container is."""
     host.kernel.room = 0
     host.say(WEB)
-    host.born(7, PATH, Watch.REFUSED)
+    top = host.make(PATH)
+    host.born(top, PATH, Watch.REFUSED)
     host.inventory.adopt({8: f"{PATH}/init"})
     host.inventory.adopt({9: f"{PATH}/init/deeper"})
     assert [type(record) for record in host.put].count(Loss) == 1
     host.kernel.room = 10
     host.doing(host.inventory._watch_refused)
-    assert sorted(host.kernel.watched) == [7, 8, 9]
+    assert host.kernel.watched.keys() == {top, 8, 9}
+
+
+def test_room_that_is_not_enough(host: Host) -> None:
+    """What there is room for is recorded, and of the rest none is asked for again once one was refused."""
+    host.kernel.room = 0
+    paths = [f"/docker/{number:064x}" for number in range(10)]
+    for path in paths:
+        host.born(host.make(path), path, Watch.REFUSED)
+    host.kernel.room = 3
+    host.inventory.sweep(host.now)
+    assert len(host.kernel.watched) == 3
+    assert sum(shown["recorded"] for shown in host.inventory.picture()) == 3
+    host.kernel.room = 10
+    host.inventory.sweep(host.now)
+    assert len(host.kernel.watched) == 3  # within the same second
+    host.inventory.sweep(host.now + SOON_NS)
+    assert len(host.kernel.watched) == 10
+
+
+def test_one_that_ended_takes_no_room(host: Host) -> None:
+    """The end of a container that is not watched is told by nobody: that is seen when there would be room."""
+    host.kernel.room = 0
+    number = host.make(PATH)
+    host.born(number, PATH, Watch.REFUSED)
+    (host.root / PATH.removeprefix("/")).rmdir()
+    host.kernel.room = 10
+    host.inventory.sweep(host.now)
+    assert (host.kernel.watched, host.inventory.picture()) == ({}, [])
 
 
 def test_a_map_that_is_full_from_the_beginning(host: Host) -> None:

@@ -1,5 +1,6 @@
-/* A program was started by an SSH server. Loaded after exec.bpf.c, so that at this hook, which runs its programs in the
- * order in which they came (tracepoint_add_func of kernel/tracepoint.c), the Exec record is in the ring before. */
+/* A program was started by an SSH server. Loaded before exec.bpf.c, so that at this hook, which runs its programs in
+ * the order in which they came (tracepoint_add_func of kernel/tracepoint.c), the record of the login is in the ring
+ * before that of its program, whose document it is a part of. */
 #include "task.h"
 
 #define ENVIRONMENT_BYTES 4096 /* that are looked through */

@@ -57,9 +57,16 @@ class Attempt:
     refused: Refusal | None
 
 
+_FIRST = "ssh_login"
+
+
 def families() -> list[str]:
-    """The `bpf/<family>.bpf.c` that the declared records name, in the order of their numbers."""
-    return list(dict.fromkeys(cls.layout.family for _, cls in sorted(RECORDS.items()) if cls.layout.family))
+    """The `bpf/<family>.bpf.c` that the declared records name, in the order in which programs of one hook are to run.
+
+    That is the order of their numbers, but that a login is told before the program which it starts.
+    """
+    found = dict.fromkeys(cls.layout.family for _, cls in sorted(RECORDS.items()) if cls.layout.family)
+    return sorted(found, key=lambda family: family != _FIRST)
 
 
 def object_file(family: str) -> Path:

@@ -74,19 +74,19 @@ def test_nothing_stale(capture: Capture, container: Container) -> None:
 
 @pytest.mark.parametrize("server", ["sshd", "sshd-session", "dropbear"])
 def test_servers(capture: Capture, container: Container, server: str) -> None:
-    """The record stands right behind that of the program's start, and says the same of the process."""
+    """The record stands right before that of the program's start, and says the same of the process."""
     seen = login(capture, container, TOLD, server=server)
     (record,) = seen.of(SshLogin)
     (start,) = (r for r in seen.started(Exec) if r.args == b"login\0")
     at = seen.records.index(record)
-    assert seen.records[at - 1] is start
+    assert seen.records[at + 1] is start
     assert (record.tgid, record.start, record.ppid, record.parent_comm) == (
         start.tgid,
         start.start,
         start.ppid,
         server.encode(),
     )
-    assert (record.cgroup_id, record.owner, record.sequence) == (start.cgroup_id, start.owner, start.sequence + 1)
+    assert (record.cgroup_id, record.owner, record.sequence) == (start.cgroup_id, start.owner, start.sequence - 1)
 
 
 @pytest.mark.parametrize("server", ["sshd2", "trigger"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from shipper.probes import families
 
 
-def test_a_login_comes_behind_its_program() -> None:
-    """Programs at one hook run in the order in which they were loaded: the start of a program is told first."""
-    assert families().index("exec") < families().index("ssh_login")
+def test_a_login_comes_before_its_program() -> None:
+    """Programs at one hook run in the order in which they were loaded: so the program's document has the address."""
+    assert families().index("ssh_login") < families().index("exec")
 
 
 def test_what_records_nothing_is_no_family() -> None:

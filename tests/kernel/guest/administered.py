@@ -84,7 +84,7 @@ def main() -> None:
             "settled": settled,
             "started": [r.args.split(b"\0")[1].decode() for r in started if r.args.startswith(b"/bin/true")],
             "logins": [record.connection.decode() for record in logins],
-            "before_login": type(capture.records[at - 1]).__name__,
+            "behind_login": type(capture.records[at + 1]).__name__,
             "flags": [ends[r.tgid].exit_flags for r in started if r.args.startswith(b"/bin/tail")],
             "complete": capture.probes.seen()[made] == sum(record.owner == made for record in capture.records),
             **counts,

@@ -23,7 +23,7 @@ def test_administered(kernel: Kernel) -> None:
     told = json.loads(done.stdout)
     assert (told["refused"], told["settled"], told["complete"]) == ([], True, True)
     assert told["started"] == ["EXEC", "EXEC"]
-    assert (told["logins"], told["before_login"]) == ([CONNECTION["SSH_CONNECTION"]], "Exec")
+    assert (told["logins"], told["behind_login"]) == ([CONNECTION["SSH_CONNECTION"]], "Exec")
     assert told["flags"] == [ExitFlag.OOM]
     reserved = ROOM - ROOM // 4
     assert (told["reserved"], told["crowded"]) == (reserved, ROOM - reserved + 1)

@@ -72,6 +72,8 @@ class Process:
     """How its tree was entered; None where that is not known, or not over."""
     entering: bool = False
     """It came from outside, and has not started a program of the container's since."""
+    first: bool = False
+    """It was the first that was put into a new cgroup, or descends from that one on its way in."""
     outside: int = 0
     """The mount namespace that it had when it came."""
     login: bytes | None = None
@@ -90,6 +92,8 @@ class Epoch:
     info: CgroupInfo | None = None
     started: int = 0
     """When the cgroup was made, boot time in ns; 0: before it was found."""
+    fresh: bool = False
+    """It was seen being made, and nobody was put in since."""
     ended: bool = False
     keyframe: int = 0
     undecided: bool = True

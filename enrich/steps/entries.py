@@ -25,6 +25,8 @@ RUNTIME = frozenset(
 """Programs of runtimes that start before a container's own, by name or kernel's name; runc's stages are runc:[…]."""
 SSH_SERVERS = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear"})
 CRON = frozenset({"cron", "crond"})
+BUSYBOX = frozenset({"busybox", "exe"})
+"""It has a cron; its shell starts that as /proc/self/exe, by its first argument."""
 _TYPES = {"init": "container", "exec": "container", "sshd": "sshd", "cron": "cron", "login": "terminal"}
 """cgtrail.entry → ECS's entry_meta.type of a container; these are the words of Elastic's own rules, cron apart."""
 _OOM = int(ExitFlag.OOM)
@@ -51,6 +53,8 @@ class Entries:
             self._move(process, epoch, record)
         if type(record) is Exec:
             item.entered = self._start(record, process, item.parent, epoch)
+        elif type(record) is Running and process.entering and process.epoch is epoch:  # its program started unseen
+            self._start(record, process, item.parent, epoch)
         elif type(record) is Exit:
             if record.exit_flags & _OOM:
                 epoch.life.oom = True
@@ -87,6 +91,7 @@ class Entries:
         placed.epoch = where
         if parent is not None and parent.epoch is not None and _together(parent.epoch, where):
             placed.entry, placed.entering, placed.outside = parent.entry, parent.entering, parent.outside
+            placed.first = parent.first
             if where.is_host and parent.pid == 1:
                 placed.entry = _entry("init", "init", told, placed, where)
         else:
@@ -113,7 +118,7 @@ class Entries:
                 return None
             process.entering = False
             kind, leader = "exec", process
-            if _is_init(record, epoch):
+            if _is_init(record, process, epoch):
                 kind = "init"
                 _begin(epoch.life, process, record)
             elif parent is not None and _leads_in(parent, record, process):
@@ -169,6 +174,8 @@ def _put_in(process: Process, epoch: Epoch, record: Task) -> None:
         process.entry = _entry("init", "init", record, process, epoch)
     else:
         process.entering = _comes_in(record)
+        process.first = process.entering and epoch.fresh
+        epoch.fresh &= not process.entering
 
 
 def _comes_in(record: Task) -> bool:
@@ -198,9 +205,14 @@ def _leads_in(parent: Process, record: Image, process: Process) -> bool:
     return not _of_runtime(render.text(record.parent_comm)[0], parent)
 
 
-def _is_init(record: Task, epoch: Epoch) -> bool:
-    """Whether who starts its first program is a container's first process: 1, or with --pid=host the first to come."""
+def _is_init(record: Task, process: Process, epoch: Epoch) -> bool:
+    """Whether who starts its first program is a container's first process: 1, or with --pid=host the first to come.
+
+    Whose first process was not recorded, a later one is not taken for it.
+    """
     life = epoch.life
+    if record.vpid != 1 and not process.first and not isinstance(record, Running):
+        return False
     reborn = record.owner == record.cgroup_id and epoch.started > life.start  # its cgroup is a new one
     return not life.init or reborn or (record.vpid == 1 and not life.alive)
 
@@ -211,10 +223,11 @@ def _begin(life: Life, process: Process, record: Task) -> None:
 
 
 def _is_cron(process: Process | None) -> bool:
-    """Busybox's shell starts its own programs as /proc/self/exe: their first argument has the name."""
+    """Busybox's is started by no name of its own, and as /proc/self/exe by its shell: the arguments have the name."""
     if process is None or process.name in CRON:
         return process is not None
-    return bool(process.args) and process.executable.endswith("/busybox") and process.args[0].endswith("crond")
+    busybox = process.name in BUSYBOX or posixpath.basename(process.executable) == "busybox"
+    return busybox and any(posixpath.basename(argument) in CRON for argument in process.args[:2])
 
 
 def _leads(record: Task, process: Process) -> bool:

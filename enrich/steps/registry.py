@@ -103,6 +103,7 @@ class RegistryView:
     def _learn(self, item: Item, record: Header) -> None:
         if isinstance(record, CgroupInfo):
             item.epoch = self._life(record, record.started, record.path)
+            item.epoch.fresh |= item.epoch.info is None and record.started > 0 and not self._in_keyframe
             item.completed = self._tell(item.epoch, record)
         elif isinstance(record, ContainerInfo):
             item.completed = self._contain(record)

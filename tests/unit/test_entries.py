@@ -27,14 +27,15 @@ def begun(**options: Any) -> Stream:
 
 def enter(stream: Stream, pid: int, *args: bytes, **fields: Any) -> Stream:
     """A runtime puts a process into the container by its three stages; the last one, `pid`, starts a program."""
-    stage = {"mount_ns": OUTSIDE, "parent_comm": b"runc"}
+    where = {name: fields[name] for name in ("cgroup_id", "owner") if name in fields}
+    stage = {"mount_ns": OUTSIDE, "parent_comm": b"runc"} | where
     stream.feed(
         process(CgroupAttach, pid - 2, 1, comm=b"runc:[0:PARENT]", **stage),
         exec_(pid - 2, 1, b"/usr/bin/runc", b"init", comm=b"exe", **stage),
-        fork(pid - 1, pid - 2, mount_ns=OUTSIDE, comm=b"runc:[1:CHILD]"),
-        fork(pid, pid - 1, mount_ns=INSIDE, comm=b"runc:[2:INIT]"),
-        end(pid - 1, pid - 2),
-        end(pid - 2, 1),
+        fork(pid - 1, pid - 2, mount_ns=OUTSIDE, comm=b"runc:[1:CHILD]", **where),
+        fork(pid, pid - 1, mount_ns=INSIDE, comm=b"runc:[2:INIT]", **where),
+        end(pid - 1, pid - 2, **where),
+        end(pid - 2, 1, **where),
         exec_(pid, pid - 1, *args, mount_ns=INSIDE, **fields),
     )
     return stream
@@ -144,8 +145,8 @@ def test_moved_into_another_container() -> None:
     stream = begun()
     stream.feed(*container(78, name=b"other"), process(CgroupAttach, 10, 9, cgroup_id=78, mount_ns=INSIDE))
     moved = stream.one(exec_(10, 9, b"/bin/sh", cgroup_id=78, mount_ns=3))
-    assert (entry(moved)[0], moved["container"]["name"]) == ("init", "other")
-    assert "started" in [d["event"]["action"] for d in stream.journal if d["container"]["name"] == "other"]
+    assert (entry(moved)[0], moved["container"]["name"]) == ("exec", "other")
+    assert "entered" in [d["event"]["action"] for d in stream.journal if d["container"]["name"] == "other"]
 
 
 def test_a_shell_that_moved_itself_in() -> None:
@@ -272,6 +273,19 @@ def test_cron_of_busybox() -> None:
     assert entry(ran(stream, 14, 12, b"sh", b"-c", b"x", exe=b"/bin/busybox")) == ("cron", "cron", 14, True)
 
 
+@pytest.mark.parametrize(
+    ("executable", "args"), [(b"/proc/self/exe", (b"crond",)), (b"/bin/busybox", (b"busybox", b"crond", b"-f"))]
+)
+def test_busybox_cron(executable: bytes, args: tuple[bytes, ...]) -> None:
+    """Busybox starts its own cron by no name of its own; another of its programs is no cron."""
+    stream = begun()
+    stream.feed(fork(12, 10, sid=1), exec_(12, 10, *args, filename=executable, sid=1))
+    stream.feed(fork(13, 12))
+    assert entry(ran(stream, 14, 13, b"/bin/sh"))[0] == "cron"
+    stream.feed(fork(22, 10, sid=1), exec_(22, 10, b"xargs", b"/etc/crond", filename=b"/bin/xargs", sid=1))
+    assert entry(ran(stream, 24, 22, b"/bin/sh"))[0] == "init"
+
+
 def test_names() -> None:
     """The leader's user has the name that the container gives it."""
     stream = Stream()
@@ -284,7 +298,7 @@ def test_names_in_a_user_namespace_of_ones_own() -> None:
     """Who makes a user namespace chooses which ids are shown there: they have no names, nor has who leads such."""
     stream = Stream()
     stream.feed(*container(), UserNames(key=b"docker/77", mount_ns=INSIDE, users=b"0:root\x001000:alice"))
-    enter(stream, 10, b"/sbin/init", uid=0, user_ns=5)
+    enter(stream, 10, b"/sbin/init", uid=0, user_ns=5, vpid=1)
     enter(stream, 20, b"/bin/sh", uid=1000, user_ns=5)
     assert stream.documents[-1]["user"]["name"] == "alice"
     liar = stream.one(exec_(20, 19, b"/bin/sh", mount_ns=INSIDE, uid=0, user_ns=6))
@@ -336,6 +350,29 @@ def test_a_keyframe_changes_no_entry() -> None:
         KeyframeBegin(), *container(), found(10, 9, b"/sbin/init", vpid=1), found(20, 19, b"/bin/sh"), KeyframeEnd()
     )
     assert entry(ran(stream, 21, 20))[:3] == ("exec", "container", 20)
+
+
+def test_a_program_that_started_unseen() -> None:
+    """A container's first process whose program nobody saw start: it is the first when a keyframe finds it at work."""
+    stream = Stream()
+    stream.feed(*container())
+    stream.feed(fork(10, 5, vpid=1, comm=b"runc:[1:CHILD]", parent_comm=b"runc", mount_ns=INSIDE))
+    stage = found(10, 5, b"", vpid=1, comm=b"runc:[2:INIT]", exe=b"/usr/sbin/runc", mount_ns=INSIDE)
+    for program in (stage, found(10, 5, b"", vpid=1, exe=b"/bin/sh", exe_inode=7, mount_ns=INSIDE)):
+        stream.feed(KeyframeBegin(), *container(), program, KeyframeEnd())
+    assert entry(ran(stream, 11, 10)) == ("init", "container", 10, False)
+    stream.feed(end(11, 10))
+    assert stream.journal == []
+
+
+def test_a_first_process_that_was_not_recorded() -> None:
+    """Where programs were not recorded at its birth, who is put into a container later is not its first process."""
+    stream = Stream()
+    stream.feed(*container(started=stream.now))
+    stream.feed(process(CgroupAttach, 8, 1, comm=b"runc:[0:PARENT]", mount_ns=OUTSIDE, parent_comm=b"runc"))
+    enter(stream, 20, b"/bin/true", vpid=7)
+    stream.feed(end(20, 19))
+    assert [document["event"]["action"] for document in stream.journal] == ["entered"]
 
 
 def test_long_chains() -> None:

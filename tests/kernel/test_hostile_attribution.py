@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,24 @@ def check_short(running: Spine, started: dict[str, str], prefix: str, attributio
         assert {d["container"]["image"]["name"] for d in found} == {"busybox"}
         assert {d["cgtrail"]["attribution"] for d in found} <= attributions
         assert len(found) == len(started)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cgroup_parent": "/docker/of-ones-own"}, {"cgroupns": "host"}, {"pid_mode": "host"}],
+    ids=["parent", "cgroupns", "pid"],
+)
+def test_unusual_places(running: Spine, docker_daemon: Dockerd, options: dict[str, object]) -> None:
+    """Wherever its cgroup lies and whatever it sees of the host: each program is its container's, from the first on."""
+    name = "-".join(("unusual", *options))
+    with docker_daemon.container("triggers", *FOREVER, name=name, **options) as made:
+        made.run("sh", "-c", "exit 0")
+        found = running.until("event.action:exec", 2, "--container", name)
+        assert {document["container"]["id"] for document in found} == {made.id}
+        assert {document["cgtrail"]["attribution"] for document in found} <= {"exact", "late"}
+    for left in (*Path("/sys/fs/cgroup").glob("*/docker/of-ones-own"), cgroup2_mount() / "docker/of-ones-own"):
+        with suppress(FileNotFoundError):  # Docker makes a parent in each hierarchy, and leaves it
+            left.rmdir()
 
 
 def test_side_by_side(running: Spine, docker_daemon: Dockerd, tmp_path: Path) -> None:

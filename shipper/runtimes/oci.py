@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,7 +28,7 @@ def cgroup(spec: Mapping[str, Any]) -> str:
     """
     path = str(_inner(spec, "linux").get("cgroupsPath") or "")
     if path.startswith("/"):
-        return "/" + "/".join(part for part in path.split("/") if part)
+        return posixpath.normpath("/" + path.lstrip("/")).rstrip("/")  # as runc does; the root is no container's
     slice_, colon, rest = path.partition(":")
     prefix, second, name = rest.partition(":")
     if not (colon and second and name) or "/" in path or not (slice_ or "system.slice").endswith(".slice"):

@@ -221,6 +221,9 @@ def test_an_error_is_told_in_its_words(daemon: FakeContainerd) -> None:
 
 
 CGROUPS = {
+    "the root": ("/", ""),
+    "out of the root": ("/../..", ""),
+    "a detour": ("/default/../other//web/", "/other/web"),
     "cgroupfs": ("/kubepods/besteffort/pod1/abc", "/kubepods/besteffort/pod1/abc"),
     "cgroupfs, untidy": ("//default//web/", "/default/web"),
     "systemd": ("system.slice:nerdctl:abc", "/system.slice/nerdctl-abc.scope"),

@@ -127,7 +127,7 @@ REFUSED = [("search", f"process.name:{NAME}("), ("search", "--container", NAME, 
 def test_outputs(running: Spine) -> None:
     """No command sends any of it to a terminal: tables, JSON, logs and what is said of hostile input."""
     with hostile_container():
-        (document,) = running.until('process.args:"of-lxc" AND event.outcome:success', 1)
+        (document,) = running.until('process.args:"of-lxc" AND event.outcome:success AND event.action:exec', 1)
         wait_until(lambda: named(running, NAME.replace("\n", "")), "the ledger, which is a second old, to name it")
         plain = [output(running, *arguments) for arguments in PLAIN]
         lines = [output(running, *arguments) for arguments in JSON]

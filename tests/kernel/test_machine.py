@@ -288,7 +288,7 @@ def test_docker_hangs(docker_daemon: Dockerd, tmp_path: Path) -> None:
             file.symlink_to(docker_daemon.host.removeprefix("unix://"))
             wait_until(lambda: named(data, box, "patient"), "the container's name", READY_SECONDS)
     log = (tmp_path / "log").read_text()
-    assert f"url=unix://{file}" in log
+    assert f"address=unix://{file}" in log
     assert "Traceback" not in log
 
 
@@ -311,7 +311,7 @@ def test_up_starts_while_docker_hangs(tmp_path: Path) -> None:
         with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
             assert process.stderr is not None
             assert "recording containers" in next(line for line in process.stderr if line.startswith("cgtrail: "))
-            assert "no names and images of Docker containers" in process.stderr.readline()
+            assert "no names and images of docker's containers" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             process.stderr.read()
         assert process.returncode == 0

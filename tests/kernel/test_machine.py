@@ -88,7 +88,7 @@ MACHINES = {
         "cgroups", "/proc/self/mountinfo", "/proc/self/mountinfo: No such file or directory",
     ),
     "few open files": Odd(
-        ("prlimit", "--nofile=24"),
+        ("prlimit", "--nofile=20"),
         "programs", "too many open files", "oo many open files",
     ),
 }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cgtrail.check.finding import Finding, Level
 from cgtrail.check.memory import SMALL_RING_BYTES, fits
 from cgtrail.config import Config
+from cgtrail.errors import told
 from shipper.libbpf import LibbpfMissingError
 from shipper.probes import Attempt, CaptureError, Probes
 
@@ -34,7 +35,7 @@ def look(config: Config) -> Iterator[Finding]:
         with Probes(ring if fits(ring) else SMALL_RING_BYTES) as probes:
             attempts, missing = list(probes.attempts), probes.missing()
     except (CaptureError, LibbpfMissingError, OSError) as error:
-        yield Finding("programs", Level.BAD, "none could be loaded", str(error))
+        yield Finding("programs", Level.BAD, "none could be loaded", told(error))
         return
     for attempt in attempts:
         yield _of(attempt, attempts, missing)

@@ -89,7 +89,7 @@ MACHINES = {
     ),
     "few open files": Odd(
         ("prlimit", "--nofile=20"),
-        "programs", "too many open files", "oo many open files",
+        "programs", "oo many open files", "oo many open files",
     ),
 }  # fmt: skip
 

@@ -102,6 +102,8 @@ class Stream:
     capture_host: bool = False
     forks: bool = False
     now: int = 10 * SECOND
+    unix: int = UNIX
+    """What the wall clock says at boot: a clock that is set moves it."""
     index: int = 0
     documents: list[dict[str, Any]] = field(default_factory=list)
     journal: list[dict[str, Any]] = field(default_factory=list)
@@ -121,7 +123,7 @@ class Stream:
             assert isinstance(record, Header)
             record.time = self.now
             if isinstance(record, Clock):
-                record.realtime = UNIX + self.now
+                record.realtime = self.unix + self.now
             raw = record.encode()
             item = Item(decode(raw, 0, len(raw)), STREAM, 0, self.index)
             for step in self.steps:

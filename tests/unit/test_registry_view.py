@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from enrich.steps.registry import MEMORY_NS, RegistryView
-from shipper.wire.records import HostInfo, KeyframeBegin, KeyframeEnd, State
+from shipper.wire.records import Clock, HostInfo, KeyframeBegin, KeyframeEnd, State, Tick
 from tests.unit.stream import BOX, SECOND, Stream, container, end, exec_, host_cgroup, removed
 
 
@@ -28,6 +28,24 @@ def test_labels_that_are_none(labels: bytes) -> None:
     shown = Stream().feed(*container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
     assert shown["name"] == "lab"
     assert shown["labels"] == {"unreadable": labels.decode(errors="backslashreplace")}
+
+
+@pytest.mark.parametrize("step", [3600 * SECOND, -3600 * SECOND], ids=["ahead", "back"])
+def test_a_clock_that_is_set(step: int) -> None:
+    """Neither who waits nor whose a record is hangs on the wall clock: boot time alone decides."""
+    stream = Stream()
+    stream.feed(*container(state=State.PENDING))
+    assert stream.feed(exec_(2, 1, b"/bin/ls")) == []
+    stream.unix += step
+    assert stream.feed(Clock(), Tick()) == []
+    (late,) = stream.feed(*container())
+    assert (late["cgtrail"]["attribution"], late["container"]["name"]) == ("late", "lab")
+    exact = stream.one(exec_(3, 1, b"/bin/ls"))
+    assert exact["cgtrail"]["attribution"] == "exact"
+    assert (exact["@timestamp"] > late["@timestamp"]) == (step > 0)
+    stream.feed(removed())
+    stream.unix -= step
+    assert stream.one(Clock(), exec_(4, 1, b"/bin/ls"))["cgtrail"]["attribution"] == "stale"
 
 
 def test_late() -> None:

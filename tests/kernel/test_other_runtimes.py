@@ -23,7 +23,7 @@ PROGRAM = 'echo $$ >"$0/cgroup.procs"; exec /bin/true "$1"'
 
 
 def test_two_runtimes_at_once(docker_daemon: Dockerd, tmp_path: Path) -> None:
-    """containerd's container, at a path and with a name of its choice, is another than Docker's, and has its own tenants."""
+    """containerd's container, at a path and with a name of its choice, is another than Docker's, of other tenants."""
     with containerd() as ctr:
         (tmp_path / "image.tar").write_bytes(busybox_archive({}))
         rootfs = tmp_path / "rootfs"

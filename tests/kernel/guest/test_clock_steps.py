@@ -37,8 +37,9 @@ def seconds(text: str) -> float:
 
 
 def stream(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """The documents in the order of the stream, in which no two have one place."""
-    documents = sorted(told["found"], key=lambda document: int(document["event"]["sequence"]))
+    """The documents of processes and losses in the order of the stream, in which no two have one place."""
+    found = [document for document in told["found"] if document["event"]["dataset"] != "cgtrail.container"]
+    documents = sorted(found, key=lambda document: int(document["event"]["sequence"]))
     assert len({document["event"]["sequence"] for document in documents}) == len(documents)
     return documents
 

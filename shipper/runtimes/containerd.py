@@ -49,7 +49,8 @@ class ContainerdFeed:
                     event = envelope.message(4).message(2)  # of an Any, the value
                     container_id, image = event.text(1), event.text(2)
                     made = Metadata(self.runtime, container_id, scope, name=container_id, image=image, user=self._user)
-                    yield Change(made, _LIVES[topic], _time(envelope.message(1)))
+                    life = _LIVES[topic]
+                    yield Change(self._whole(made) if life is Life.CREATED else made, life, _time(envelope.message(1)))
         finally:
             with self._closing:
                 self._hung_up = True
@@ -80,6 +81,13 @@ class ContainerdFeed:
                 return None
             raise
         return self._metadata(known.scope, Message(raw).message(1))
+
+    def _whole(self, made: Metadata) -> Metadata:
+        """The event has neither labels, by which tenants are chosen, nor the cgroup: it starts in a moment."""
+        try:
+            return self.inspect(made) or made
+        except Exception:  # noqa: BLE001  as in the listener, which asks again: its creation is told in any case
+            return made
 
     def close(self) -> None:
         """As `listener.Feed` says."""

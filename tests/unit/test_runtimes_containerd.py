@@ -91,7 +91,7 @@ def test_containers_are_listed(daemon: FakeContainerd, heard: Listener) -> None:
 
 
 def test_a_container_is_told_when_it_is_made(daemon: FakeContainerd, heard: Listener) -> None:
-    """At once, and then all there is to know, also its digest; then its removal."""
+    """With all there is to know, its labels and digest too; then its removal."""
     until(heard, ON)
     daemon.digest = "sha256:" + "d" * 64
     powers = sorted(oci._POWERS)
@@ -103,11 +103,12 @@ def test_a_container_is_told_when_it_is_made(daemon: FakeContainerd, heard: List
     daemon.scopes["k8s.io"] = [Box("box", "i", CRI, spec)]
     daemon.events.put(event("/containers/create", "moby", "box", "i"))
     daemon.events.put(event("/containers/create", "k8s.io", "box", "i"))
-    first = Metadata("containerd", "box", "k8s.io", name="box", image="i", created=0)
-    assert until(heard, Lived("containerd/k8s.io/box", Life.CREATED, 7 * SECOND)) == [first]
     unit = f"kubepods-besteffort-pod{POD.replace('-', '_')}.slice"
-    assert heard.updates.get(timeout=SECONDS) == replace(
-        first,
+    whole = Metadata(
+        "containerd",
+        "box",
+        "k8s.io",
+        image="i",
         name="nginx",
         digest=daemon.digest,
         labels=CRI,
@@ -119,6 +120,7 @@ def test_a_container_is_told_when_it_is_made(daemon: FakeContainerd, heard: List
         pod="web-0",
         namespace="shop",
     )
+    assert until(heard, Lived("containerd/k8s.io/box", Life.CREATED, 7 * SECOND)) == [whole]
     daemon.scopes["k8s.io"] = []
     daemon.events.put(event("/containers/delete", "k8s.io", "box"))
     assert until(heard, Lived("containerd/k8s.io/box", Life.REMOVED, 7 * SECOND)) == []

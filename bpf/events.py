@@ -70,6 +70,9 @@ class Policy(IntFlag):
     """What terminals show."""
 
 
+EVERYTHING = Policy.EXEC | Policy.TERMINAL | Policy.OUTPUT
+
+
 class ExitFlag(IntFlag):
     """What `Exit.flags` can say."""
 

@@ -15,7 +15,7 @@ import orjson
 
 from cgtrail import lives, table
 from cgtrail.config import Config
-from cgtrail.search import POLL_SECONDS, damage, open_store, require_known, show
+from cgtrail.search import POLL_SECONDS, Span, damage, open_store, show
 from enrich.stores.query import Exists, Query, Term, all_of, any_of, negation
 from enrich.stores.sqlite import Cursor, SqliteStore, whose
 
@@ -49,14 +49,9 @@ _LOST_BY_ANYBODY = all_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Whose journal and what of it: times are nanoseconds since 1970, `until` is not included."""
+class Chosen(Span):
+    """Whose journal, and what of it."""
 
-    container: str | None = None
-    tenant: str | None = None
-    kind: str | None = None
-    since: int | None = None
-    until: int | None = None
     ends: bool = False
     """With the ends of processes."""
 
@@ -65,7 +60,7 @@ class Chosen:
         if self.container is None and self.tenant is None:
             message = "whose journal? Give --tenant or --container, or both"
             raise click.UsageError(message)
-        require_known(self.container, self.tenant, self.kind)
+        Span.__post_init__(self)
 
 
 def run(config: Config, chosen: Chosen, *, as_json: bool, follow: bool) -> None:

@@ -30,31 +30,32 @@ _DAY = re.compile(rb'"@timestamp":"(\d{4}-\d\d-\d\d)T')
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which documents, besides the query: times are nanoseconds since 1970, `until` is not included."""
+class Span:
+    """Whose documents, of what kind and when: times are nanoseconds since 1970, `until` is not included."""
 
     container: str | None = None
     tenant: str | None = None
     kind: str | None = None
     since: int | None = None
     until: int | None = None
-    limit: int = 100
-    ascending: bool = False
 
     def __post_init__(self) -> None:
         """Raises QueryError for a kind that there is not, and for what can't be a name or an id."""
-        require_known(self.container, self.tenant, self.kind)
-
-
-def require_known(container: str | None, tenant: str | None, kind: str | None) -> None:
-    """Raises QueryError for a kind that there is not, and for what can't be a name or an id."""
-    for option, given in (("--container", container), ("--tenant", tenant)):
-        if given is not None and not given.isprintable():
-            message = f"{option} {given!r}: a name or an id has only characters that can be shown"
+        for option, given in (("--container", self.container), ("--tenant", self.tenant)):
+            if given is not None and not given.isprintable():
+                message = f"{option} {given!r}: a name or an id has only characters that can be shown"
+                raise QueryError(message)
+        if self.kind is not None and self.kind not in KINDS:
+            message = f"--kind {self.kind}: there are only {', '.join(KINDS)}"
             raise QueryError(message)
-    if kind is not None and kind not in KINDS:
-        message = f"--kind {kind}: there are only {', '.join(KINDS)}"
-        raise QueryError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Span):
+    """Which documents, besides the query."""
+
+    limit: int = 100
+    ascending: bool = False
 
 
 def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:

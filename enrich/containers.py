@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
+from bpf.events import EVERYTHING as ALL
 from bpf.events import Policy
 from enrich import render
 from enrich.document import Part
 from shipper.wire.records import ContainerFlag, ContainerInfo, State, UserNames
 
 EXEC = int(Policy.EXEC)
-EVERYTHING = int(Policy.EXEC | Policy.TERMINAL | Policy.OUTPUT)
+EVERYTHING = int(ALL)
 _TOLD = attrgetter(*(f.name for f in ContainerInfo.layout.blocks[-1][1]))
 """What a ContainerInfo itself says, without its header."""
 

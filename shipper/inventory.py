@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Inventory:
     _hurry: bool = False
     """A birth or death was lost since."""
     _retried: int = 0
+    """Boot time in ns when room was last looked for."""
     _removed: list[Lived] = field(default_factory=list)
     """Containers that a runtime removed; the ring may still hold what they did."""
     _policies: dict[int, int] = field(default_factory=dict)
@@ -120,7 +121,7 @@ class Inventory:
             if self.registry.container(lived.key) is None:  # else it lives: another daemon may answer at that address
                 self.book.forget(lived.key)
         self._removed.clear()
-        self._tell(list(self.users.answers(boot_ns())))
+        self._tell(self.users.answers(boot_ns()))
 
     def born(self, record: CgroupMkdir) -> None:
         """A cgroup was made."""
@@ -161,9 +162,7 @@ class Inventory:
 
     def all(self, *, host: bool) -> Iterator[Record]:
         """Everything that is so now, for a keyframe. `host`: also which cgroups are the host's."""
-        for record in self.registry.all():
-            if host or not isinstance(record, CgroupInfo) or record.kind != Kind.HOST:
-                yield record
+        yield from self.registry.all(host=host)
         yield from self.users.known()
 
     @property
@@ -189,7 +188,7 @@ class Inventory:
                 drain()
             self._tell(self.registry.told(told))
 
-    def _tell(self, records: list[Record]) -> None:
+    def _tell(self, records: Sequence[Record]) -> None:
         """Into the stream; behind each, the kernel follows."""
         for record in records:
             if not self._quiet:

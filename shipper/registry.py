@@ -146,14 +146,15 @@ class Registry:
                 records += self._tell(container)
         return records
 
-    def all(self) -> Iterator[Record]:
-        """Everything that is so now."""
+    def all(self, *, host: bool = True) -> Iterator[Record]:
+        """Everything that is so now. `host`: also which cgroups are the host's."""
         yield from map(self._runtime, self._heard)
         yield from self._memberships.all()
         for container in self.containers.values():
             yield from self._tell(container, always=True)
             yield from map(self._info, container.cgroups.values())
-        yield from (self._info(cgroup) for cgroup in self._cgroups.values() if not cgroup.key)
+        rest = (cgroup for cgroup in self._cgroups.values() if not cgroup.key)
+        yield from (self._info(cgroup) for cgroup in rest if host or cgroup.kind != Kind.HOST)
 
     def _put(self, cgroup: Cgroup) -> list[Record]:
         """Where a cgroup belongs, and what is known of its container if the stream was not told of it."""

@@ -51,6 +51,7 @@ class RegistryView:
         "_ended",
         "_containers",
         "_tenants",
+        "_tenants_told",
         "_runtimes",
         "_keyframe",
         "_in_keyframe",
@@ -61,8 +62,10 @@ class RegistryView:
         self._epochs: dict[int, Epoch] = {}
         self._ended: deque[tuple[int, Epoch]] = deque()
         self._containers: dict[bytes, Container] = {}
-        self._tenants: dict[bytes, tuple[int, int]] = {}
-        """Tenant → its policy, and the keyframe that it was told in last."""
+        self._tenants: dict[bytes, int] = {}
+        """Tenant → its policy."""
+        self._tenants_told: dict[bytes, int] = {}
+        """Tenant → the keyframe that it was told in last."""
         self._runtimes: dict[bytes, tuple[bool, int]] = {}
         """Runtime → whether it is heard, and the keyframe that it was told in last."""
         self._keyframe = 0
@@ -139,7 +142,7 @@ class RegistryView:
         container.keyframe = self._keyframe
         pending = container.pending
         if container.tell(info):
-            container.ask(self._policies())
+            container.ask(self._tenants)
             container.connected = self._runtimes.get(info.runtime, (True, 0))[0]
         return pending and not container.pending
 
@@ -157,20 +160,19 @@ class RegistryView:
 
     def _tenant(self, tenant: bytes, policy: int | None) -> None:
         """A tenant's policy from here on; None: it is no more."""
-        before = self._tenants.pop(tenant, (None, 0))[0]
-        if policy is not None:
-            self._tenants[tenant] = policy, self._keyframe
+        before = self._tenants.get(tenant)
+        if policy is None:
+            self._tenants.pop(tenant, None)
+            self._tenants_told.pop(tenant, None)
+        else:
+            self._tenants[tenant], self._tenants_told[tenant] = policy, self._keyframe
         if policy != before:
             self._ask({tenant})
 
     def _ask(self, changed: set[bytes]) -> None:
-        policies = self._policies()
         for container in self._containers.values():
             if not changed.isdisjoint(container.tenants):
-                container.ask(policies)
-
-    def _policies(self) -> dict[bytes, int]:
-        return {tenant: policy for tenant, (policy, _) in self._tenants.items()}
+                container.ask(self._tenants)
 
     def _hear(self, runtime: bytes, *, heard: bool) -> None:
         for container in self._containers.values():
@@ -189,9 +191,10 @@ class RegistryView:
         for runtime in [name for name, (_, told) in self._runtimes.items() if told != now]:
             del self._runtimes[runtime]
             self._hear(runtime, heard=True)
-        gone = {tenant for tenant, (_, told) in self._tenants.items() if told != now}
+        gone = {tenant for tenant, told in self._tenants_told.items() if told != now}
+        for tenant in gone:
+            del self._tenants[tenant], self._tenants_told[tenant]
         if gone:
-            self._tenants = {tenant: told for tenant, told in self._tenants.items() if tenant not in gone}
             self._ask(gone)
 
     def _forget(self, now: int) -> None:

@@ -14,6 +14,8 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+from shipper.runtimes import sockets
+
 ANSWER_BYTES = 256 << 20
 """A list of thousands of containers with long labels is some megabytes."""
 EVENT_BYTES = 16 << 20
@@ -89,10 +91,7 @@ class Events:
 
     def hang_up(self) -> None:
         """End the stream, also for a thread that reads it now, which closes it."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it hung up first
-            return
+        sockets.hang_up(self._socket)
 
     def close(self) -> None:
         """Close the connection; nobody may read it any more."""

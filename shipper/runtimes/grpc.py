@@ -17,6 +17,8 @@ import h2.connection
 import h2.events
 import h2.settings
 
+from shipper.runtimes import sockets
+
 MESSAGE_BYTES = 64 << 20
 _CHUNK = 1 << 16
 _HEAD = 5
@@ -87,10 +89,7 @@ class Call:
 
     def hang_up(self) -> None:
         """End it, also for a thread that iterates over it now."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it hung up first
-            return
+        sockets.hang_up(self._socket)
 
     def close(self) -> None:
         """Close the connection; nobody may iterate over it any more."""

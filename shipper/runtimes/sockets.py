@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
+import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "docker": ("/run/docker.sock",),
@@ -31,6 +33,12 @@ def mounted(sources: Iterable[object], configured: Iterable[str] = ()) -> bool:
     """
     sockets = (*_ALL, *map(_plain, configured))
     return any(_holds(_plain(str(source)), sockets) for source in sources if source)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End a connection, also for a thread that reads it now, which closes it."""
+    with suppress(OSError):  # the other side hung up first
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def path_of(address: str) -> str | None:

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 import structlog
 
-from bpf.events import Policy
+from bpf.events import EVERYTHING, Policy
 from shipper.tenants.index import Index
 from shipper.tenants.selectors import Rule, Subject
 
 __all__ = ["EVERYTHING", "LABEL", "MAX_TENANTS", "Ignored", "Membership", "Subject", "Tenant", "Tenants"]
 
 _log = structlog.get_logger()
-EVERYTHING = Policy.EXEC | Policy.TERMINAL | Policy.OUTPUT
 LABEL = "cgtrail.tenant"
 """The label whose value names a container's tenants, if nothing else is configured."""
 MAX_TENANTS = 256

@@ -299,7 +299,7 @@ def test_a_keyframe_forgets() -> None:
     assert attribution(after) == "exact"
     assert list(view._containers) == [b"docker/77"]
     stream.feed(*keyframe())
-    assert (view._containers, view._tenants, view._runtimes) == ({}, {}, {})
+    assert (view._containers, view._tenants | view._tenants_told, view._runtimes) == ({}, {}, {})
 
 
 def test_what_runs_in_a_keyframe_names_nothing() -> None:

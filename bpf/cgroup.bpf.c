@@ -17,7 +17,7 @@ static __always_inline __u32 cgroup__classify(struct cgroup *cgroup)
 
 /* Puts a new cgroup into the map, and says why it is watched: whatever lies in a container is part of it. Below a
  * provisional cgroup, such as the one that Docker makes before its first container, a name that is a container's
- * counts. A topmost one begins without what is typed, until user space has said who may have that. */
+ * counts. A topmost one whose name says that it is a container's begins with what every container's policy has. */
 static __always_inline __u32 cgroup__watch(struct cgroup *cgroup, __u64 id)
 {
     struct cgroup *parent = cgroup->self.parent->cgroup;
@@ -32,7 +32,7 @@ static __always_inline __u32 cgroup__watch(struct cgroup *cgroup, __u64 id)
     }
     entry.owner = id;
     entry.watch = named;
-    entry.policy = CGTRAIL_POLICY_EXEC;
+    entry.policy = named == CGTRAIL_WATCH_CONTAINER ? birth__policy() : CGTRAIL_POLICY_EXEC;
     if (!named || !place__insert(id, &entry, 0))
         return named;
     counter__add(CGTRAIL_COUNTER_UNWATCHED, 1);

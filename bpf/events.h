@@ -14,6 +14,13 @@ enum cgtrail_record_type {
     CGTRAIL_RECORD_TYPE_CGROUP_ATTACH = 7,
     CGTRAIL_RECORD_TYPE_RUNNING = 8,
     CGTRAIL_RECORD_TYPE_SSH_LOGIN = 9,
+    CGTRAIL_RECORD_TYPE_TTY_OUTPUT = 10,
+    CGTRAIL_RECORD_TYPE_TTY_INPUT = 11,
+    CGTRAIL_RECORD_TYPE_TTY_WRITE = 12,
+    CGTRAIL_RECORD_TYPE_TTY_CHANGE = 13,
+    CGTRAIL_RECORD_TYPE_TTY_SIGNAL = 14,
+    CGTRAIL_RECORD_TYPE_TTY_OPEN = 15,
+    CGTRAIL_RECORD_TYPE_TTY_URING = 16,
 };
 
 enum cgtrail_image_flag {
@@ -49,6 +56,21 @@ enum cgtrail_counter {
     CGTRAIL_COUNTER_UNWATCHED = 2,
 };
 
+enum cgtrail_terminal_flag {
+    CGTRAIL_TERMINAL_FLAG_FOUND = 1,
+    CGTRAIL_TERMINAL_FLAG_SECRET = 2,
+    CGTRAIL_TERMINAL_FLAG_LINE = 4,
+    CGTRAIL_TERMINAL_FLAG_UNREADABLE = 8,
+};
+
+enum cgtrail_change {
+    CGTRAIL_CHANGE_TERMIOS = 1,
+    CGTRAIL_CHANGE_WINDOW = 2,
+    CGTRAIL_CHANGE_CONTROL = 3,
+    CGTRAIL_CHANGE_INJECTED = 4,
+    CGTRAIL_CHANGE_HANGUP = 5,
+};
+
 enum cgtrail_control {
     CGTRAIL_CONTROL_WATCH = 1,
     CGTRAIL_CONTROL_UNWATCH = 2,
@@ -57,8 +79,9 @@ enum cgtrail_control {
 
 enum cgtrail_narrow {
     CGTRAIL_NARROW_NONE = 0,
-    CGTRAIL_NARROW_ARGUMENTS = 1,
-    CGTRAIL_NARROW_FORKS = 2,
+    CGTRAIL_NARROW_OUTPUT = 1,
+    CGTRAIL_NARROW_ARGUMENTS = 2,
+    CGTRAIL_NARROW_FORKS = 3,
 };
 
 enum cgtrail_cause {
@@ -142,6 +165,70 @@ struct cgtrail_ssh_login_block {
 };
 _Static_assert(sizeof(struct cgtrail_ssh_login_block) == 8, "struct cgtrail_ssh_login_block");
 
+struct cgtrail_terminal_block {
+    __u64 start; /* when the acting process was made */
+    __u64 generation; /* when this life of the terminal began: its master was opened */
+    __u64 home; /* cgroup of its session leader; where there never was one, of who opened it */
+    __u64 shown; /* bytes that it had shown in this life before */
+    __u64 consumed; /* bytes that had been read from it in this life before */
+    __u64 typed; /* bytes written to its master in this life so far */
+    __u32 device; /* the devpts instance that it is in; 0: it is no pseudo-terminal */
+    __u32 index; /* its number there, 0 is one; of a line its device number as dev_t */
+    __u32 leader; /* its session, 0 if it has none: the session leader's process id */
+    __u32 foreground; /* its foreground process group */
+    __u32 opener; /* process id of who opened its master, 0 if that was not seen */
+    __u32 lflag; /* c_lflag: ICANON 2, ECHO 8 */
+    __u32 oflag; /* c_oflag: OPOST 1, ONLCR 4 */
+    __u16 rows; /* height of its window, 0 if it was not set */
+    __u16 columns; /* width of its window */
+    __u32 terminal_flags; /* TerminalFlag */
+    __u32 unwritten; /* how many TtyWrite there were too many of in this life, and so were left out */
+};
+_Static_assert(sizeof(struct cgtrail_terminal_block) == 88, "struct cgtrail_terminal_block");
+
+struct cgtrail_tty_output_block {
+    __u64 drained; /* bytes ever read from the master by the kernel's own count (n_tty_data.read_tail) */
+    __u32 size; /* how many bytes there were */
+    __u32 writer; /* the first process that wrote since the last TtyOutput, 0 if none did: it is echo */
+    __u32 last_writer; /* the last one that did */
+    __u32 writers; /* how often the writer changed, the first one counted */
+    __u32 output_spare; /* zero */
+    __u32 content_size; /* the last of these bytes */
+};
+_Static_assert(sizeof(struct cgtrail_tty_output_block) == 32, "struct cgtrail_tty_output_block");
+
+struct cgtrail_tty_input_block {
+    __u32 size; /* how many bytes it got */
+    __u32 content_size; /* the last of these bytes; none of a SECRET */
+};
+_Static_assert(sizeof(struct cgtrail_tty_input_block) == 8, "struct cgtrail_tty_input_block");
+
+struct cgtrail_tty_write_block {
+    __u32 size; /* how many bytes it wrote */
+    __u32 at; /* where among them the content begins */
+    __u32 write_spare; /* zero */
+    __u32 content_size; /* in raw mode the first of these bytes, else the last */
+};
+_Static_assert(sizeof(struct cgtrail_tty_write_block) == 16, "struct cgtrail_tty_write_block");
+
+struct cgtrail_tty_change_block {
+    __u32 change; /* Change */
+    __u32 change_spare; /* zero */
+};
+_Static_assert(sizeof(struct cgtrail_tty_change_block) == 8, "struct cgtrail_tty_change_block");
+
+struct cgtrail_tty_signal_block {
+    __u32 signal; /* its number (signal(7)) */
+    __u32 signal_spare; /* zero */
+};
+_Static_assert(sizeof(struct cgtrail_tty_signal_block) == 8, "struct cgtrail_tty_signal_block");
+
+struct cgtrail_tty_uring_block {
+    __u32 opcode; /* what it asked for (enum io_uring_op) */
+    __u32 uring_spare; /* zero */
+};
+_Static_assert(sizeof(struct cgtrail_tty_uring_block) == 8, "struct cgtrail_tty_uring_block");
+
 /* A process started a program (execve succeeded). */
 struct cgtrail_exec {
     struct cgtrail_header_block header;
@@ -217,6 +304,67 @@ struct cgtrail_ssh_login {
 };
 _Static_assert(sizeof(struct cgtrail_ssh_login) == 168, "struct cgtrail_ssh_login");
 
+/* Bytes were read from a terminal's master: what it shows, echo included.
+
+    Those of `shown` that no record holds were skipped: bulk output is bounded.
+     */
+struct cgtrail_tty_output {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_output_block tty_output;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_tty_output) == 168, "struct cgtrail_tty_output");
+
+/* A process consumed what was typed: it read from the terminal. */
+struct cgtrail_tty_input {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_input_block tty_input;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_tty_input) == 144, "struct cgtrail_tty_input");
+
+/* A process wrote what belongs to a line being edited: in raw mode, or in canonical mode without a newline last. */
+struct cgtrail_tty_write {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_write_block tty_write;
+    __u8 tail[];
+};
+_Static_assert(sizeof(struct cgtrail_tty_write) == 152, "struct cgtrail_tty_write");
+
+/* Something about a terminal was changed. */
+struct cgtrail_tty_change {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_change_block tty_change;
+};
+_Static_assert(sizeof(struct cgtrail_tty_change) == 144, "struct cgtrail_tty_change");
+
+/* The terminal sent a process a signal: a key as ctrl-c, or a hang-up. The header has who gets it. */
+struct cgtrail_tty_signal {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_signal_block tty_signal;
+};
+_Static_assert(sizeof(struct cgtrail_tty_signal) == 144, "struct cgtrail_tty_signal");
+
+/* A terminal that was open when the agent asked; the header has a process that holds it open. */
+struct cgtrail_tty_open {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+};
+_Static_assert(sizeof(struct cgtrail_tty_open) == 136, "struct cgtrail_tty_open");
+
+/* A process asked io_uring to act on a terminal: what is moved that way may be recorded nowhere. */
+struct cgtrail_tty_uring {
+    struct cgtrail_header_block header;
+    struct cgtrail_terminal_block terminal;
+    struct cgtrail_tty_uring_block tty_uring;
+};
+_Static_assert(sizeof(struct cgtrail_tty_uring) == 144, "struct cgtrail_tty_uring");
+
 /* Any of them. */
 union cgtrail_record {
     struct cgtrail_exec exec;
@@ -228,6 +376,13 @@ union cgtrail_record {
     struct cgtrail_cgroup_attach cgroup_attach;
     struct cgtrail_running running;
     struct cgtrail_ssh_login ssh_login;
+    struct cgtrail_tty_output tty_output;
+    struct cgtrail_tty_input tty_input;
+    struct cgtrail_tty_write tty_write;
+    struct cgtrail_tty_change tty_change;
+    struct cgtrail_tty_signal tty_signal;
+    struct cgtrail_tty_open tty_open;
+    struct cgtrail_tty_uring tty_uring;
 };
 
 #endif

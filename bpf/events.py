@@ -91,6 +91,34 @@ class Counter(IntEnum):
     """Topmost cgroups that found no room, ever."""
 
 
+class TerminalFlag(IntFlag):
+    """What `Terminal.terminal_flags` can say."""
+
+    FOUND = 1
+    """Its opening was not seen: `generation` is when it was seen first."""
+    SECRET = 2
+    """What was consumed had been typed, or was read, while ICANON was set and ECHO was not: its content stays there."""
+    LINE = 4
+    """No pseudo-terminal but a serial line or console: what is written to it is what it shows."""
+    UNREADABLE = 8
+    """The memory that the content lies in could not be read, or is not known (sendfile, splice, 32-bit readv)."""
+
+
+class Change(IntEnum):
+    """What `TtyChange.change` can say; the block has what holds afterwards."""
+
+    TERMIOS = 1
+    """Its settings were set, perhaps to what they were."""
+    WINDOW = 2
+    """Its size was set."""
+    CONTROL = 3
+    """It became the controlling terminal of the acting process's session."""
+    INJECTED = 4
+    """A process pushed a byte into its input (TIOCSTI)."""
+    HANGUP = 5
+    """Whoever shows it was told that nobody has it open any more, and that all was read (EIO)."""
+
+
 class Control(IntEnum):
     """What user space can ask of `bpf/control.bpf.c`."""
 
@@ -105,9 +133,11 @@ class Narrow(IntEnum):
     """How much is left out because the spool is nearly full; each level leaves out what those before it do."""
 
     NONE = 0
-    ARGUMENTS = 1
+    OUTPUT = 1
+    """What terminals show is counted, not recorded; what is typed is."""
+    ARGUMENTS = 2
     """Arguments are cut to 4,096 bytes."""
-    FORKS = 2
+    FORKS = 3
     """Forks are counted as lost, not recorded."""
 
 
@@ -254,3 +284,93 @@ class SshLogin(Task):
     connection: Text = field(
         None, "SSH_CONNECTION of its environment (ssh(1)): client address, client port, server address, server port"
     )
+
+
+@record()
+class Terminal(Header):
+    """A terminal after a process acted on it. The header says who acted.
+
+    Of what passes through the process that shows the terminal (TtyOutput, HANGUP), which is mostly the host's, the
+    header has the terminal's cgroup instead. A terminal is (device, index, generation); its flags are termios(3)'s.
+    """
+
+    start: BootNs = field(None, "when the acting process was made")
+    generation: BootNs = field(None, "when this life of the terminal began: its master was opened")
+    home: U64 = field(None, "cgroup of its session leader; where there never was one, of who opened it")
+    shown: U64 = field(None, "bytes that it had shown in this life before")
+    consumed: U64 = field(None, "bytes that had been read from it in this life before")
+    typed: U64 = field(None, "bytes written to its master in this life so far")
+    device: Device = field(None, "the devpts instance that it is in; 0: it is no pseudo-terminal")
+    index: U32 = field(None, "its number there, 0 is one; of a line its device number as dev_t")
+    leader: U32 = field(None, "its session, 0 if it has none: the session leader's process id")
+    foreground: U32 = field(None, "its foreground process group")
+    opener: U32 = field(None, "process id of who opened its master, 0 if that was not seen")
+    lflag: U32 = field(None, "c_lflag: ICANON 2, ECHO 8")
+    oflag: U32 = field(None, "c_oflag: OPOST 1, ONLCR 4")
+    rows: U16 = field(None, "height of its window, 0 if it was not set")
+    columns: U16 = field(None, "width of its window")
+    terminal_flags: U32 = field(None, "TerminalFlag")
+    unwritten: U32 = field(None, "how many TtyWrite there were too many of in this life, and so were left out")
+
+
+@record(number=10, family="terminal")
+class TtyOutput(Terminal):
+    """Bytes were read from a terminal's master: what it shows, echo included.
+
+    Those of `shown` that no record holds were skipped: bulk output is bounded.
+    """
+
+    drained: U64 = field(None, "bytes ever read from the master by the kernel's own count (n_tty_data.read_tail)")
+    size: U32 = field(None, "how many bytes there were")
+    writer: U32 = field(None, "the first process that wrote since the last TtyOutput, 0 if none did: it is echo")
+    last_writer: U32 = field(None, "the last one that did")
+    writers: U32 = field(None, "how often the writer changed, the first one counted")
+    output_spare: U32 = field(None, "zero")
+    content: Text = field(None, "the last of these bytes", default=b"")
+
+
+@record(number=11, family="terminal")
+class TtyInput(Terminal):
+    """A process consumed what was typed: it read from the terminal."""
+
+    size: U32 = field(None, "how many bytes it got")
+    content: Text = field(None, "the last of these bytes; none of a SECRET", default=b"")
+
+
+@record(number=12, family="terminal")
+class TtyWrite(Terminal):
+    """A process wrote what belongs to a line being edited: in raw mode, or in canonical mode without a newline last."""
+
+    size: U32 = field(None, "how many bytes it wrote")
+    at: U32 = field(None, "where among them the content begins")
+    write_spare: U32 = field(None, "zero")
+    content: Text = field(None, "in raw mode the first of these bytes, else the last", default=b"")
+
+
+@record(number=13, family="terminal")
+class TtyChange(Terminal):
+    """Something about a terminal was changed."""
+
+    change: U32 = field(None, "Change")
+    change_spare: U32 = field(None, "zero")
+
+
+@record(number=14, family="terminal_signal")
+class TtySignal(Terminal):
+    """The terminal sent a process a signal: a key as ctrl-c, or a hang-up. The header has who gets it."""
+
+    signal: U32 = field(None, "its number (signal(7))")
+    signal_spare: U32 = field(None, "zero")
+
+
+@record(number=15, family="terminal_snapshot")
+class TtyOpen(Terminal):
+    """A terminal that was open when the agent asked; the header has a process that holds it open."""
+
+
+@record(number=16, family="terminal_uring")
+class TtyUring(Terminal):
+    """A process asked io_uring to act on a terminal: what is moved that way may be recorded nowhere."""
+
+    opcode: U32 = field(None, "what it asked for (enum io_uring_op)")
+    uring_spare: U32 = field(None, "zero")

@@ -81,8 +81,17 @@ struct upid {
     struct pid_namespace *ns;
 };
 
+struct hlist_node {
+    struct hlist_node *next;
+};
+
+struct hlist_head {
+    struct hlist_node *first;
+};
+
 struct pid {
     unsigned int level;
+    struct hlist_head tasks[4];
     struct upid numbers[1];
 };
 
@@ -91,12 +100,41 @@ struct tty_driver {
     int minor_start;
 };
 
+struct ktermios {
+    unsigned int c_oflag;
+    unsigned int c_lflag;
+};
+
+struct winsize {
+    unsigned short ws_row;
+    unsigned short ws_col;
+};
+
 struct tty_struct {
     struct tty_driver *driver;
     int index;
+    struct ktermios termios;
+    struct winsize winsize;
+    struct {
+        struct pid *pgrp;
+        struct pid *session;
+        bool packet;
+    } ctrl;
+    struct tty_struct *link; /* the other end of a pseudo-terminal */
+    void *disc_data;         /* struct n_tty_data */
+    void *driver_data;       /* of a pseudo-terminal's slave: its dentry */
 };
 
-enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 };
+struct n_tty_data { /* counts that only rise, until input is flushed */
+    unsigned long read_head;
+    unsigned long read_tail;
+};
+
+struct tty_file_private {
+    struct tty_struct *tty;
+};
+
+enum { PIDTYPE_TGID = 1, PIDTYPE_PGID = 2, PIDTYPE_SID = 3 };
 
 struct signal_struct {
     atomic_t live;
@@ -123,6 +161,8 @@ struct super_block {
 
 struct inode {
     unsigned int i_nlink;
+    unsigned short i_mode;
+    unsigned int i_rdev;
     unsigned long i_ino;
     struct super_block *i_sb;
 };
@@ -131,6 +171,7 @@ struct dentry {
     struct hlist_bl_node d_hash;
     struct dentry *d_parent;
     struct qstr d_name;
+    struct super_block *d_sb;
 };
 
 struct vfsmount {
@@ -151,6 +192,16 @@ struct path {
 struct file {
     struct path f_path;
     struct inode *f_inode;
+    void *private_data;
+};
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+
+struct files_struct {
+    struct fdtable *fdt;
 };
 
 struct fs_struct {
@@ -194,7 +245,12 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
+struct thread_info {
+    __u32 status;
+};
+
 struct task_struct {
+    struct thread_info thread_info;
     unsigned int flags;
     int exit_code;
     int pid;
@@ -202,11 +258,13 @@ struct task_struct {
     struct task_struct *real_parent;
     struct task_struct *group_leader;
     struct pid *thread_pid;
+    struct hlist_node pid_links[4];
     __u64 start_boottime;
     const struct cred *real_cred;
     const struct cred *cred;
     char comm[16];
     struct fs_struct *fs;
+    struct files_struct *files;
     struct nsproxy *nsproxy;
     struct signal_struct *signal;
     struct mm_struct *mm;
@@ -222,14 +280,36 @@ struct linux_binprm {
 };
 
 struct pt_regs {
+    unsigned long bx;
+    unsigned long r10;
+    unsigned long cx;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
     unsigned long orig_ax;
 };
 
+struct bpf_iter_meta {
+    __u64 session_id;
+};
+
 struct bpf_iter__task {
     struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+    struct file *file;
+};
+
+struct io_cqe {
+    int fd;
+};
+
+struct io_kiocb {
+    __u8 opcode;
+    struct io_cqe cqe;
 };
 
 #pragma clang attribute pop

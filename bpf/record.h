@@ -129,19 +129,24 @@ static __always_inline void record__omit(struct watched *owner, __u32 cause, __u
 
 /* The only way out of the kernel: what does not fit is counted. No wake-up, the agent drains on a timer (a wake-up is
  * an inter-processor interrupt: ten times the cost of the record). */
-static __always_inline void record__submit(struct cgtrail_header_block *header, struct watched *owner)
+static __always_inline void record__send(struct cgtrail_header_block *header, struct watched *owner, __u32 length)
 {
-    __u32 length = header->length;
-
-    asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
-    if (length > RECORD_BYTES)
-        return;
     header->owner = owner->owner;
     header->sequence = owner__next(owner);
     if (!owner__may(owner, length))
         loss__count(header->owner, CGTRAIL_CAUSE_OVER_BUDGET, header->type);
     else if (bpf_ringbuf_output(&ring, header, length, BPF_RB_NO_WAKEUP))
         loss__count(header->owner, CGTRAIL_CAUSE_RING_FULL, header->type);
+}
+
+/* Of a record in a scratch; one on the stack, whose length the verifier must know, is sent as it is. */
+static __always_inline void record__submit(struct cgtrail_header_block *header, struct watched *owner)
+{
+    __u32 length = header->length;
+
+    asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
+    if (length <= RECORD_BYTES)
+        record__send(header, owner, length);
 }
 
 static __always_inline void header__fill(struct cgtrail_header_block *header, __u16 type, __u16 fixed, __u64 cgroup_id)

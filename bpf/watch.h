@@ -31,6 +31,9 @@ struct watched {
     /* Of an owner's arguments, bytes beyond SHORT_ARGS_BYTES: */
     __u64 long_at;    /* when they were last counted */
     __u64 long_bytes; /* how many, less LONG_ARGS_RATE since */
+    /* Of what an owner's terminals show: */
+    __u64 shown_at;    /* when it was last counted */
+    __u64 shown_bytes; /* how much was recorded, less OWNER_RATE since */
 };
 
 /* By cgroup id. Entry 0, which user space makes before anything runs, is the host: it owns what no container does. */
@@ -48,6 +51,21 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } counters SEC(".maps");
+
+/* [0]: enum cgtrail_policy of containers that are made from now on, until user space has set their own: what it would
+ * be at least, whoever they belong to. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} birth SEC(".maps");
+
+static __always_inline __u32 birth__policy(void)
+{
+    __u32 zero = 0, *policy = bpf_map_lookup_elem(&birth, &zero);
+    return CGTRAIL_POLICY_EXEC | (policy ? *policy : 0);
+}
 
 static __always_inline __u64 *counter__at(__u32 index)
 {
@@ -117,11 +135,33 @@ static __always_inline struct watched *watch__owner(struct watched *found, __u64
     return found && found->owner == id ? found : 0;
 }
 
+/* The owner of a cgroup that is watched, or null. */
+static __always_inline struct watched *watch__cgroup(struct cgroup *cgroup)
+{
+    return watch__owner(watch__find(cgroup), cgroup->kn->id);
+}
+
+/* The same of a cgroup by its address, of which the verifier need know nothing. */
+static __always_inline struct watched *watch__at(__u64 address)
+{
+    struct cgroup *cgroup = (void *)address;
+    __u64 id = BPF_CORE_READ(cgroup, kn, id), *crowded, above = id;
+    struct watched *found = bpf_map_lookup_elem(&watched, &id);
+
+    if (!found) {
+        crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
+        if (!crowded || !*crowded)
+            return 0;
+        above = watch__above(address, BPF_CORE_READ(cgroup, level));
+        found = above ? bpf_map_lookup_elem(&watched, &above) : 0;
+    }
+    return watch__owner(found, above);
+}
+
 /* The owner of a task whose events are recorded, or null: its container is not watched, or not with this policy. */
 static __always_inline struct watched *watch__task(struct task_struct *task)
 {
-    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
-    struct watched *owner = watch__owner(watch__find(cgroup), cgroup->kn->id);
+    struct watched *owner = watch__cgroup(task->cgroups->dfl_cgrp);
 
     if (!owner && settings.capture_host)
         owner = watch__host();

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from bpf.events import Cause, Policy, Watch
 from bpf.schema import RECORDS
 
-WATCHED = struct.Struct("<QIIIIQQQIIQQ")
-"""struct watched of bpf/watch.h: owner, watch, policy, children, crowded, seen, and six that say what it holds."""
+WATCHED = struct.Struct("<QIIIIQQQIIQQQQ")
+"""struct watched of bpf/watch.h: owner, watch, policy, children, crowded, seen, and eight that say what it holds."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
 CONTROL = struct.Struct("<IIQQ")
@@ -20,7 +20,7 @@ _KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED, Cause.OVER_BUDGET)
 
 def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
     """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
-    return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 6)
+    return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 8)
 
 
 def loss_keys(owner: int) -> Iterator[bytes]:

@@ -37,8 +37,10 @@ _SHARED = {
     "losses": (16, 8),
     "counters": (4, 8),
     "narrow": (4, 4),
+    "birth": (4, 4),
+    "terminals": (8, 144),
 }
-_BY_CPU = ("scratch", "own_scratch")
+_BY_CPU = ("scratch", "own_scratch", "terminal_scratch")
 """Maps with an entry for each processor."""
 _MIN_LOSSES = 4096
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")

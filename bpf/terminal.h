@@ -1,0 +1,207 @@
+/* What programs about terminals share: which terminal a file is, whose it is, and what is known of its life. */
+#ifndef CGTRAIL_TERMINAL_H
+#define CGTRAIL_TERMINAL_H
+
+#include "task.h"
+
+#define MAX_TERMINALS 16384
+#define PTY_MASTER_MAJOR 128 /* include/uapi/linux/major.h; of the driver, which is the same for all of them */
+#define PTY_SLAVE_MAJOR 136
+#define PTMX (5 << 20 | 2) /* /dev/ptmx and /dev/pts/ptmx */
+#define S_IFMT 0170000     /* stat.h */
+#define S_IFCHR 0020000
+#define ICANON 2 /* asm-generic/termbits-common.h */
+#define ECHO 8
+
+/* One life of one terminal. */
+struct terminal {
+    __u64 generation;
+    __u64 home;       /* as in the records */
+    __u64 shown;      /* bytes */
+    __u64 consumed;   /* bytes */
+    __u64 typed;      /* bytes */
+    __u64 output_at;  /* as of bucket__take: what it shows */
+    __u64 output;     /* bytes */
+    __u64 writes_at;  /* as of bucket__take: what is written while a line is edited */
+    __u64 writes;     /* bytes */
+    __u64 asked;      /* the snapshot that told of it last */
+    __u64 dentry;     /* its name's address: another one is another life */
+    __u32 device;     /* as in the records */
+    __u32 index;      /* as in the records */
+    __u32 opener;     /* as in the records */
+    __u32 flags;      /* enum cgtrail_terminal_flag that all its records have */
+    __u32 writer;     /* as in TtyOutput */
+    __u32 last_writer;
+    __u32 writers;
+    __u32 unwritten; /* as in the records */
+    __u32 tainted;   /* what was typed without echo may be among what is read next */
+    __u32 hung_up;   /* nobody has it open, and that was told */
+};
+
+/* By the address of its tty_struct, the slave's. The least recently used are forgotten when there are too many. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, MAX_TERMINALS);
+    __type(key, __u64);
+    __type(value, struct terminal);
+} terminals SEC(".maps");
+
+/* The terminal that a file is, or null; master or slave. */
+static __always_inline struct tty_struct *file__tty(struct file *file)
+{
+    struct inode *inode = BPF_CORE_READ(file, f_inode);
+    struct tty_file_private *private;
+
+    /* Documentation/admin-guide/devices.txt: ttyS, tty and ptmx, pts, ttyACM, ttyUSB, other serial lines, hvc */
+    switch (BPF_CORE_READ(inode, i_rdev) >> 20) {
+    case 4:
+    case 5:
+    case 136 ... 143:
+    case 166:
+    case 188:
+    case 204:
+    case 229:
+        break;
+    default:
+        return 0;
+    }
+    if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFCHR)
+        return 0;
+    private = BPF_CORE_READ(file, private_data);
+    return private ? BPF_CORE_READ(private, tty) : 0;
+}
+
+static __always_inline bool tty__is_master(struct tty_struct *tty)
+{
+    return BPF_CORE_READ(tty, driver, major) == PTY_MASTER_MAJOR;
+}
+
+/* Whether there is nothing left to be read (n_tty_data of drivers/tty/n_tty.c). */
+static __always_inline bool tty__is_drained(struct tty_struct *tty)
+{
+    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
+    return data && BPF_CORE_READ(data, read_head) == BPF_CORE_READ(data, read_tail);
+}
+
+/* How many bytes were ever read from it, by the kernel's own count. */
+static __always_inline __u64 tty__drained(struct tty_struct *tty)
+{
+    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
+    return data ? BPF_CORE_READ(data, read_tail) : 0;
+}
+
+/* Begins a life: of a terminal that was opened now, or (FOUND) is seen for the first time. */
+static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, struct dentry *dentry, __u32 flags)
+{
+    __u64 key = (__u64)tty;
+    struct terminal new = {.generation = bpf_ktime_get_boot_ns(), .dentry = (__u64)dentry, .flags = flags};
+
+    new.index = BPF_CORE_READ(tty, index);
+    if (dentry) {
+        new.device = BPF_CORE_READ(dentry, d_sb, s_dev);
+    } else {
+        new.index += BPF_CORE_READ(tty, driver, major) << 20 | BPF_CORE_READ(tty, driver, minor_start);
+        new.flags |= CGTRAIL_TERMINAL_FLAG_LINE;
+    }
+    if (!(flags & CGTRAIL_TERMINAL_FLAG_FOUND))
+        new.opener = bpf_get_current_pid_tgid() >> 32;
+    bpf_map_update_elem(&terminals, &key, &new, BPF_ANY);
+    return bpf_map_lookup_elem(&terminals, &key);
+}
+
+/* A pseudo-terminal's slave has its name in devpts; what has none is no pseudo-terminal. */
+static __always_inline struct dentry *tty__dentry(struct tty_struct *tty)
+{
+    return BPF_CORE_READ(tty, driver, major) == PTY_SLAVE_MAJOR ? BPF_CORE_READ(tty, driver_data) : 0;
+}
+
+/* The life of a terminal, by its slave. */
+static __always_inline struct terminal *terminal__of(struct tty_struct *tty)
+{
+    __u64 key = (__u64)tty;
+    struct terminal *found = bpf_map_lookup_elem(&terminals, &key);
+    struct dentry *dentry = tty__dentry(tty);
+
+    if (found && found->dentry == (__u64)dentry)
+        return found;
+    return terminal__begin(tty, dentry, CGTRAIL_TERMINAL_FLAG_FOUND);
+}
+
+/* The address of the cgroup of a terminal's session: of its leader or, once that is gone, of whoever is left. */
+static __always_inline __u64 tty__cgroup(struct tty_struct *tty)
+{
+    struct pid *session = BPF_CORE_READ(tty, ctrl.session);
+    struct task_struct *zero = 0;
+    struct hlist_node *node;
+    __u64 task;
+
+    if (!session)
+        return 0;
+    node = BPF_CORE_READ(session, tasks[PIDTYPE_TGID].first);
+    task = (__u64)node - (__u64)__builtin_preserve_access_index(&zero->pid_links[PIDTYPE_TGID]);
+    if (!node) {
+        node = BPF_CORE_READ(session, tasks[PIDTYPE_SID].first);
+        task = (__u64)node - (__u64)__builtin_preserve_access_index(&zero->pid_links[PIDTYPE_SID]);
+    }
+    return node ? (__u64)BPF_CORE_READ((struct task_struct *)task, cgroups, dfl_cgrp) : 0;
+}
+
+/* The owner of a terminal: of its session's cgroup or, without one, of the last that it had. */
+static __always_inline struct watched *terminal__owner(struct terminal *terminal, struct tty_struct *tty)
+{
+    __u64 cgroup = tty__cgroup(tty), home;
+
+    if (cgroup) {
+        terminal->home = BPF_CORE_READ((struct cgroup *)cgroup, kn, id);
+        return watch__at(cgroup);
+    }
+    home = terminal->home;
+    return home ? watch__owner(bpf_map_lookup_elem(&watched, &home), home) : 0;
+}
+
+/* Whose bytes it shows next. */
+static __always_inline void terminal__note_writer(struct terminal *terminal, __u32 tgid)
+{
+    if (!terminal->writers)
+        terminal->writer = tgid;
+    if (!terminal->writers || terminal->last_writer != tgid)
+        terminal->writers++;
+    terminal->last_writer = tgid;
+}
+
+/* Fills the terminal block; `shown` and the like are those of before. */
+static __always_inline void terminal__fill(struct cgtrail_terminal_block *block, struct terminal *terminal,
+                                           struct tty_struct *tty)
+{
+    block->start = 0;
+    block->generation = terminal->generation;
+    block->home = terminal->home;
+    block->shown = terminal->shown;
+    block->consumed = terminal->consumed;
+    block->typed = terminal->typed;
+    block->device = terminal->device;
+    block->index = terminal->index;
+    block->leader = pid__number(BPF_CORE_READ(tty, ctrl.session));
+    block->foreground = pid__number(BPF_CORE_READ(tty, ctrl.pgrp));
+    block->opener = terminal->opener;
+    block->lflag = BPF_CORE_READ(tty, termios.c_lflag);
+    block->oflag = BPF_CORE_READ(tty, termios.c_oflag);
+    block->rows = BPF_CORE_READ(tty, winsize.ws_row);
+    block->columns = BPF_CORE_READ(tty, winsize.ws_col);
+    block->terminal_flags = terminal->flags;
+    block->unwritten = terminal->unwritten;
+}
+
+/* Of a task that acted, beside its cgroup and id. */
+static __always_inline void terminal__actor(struct cgtrail_header_block *header, struct cgtrail_terminal_block *block,
+                                            struct task_struct *task)
+{
+    const struct cred *cred = task->real_cred;
+    struct user_namespace *ns = BPF_CORE_READ(cred, user_ns);
+
+    header->tgid = task->tgid;
+    header->uid = user_ns__show((__u64)&ns->uid_map, cred->euid.val);
+    block->start = BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+#endif

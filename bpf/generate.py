@@ -7,7 +7,7 @@ import sys
 from enum import Enum
 from pathlib import Path
 
-from bpf import events
+from bpf import enums, events
 from bpf.schema import RECORDS, Field, Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,9 +45,7 @@ def header() -> str:
 
 def _enums() -> list[type[Enum]]:
     return [
-        e
-        for e in vars(events).values()
-        if inspect.isclass(e) and e.__module__ == events.__name__ and issubclass(e, Enum)
+        e for e in vars(enums).values() if inspect.isclass(e) and e.__module__ == enums.__name__ and issubclass(e, Enum)
     ]
 
 

@@ -6,7 +6,9 @@
 
 #define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a call of the 32-bit table, whatever the program is */
 #define X32_BIT 0x40000000
-#define MAX_GATHERED 16384 /* bytes of a readv or writev that are looked at */
+#define EIO 5              /* errno(3) */
+#define MAX_PIECES 8       /* of a readv or writev that are looked at */
+#define MAX_GATHERED 16384 /* and bytes of it */
 
 enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN };
 
@@ -137,7 +139,7 @@ static __always_inline bool call__read(struct call *call, struct pt_regs *regs, 
         call->fd = ret;
         return ret >= 0;
     }
-    if (call->kind == CALL_READ && ret == -5) { /* EIO */
+    if (call->kind == CALL_READ && ret == -EIO) {
         call->kind = CALL_BROKEN;
         return true;
     }
@@ -161,7 +163,7 @@ static __always_inline __u32 call__gather(struct call *call, __u8 *to, __u64 at,
 
     if (length > MAX_GATHERED)
         return 0;
-    for (__u32 i = 0; i < 8 && i < call->pieces && used < length; i++) {
+    for (__u32 i = 0; i < MAX_PIECES && i < call->pieces && used < length; i++) {
         struct iovec64 piece;
         __u32 take;
 

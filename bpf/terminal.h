@@ -16,21 +16,21 @@
 /* One life of one terminal. */
 struct terminal {
     __u64 generation;
-    __u64 home;       /* as in the records */
-    __u64 shown;      /* bytes */
-    __u64 consumed;   /* bytes */
-    __u64 typed;      /* bytes */
-    __u64 output_at;  /* as of bucket__take: what it shows */
-    __u64 output;     /* bytes */
-    __u64 writes_at;  /* as of bucket__take: what is written while a line is edited */
-    __u64 writes;     /* bytes */
-    __u64 asked;      /* the snapshot that told of it last */
-    __u64 dentry;     /* its name's address: another one is another life */
-    __u32 device;     /* as in the records */
-    __u32 index;      /* as in the records */
-    __u32 opener;     /* as in the records */
-    __u32 flags;      /* enum cgtrail_terminal_flag that all its records have */
-    __u32 writer;     /* as in TtyOutput */
+    __u64 home;      /* as in the records */
+    __u64 shown;     /* bytes */
+    __u64 consumed;  /* bytes */
+    __u64 typed;     /* bytes */
+    __u64 output_at; /* as of bucket__take: what it shows */
+    __u64 output;    /* bytes */
+    __u64 writes_at; /* as of bucket__take: what is written while a line is edited */
+    __u64 writes;    /* bytes */
+    __u64 asked;     /* the snapshot that told of it last */
+    __u64 dentry;    /* its name's address: another one is another life */
+    __u32 device;    /* as in the records */
+    __u32 index;     /* as in the records */
+    __u32 opener;    /* as in the records */
+    __u32 flags;     /* enum cgtrail_terminal_flag that all its records have */
+    __u32 writer;    /* as in TtyOutput */
     __u32 last_writer;
     __u32 writers;
     __u32 unwritten; /* as in the records */

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 POLICIES = ("exec", "terminal", "output")
-"""What can be recorded of a container (`bpf.events.Policy`)."""
+"""What can be recorded of a container (`bpf.enums.Policy`)."""
 
 
 class Capture(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from bpf.events import EVERYTHING as ALL
-from bpf.events import Policy
+from bpf.enums import EVERYTHING as ALL
+from bpf.enums import Policy
 from enrich import render
 from enrich.document import Part
 from shipper.wire.records import ContainerFlag, ContainerInfo, State, UserNames
@@ -67,7 +67,7 @@ class Container:
     pending: bool = True
     """More is expected to be told."""
     policy: int = EVERYTHING
-    """bpf.events.Policy: what is recorded of it."""
+    """bpf.enums.Policy: what is recorded of it."""
     connected: bool = True
     """Its runtime is being heard, or has none that could be."""
     shown: Part = field(default_factory=Part)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, ExitFlag, Fork, Image, ImageFlag
+from bpf.enums import ExitFlag, ImageFlag
+from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image
 from bpf.schema import RECORDS, Record
 from enrich import losses, render
 from enrich.containers import EXEC, NAMELESS, Shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from bpf.events import Cause
+from bpf.enums import Cause
 from bpf.schema import RECORDS
 from enrich import render
 from enrich.item import Item

@@ -10,7 +10,8 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Narrow, Running
+from bpf.enums import Cause, Narrow
+from bpf.events import CgroupMkdir, CgroupRmdir, Running
 from bpf.schema import decode
 from shipper.wire.frame import PREFIX, stride, walk
 from shipper.wire.records import FIRST, Loss

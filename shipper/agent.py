@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy
+from bpf.enums import Cause, Policy
+from bpf.events import CgroupMkdir, CgroupRmdir
 from shipper import cgroups, keyframe, memory
 from shipper.admission import FULL, REFUSE, Admission
 from shipper.clock import HostClock

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from bpf.events import Watch
+from bpf.enums import Watch
 from shipper.runtimes.news import Metadata
 from shipper.tell import boot_ns
 from shipper.tenants.declare import policy_names

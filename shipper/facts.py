@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from bpf.events import Cause
+from bpf.enums import Cause
 from shipper.intake import Intake
 from shipper.inventory import Inventory
 from shipper.losses import Losses

@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
+from bpf.enums import Cause, Policy, Watch
+from bpf.events import CgroupMkdir, CgroupRmdir
 from bpf.schema import Record
 from shipper import cgroups
 from shipper.containers import Cgroup, Container, shown

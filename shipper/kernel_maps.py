@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from bpf.events import Cause, Policy, Watch
+from bpf.enums import Cause, Policy, Watch
 from bpf.schema import RECORDS
 
 WATCHED = struct.Struct("<QIIIIQQQIIQQQQ")

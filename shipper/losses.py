@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bpf.events import Cause, Running
+from bpf.enums import Cause
+from bpf.events import Running
 from shipper.admission import Account, Admission
 from shipper.probes import Probes
 from shipper.wire.records import Loss

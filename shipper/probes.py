@@ -19,7 +19,7 @@ from typing import Self
 
 import structlog
 
-from bpf.events import Control, Counter, Policy, Watch
+from bpf.enums import Control, Counter, Policy, Watch
 from bpf.schema import RECORDS
 from shipper.kernel_maps import CGROUP_ID, CONTROL, COUNT, LOSS_KEY, WATCHED, loss_keys, watched_entry
 from shipper.libbpf import BpfError, Link, Map, Object, Program, possible_cpus
@@ -38,8 +38,8 @@ _SHARED = {
     "counters": (4, 8),
     "narrow": (4, 4),
     "birth": (4, 4),
-    "terminals": (8, 144),
 }
+_KERNELS = {"terminals"}  # maps that programs share, and user space has no business with
 _BY_CPU = ("scratch", "own_scratch", "terminal_scratch")
 """Maps with an entry for each processor."""
 _MIN_LOSSES = 4096
@@ -123,17 +123,18 @@ class Probes:
         return [attempt for attempt in self.attempts if attempt.refused and attempt.event in missing]
 
     def snapshot(self) -> None:
-        """Send every running watched process through the ring (`bpf.events.Running`).
+        """Send every running watched process (`bpf.events.Running`) and open terminal (`TtyOpen`) through the ring.
 
         Returns when all were sent; a thread of its own may wait for that while another one drains the ring.
         """
-        if "running" in self._links:
-            self._links["running"].run_iterator()
+        for program in ("running", "terminal_snapshot"):
+            if program in self._links:
+                self._links[program].run_iterator()
 
     def watch(self, cgroup_id: int, owner: int, policy: int = Policy.EXEC) -> bool:
         """Record a cgroup's processes from now on, on its owner's account.
 
-        `owner` is its container's topmost cgroup: the same, with the container's policy (`bpf.events.Policy`); or one
+        `owner` is its container's topmost cgroup: the same, with the container's policy (`bpf.enums.Policy`); or one
         that is watched, whose policy stands. An entry that is there stays, for it counts already; one that is
         provisional, or whose owner is gone, becomes what is said here. A cgroup below its owner's for which there is
         no room is found by the owner's entry; it need not be asked for again. False: there is no room for a topmost
@@ -146,7 +147,7 @@ class Probes:
         self._ask(Control.UNWATCH, 0, cgroup_id)
 
     def set_policy(self, owner: int, policy: int) -> bool:
-        """Record this of a container from now on (`bpf.events.Policy`). False: that is no watched topmost cgroup."""
+        """Record this of a container from now on (`bpf.enums.Policy`). False: that is no watched topmost cgroup."""
         return self._ask(Control.SET_POLICY, policy, owner=owner)
 
     def watched_cgroups(self) -> set[int]:
@@ -167,8 +168,12 @@ class Probes:
         return int.from_bytes(self.maps["counters"].get(which.to_bytes(4, "little")) or b"", "little")
 
     def narrow(self, level: int) -> None:
-        """Leave out what a level of `bpf.events.Narrow` names, from now on."""
+        """Leave out what a level of `bpf.enums.Narrow` names, from now on."""
         self.maps["narrow"].set(bytes(4), level.to_bytes(4, "little"))
+
+    def birth_policy(self, policy: int) -> None:
+        """Record this of containers that are made from now on, until their own policy is set (`bpf.enums.Policy`)."""
+        self.maps["birth"].set(bytes(4), policy.to_bytes(4, "little"))
 
     def seen(self) -> dict[int, int]:
         """Owner → records made so far, lost ones included, of those that are watched now; 0 is the host."""
@@ -268,10 +273,11 @@ class Probes:
         opened.set_rodata(struct.pack("<II", self.capture_host, self.max_cgroups))
 
     def _keep_maps(self, opened: Object) -> None:
-        for name in _SHARED.keys() & opened.maps.keys() - self._fds.keys():
+        for name in (_SHARED.keys() | _KERNELS) & opened.maps.keys() - self._fds.keys():
             self._fds[name] = fd = opened.map_fd(name)
             self._stack.callback(os.close, fd)
-            self.maps[name] = Map(fd, *_SHARED[name])
+            if name not in _KERNELS:
+                self.maps[name] = Map(fd, *_SHARED[name])
             if name == "watched":
                 self.maps[name].set(CGROUP_ID.pack(0), watched_entry(0, Watch.NONE))
             elif name == "losses":

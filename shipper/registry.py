@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from bpf.events import Policy, Watch
+from bpf.enums import Policy, Watch
 from bpf.schema import Record
 from shipper import tell
 from shipper.containers import Cgroup, Container

@@ -11,7 +11,8 @@ import ipaddress
 import posixpath
 from typing import ClassVar
 
-from bpf.events import CgroupAttach, Exec, Exit, ExitFlag, Fork, Image, Running, SshLogin, Task
+from bpf.enums import ExitFlag
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, SshLogin, Task
 from bpf.schema import Record
 from enrich import render
 from enrich.containers import NAMELESS, Life

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bpf.events import Exit, Header, Policy
+from bpf.enums import Policy
+from bpf.events import Exit, Header
 from enrich import render
 from enrich.documents import Documents
 from enrich.item import Item, Made

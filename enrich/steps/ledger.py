@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bpf.events import Cause, Header
+from bpf.enums import Cause
+from bpf.events import Header
 from bpf.schema import RECORDS
 from enrich.item import Epoch, Item, Made
 from enrich.losses import Trouble, document
@@ -35,7 +36,7 @@ class Account:
     """The highest number that came, extended to 64 bits."""
     received: int = 0
     lost: Counter[int] = field(default_factory=Counter)
-    """bpf.events.Cause → how many."""
+    """bpf.enums.Cause → how many."""
     undelivered: int = 0
 
     @property

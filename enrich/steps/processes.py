@@ -7,7 +7,8 @@ import posixpath
 import struct
 from typing import ClassVar
 
-from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, ImageFlag, Running, Task
+from bpf.enums import ImageFlag
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
 from enrich import render
 from enrich.item import Identity, Item, Process
 from enrich.steps.host import Host

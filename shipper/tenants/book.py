@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants import saved as storage
 from shipper.tenants.declare import TenantsError, nearest, tenant_id, tenant_name
 from shipper.tenants.declared import MAX_RULES

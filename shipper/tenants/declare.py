@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants.model import ID
 
 MAX_NAME = 200

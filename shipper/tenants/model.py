@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from bpf.events import EVERYTHING, Policy
+from bpf.enums import EVERYTHING, Policy
 from shipper.tenants.index import Index
 from shipper.tenants.selectors import Rule, Subject
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants.declare import TenantsError, tenant_id, tenant_name
 from shipper.tenants.model import EVERYTHING, Tenant
 from shipper.tenants.selectors import Condition, Rule, Selector, SelectorError, condition

@@ -107,7 +107,7 @@ class Loss(Header):
 
     count: U64 = field("cgtrail.loss.count", "how many")
     since: BootNs = field("event.start", "when the counter was read before")
-    cause: U32 = field("cgtrail.loss.cause", "bpf.events.Cause")
+    cause: U32 = field("cgtrail.loss.cause", "bpf.enums.Cause")
     record_type: U32 = field(None, "the number of the records that were lost; 0: not known")
 
 
@@ -174,7 +174,7 @@ class ContainerInfo(Header):
 
     created: U64 = field(None, "nanoseconds since 1970, the runtime's clock; 0: not told")
     state: U32 = field(None, "State")
-    policy: U32 = field(None, "bpf.events.Policy: what is recorded of it, from here on")
+    policy: U32 = field(None, "bpf.enums.Policy: what is recorded of it, from here on")
     flags: U32 = field(None, "ContainerFlag")
     key: Text = field(None, "the container's key", default=b"")
     container_id: Text = field("container.id", "the runtime's id", default=b"")
@@ -202,7 +202,7 @@ class ContainerEvent(Header):
 class TenantInfo(Header):
     """A tenant, from here on in the stream; in each keyframe. A later one of the same id replaces it."""
 
-    policy: U32 = field(None, "bpf.events.Policy: what it asks to have recorded of its containers")
+    policy: U32 = field(None, "bpf.enums.Policy: what it asks to have recorded of its containers")
     tenant_spare: U32 = field(None, "zero")
     tenant_id: Text = field("cgtrail.tenant.id", "the tenant's id", default=b"")
     name: Text = field("cgtrail.tenant.name", "the tenant's name", default=b"")
@@ -213,7 +213,7 @@ class TenantEvent(Header):
     """A change of a tenant, or of its containers. TenantInfo and ContainerInfo stand before it, as they are then."""
 
     change: U32 = field(None, "TenantChange")
-    policy: U32 = field(None, "bpf.events.Policy: what it asks for")
+    policy: U32 = field(None, "bpf.enums.Policy: what it asks for")
     tenant_id: Text = field("cgtrail.tenant.id", "the tenant's id", default=b"")
     name: Text = field("cgtrail.tenant.name", "the tenant's name", default=b"")
     key: Text = field(None, "key of the container that was attached or detached", default=b"")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bpf.events import Exec, Exit, Fork, Header, Policy, Running
+from bpf.enums import Policy
+from bpf.events import Exec, Exit, Fork, Header, Running
 from shipper.spool import Spool
 from shipper.wire.frame import wrap
 from shipper.wire.records import (

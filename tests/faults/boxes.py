@@ -7,22 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bpf.events import (
-    Cause,
-    CgroupAttach,
-    CgroupMkdir,
-    CgroupRmdir,
-    Exec,
-    ExecFailed,
-    Exit,
-    Fork,
-    Header,
-    ImageFlag,
-    Policy,
-    Running,
-    Task,
-    Watch,
-)
+from bpf.enums import Cause, ImageFlag, Policy, Watch
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, ExecFailed, Exit, Fork, Header, Running, Task
 from shipper.wire.records import CgroupInfo, ContainerInfo, Kind, State
 
 SECOND = 1_000_000_000

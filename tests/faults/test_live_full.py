@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import Cause, CgroupMkdir
+from bpf.enums import Cause
+from bpf.events import CgroupMkdir
 from shipper.admission import NARROW_ARGUMENTS, NARROW_FORKS, REFUSE
 from shipper.wire.frame import KEYFRAME
 from shipper.wire.records import CgroupInfo, ContainerInfo, KeyframeEnd, Loss, State

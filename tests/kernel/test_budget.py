@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from bpf.events import Cause, Exit, Fork
+from bpf.enums import Cause
+from bpf.events import Exit, Fork
 from shipper.wire.frame import stride
 from tests.kernel.capture import Capture, capturing
 from tests.kernel.dockerd import Container, Dockerd

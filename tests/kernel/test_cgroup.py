@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Task, Watch
+from bpf.enums import Watch
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Task
 from shipper.kernel_maps import WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import Exec, Exit, Fork, ImageFlag
+from bpf.enums import ImageFlag
+from bpf.events import Exec, Exit, Fork
 from tests.kernel.capture import Capture, Seen, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container

@@ -6,7 +6,8 @@ import errno
 
 import pytest
 
-from bpf.events import Exec, ExecFailed, ImageFlag
+from bpf.enums import ImageFlag
+from bpf.events import Exec, ExecFailed
 from tests.kernel.capture import Capture, Seen
 from tests.kernel.dockerd import Container
 from tests.kernel.oracle import arguments, plain

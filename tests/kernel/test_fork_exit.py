@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from bpf.events import Exec, Exit, ExitFlag, Fork
+from bpf.enums import ExitFlag
+from bpf.events import Exec, Exit, Fork
 from tests.kernel.capture import Capture, Seen, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd

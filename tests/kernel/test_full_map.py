@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Counter, Exit, Policy, Watch
+from bpf.enums import Counter, Policy, Watch
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exit
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.dockerd import cgroup2_mount
 from tests.kernel.test_cgroup import about, entry

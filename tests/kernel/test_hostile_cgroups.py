@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import CgroupMkdir, CgroupRmdir, Counter, Exit, Watch
+from bpf.enums import Counter, Watch
+from bpf.events import CgroupMkdir, CgroupRmdir, Exit
 from shipper.kernel_maps import WATCHED
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER

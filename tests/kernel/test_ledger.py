@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import Cause, CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Narrow, Running
+from bpf.enums import Cause, Narrow
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Running
 from shipper import libbpf
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER

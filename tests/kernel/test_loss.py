@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from bpf.events import Cause, CgroupAttach, Exec, Exit, Fork, Task, Watch
+from bpf.enums import Cause, Watch
+from bpf.events import CgroupAttach, Exec, Exit, Fork, Task
 from shipper.kernel_maps import LOSS_KEY, watched_entry
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER

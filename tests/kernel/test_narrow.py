@@ -7,19 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bpf.events import (
-    Cause,
-    CgroupAttach,
-    CgroupMkdir,
-    CgroupRmdir,
-    Exec,
-    ExecFailed,
-    Exit,
-    Fork,
-    Image,
-    Narrow,
-    Running,
-)
+from bpf.enums import Cause, Narrow
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, ExecFailed, Exit, Fork, Image, Running
 from tests.kernel.capture import Capture, arguments_of, of
 from tests.kernel.dockerd import Container, Dockerd, wait_until
 from tests.kernel.oracle import arguments

@@ -12,19 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import (
-    CgroupAttach,
-    CgroupMkdir,
-    CgroupRmdir,
-    Counter,
-    Exec,
-    Exit,
-    Fork,
-    Header,
-    Policy,
-    Task,
-    Watch,
-)
+from bpf.enums import Counter, Policy, Watch
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Task
 from shipper import probes
 from shipper.kernel_maps import WATCHED
 from shipper.probes import CaptureError

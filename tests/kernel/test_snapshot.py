@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bpf.events import Exec, Fork, ImageFlag, Running
+from bpf.enums import ImageFlag
+from bpf.events import Exec, Fork, Running
 from shipper.cmdline_reader import BYTES
 from tests.kernel.capture import Capture, arguments_of, capturing, of
 from tests.kernel.dockerd import Container, Dockerd, wait_until

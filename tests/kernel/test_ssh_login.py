@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bpf.events import Exec, Policy, SshLogin
+from bpf.enums import Policy
+from bpf.events import Exec, SshLogin
 from tests.kernel.capture import Capture, Seen
 from tests.kernel.dockerd import Container
 

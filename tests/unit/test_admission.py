@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Narrow
+from bpf.enums import Cause, Narrow
+from bpf.events import CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header
 from bpf.schema import decode
 from shipper.admission import BACK, FULL, NARROW_ARGUMENTS, NARROW_FORKS, REFUSE, STEPS, Admission
 from shipper.spool import Spool

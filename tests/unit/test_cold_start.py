@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bpf.events import CgroupMkdir, CgroupRmdir, Policy
+from bpf.enums import Policy
+from bpf.events import CgroupMkdir, CgroupRmdir
 from bpf.schema import Record
 from enrich.document import Document
 from enrich.enricher import Enricher

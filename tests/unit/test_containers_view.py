@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bpf.events import CgroupMkdir, Policy
+from bpf.enums import Policy
+from bpf.events import CgroupMkdir
 from bpf.schema import Record
 from enrich.steps.host import Host
 from enrich.steps.registry import MEMORY_NS, RegistryView

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from bpf.events import Cause, CgroupMkdir, CgroupRmdir, Policy, Watch
+from bpf.enums import Cause, Policy, Watch
+from bpf.events import CgroupMkdir, CgroupRmdir
 from bpf.schema import Record
 from shipper import cgroups, tell
 from shipper.inventory import SOON_NS, SWEEP_NS, Inventory

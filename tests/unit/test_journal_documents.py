@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bpf.events import ExitFlag, Policy
+from bpf.enums import ExitFlag, Policy
 from enrich.documents import KINDS
 from shipper.wire.records import (
     ContainerEvent,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bpf.events import Cause
+from bpf.enums import Cause
 from bpf.schema import Record
 from enrich.item import Step
 from enrich.steps.ledger import Ledger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import cast
 
-from bpf.events import Cause, Exec, Fork, Running
+from bpf.enums import Cause
+from bpf.events import Exec, Fork, Running
 from shipper.admission import Admission
 from shipper.losses import Losses
 from shipper.probes import Probes

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bpf.events import CgroupAttach, ExecFailed, ImageFlag, Task
+from bpf.enums import ImageFlag
+from bpf.events import CgroupAttach, ExecFailed, Task
 from enrich.steps.host import Host
 from enrich.steps.processes import KEPT_BYTES, ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from bpf.events import Policy, Watch
+from bpf.enums import Policy, Watch
 from bpf.schema import Record, decode
 from shipper import tell
 from shipper.registry import PATIENCE_NS, UNDECIDED_NS, Registry

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bpf.events import Cause, CgroupAttach, CgroupMkdir, Exec, Header, SshLogin
+from bpf.enums import Cause
+from bpf.events import CgroupAttach, CgroupMkdir, Exec, Header, SshLogin
 from bpf.schema import Record
 from enrich.document import Document
 from enrich.enricher import Enricher

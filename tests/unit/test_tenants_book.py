@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants import saved, watch
 from shipper.tenants.book import TenantBook
 from shipper.tenants.declare import TenantsError

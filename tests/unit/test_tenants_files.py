@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants import files
 from shipper.tenants.declare import TenantsError
 from shipper.tenants.files import MAX_BYTES, FileSet, UnreadableError, read

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from bpf.events import Policy
+from bpf.enums import Policy
 from shipper.tenants.model import EVERYTHING, MAX_TENANTS, Ignored, Membership, Subject, Tenant, Tenants
 from shipper.tenants.selectors import MAX_TEXT, Condition, Rule, Selector, SelectorError, condition, image_names
 

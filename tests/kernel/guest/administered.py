@@ -11,7 +11,8 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from bpf.events import Counter, Exec, Exit, Policy, SshLogin
+from bpf.enums import Counter, Policy
+from bpf.events import Exec, Exit, SshLogin
 from tests.kernel.capture import Capture, capturing, cgroup, of
 
 FOLDER = Path("/sys/fs/cgroup/administered")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bpf.events import ExitFlag
+from bpf.enums import ExitFlag
 
 from .administered import CONNECTION, ROOM
 from .machine import KERNELS, Kernel, run

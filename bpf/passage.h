@@ -1,0 +1,240 @@
+/* What passes through a terminal, by who moves it: what is shown, consumed, written and typed. */
+#ifndef CGTRAIL_PASSAGE_H
+#define CGTRAIL_PASSAGE_H
+
+#include "syscall.h"
+#include "terminal.h"
+
+#define CONTENT_BYTES 65536 /* one more than is ever read */
+#define WRITE_BYTES 16384   /* of a TtyWrite in raw mode */
+#define PROMPT_BYTES 256    /* and in canonical mode */
+#define LEAST_BYTES 1024    /* of what is only recorded in part */
+
+/* Bytes that may be recorded at once, and a second, of what a terminal shows, what all terminals of a container show,
+ * and of what is written while lines are edited. */
+#define OUTPUT_BURST (16 << 20)
+#define OUTPUT_SHIFT 12 /* nanoseconds >> 12: 238 KiB a second */
+#define OWNER_BURST (64 << 20)
+#define OWNER_SHIFT 10 /* 954 KiB a second */
+#define WRITES_BURST (1 << 20)
+#define WRITES_SHIFT 13 /* 119 KiB a second */
+
+/* Indexed by CPU: this program's own, for iterators can be preempted by it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
+    __type(key, __u32);
+    __type(value, struct scratch);
+} terminal_scratch SEC(".maps");
+
+/* How many bytes there is room for now; what was taken runs off with time. */
+static __always_inline __u64 bucket__room(__u64 *at, __u64 *bytes, __u64 burst, __u32 shift)
+{
+    __u64 now = bpf_ktime_get_boot_ns(), past = (now - *at) >> shift, taken = *bytes;
+
+    taken = past < taken ? taken - past : 0;
+    *bytes = taken;
+    *at = now;
+    return taken < burst ? burst - taken : 0;
+}
+
+static __always_inline struct scratch *terminal__scratch(void)
+{
+    __u32 cpu = bpf_get_smp_processor_id();
+    return bpf_map_lookup_elem(&terminal_scratch, &cpu);
+}
+
+/* Who acts, if it is watched itself; else it acts on somebody's terminal from outside, and that one is meant. */
+static __always_inline struct watched *terminal__acting(struct terminal *terminal, struct tty_struct *tty,
+                                                        struct task_struct *task, __u64 *cgroup_id)
+{
+    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
+    struct watched *home = terminal__owner(terminal, tty), *owner = watch__cgroup(cgroup);
+
+    *cgroup_id = owner ? cgroup->kn->id : terminal->home;
+    if (!owner)
+        return home;
+    if (!terminal->home)
+        terminal->home = *cgroup_id;
+    return owner;
+}
+
+/* Copies what a call moved behind a record: `length` bytes from byte `at` on. */
+static __always_inline __u32 content__copy(__u8 *to, struct call *call, __u64 at, __u64 length)
+{
+    asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
+    if (length >= CONTENT_BYTES)
+        return 0;
+    if (!call->pieces)
+        return bpf_probe_read_user(to, length, (void *)call->buffer + at) ? 0 : length;
+    return call__gather(call, to, at, length);
+}
+
+/* A program got what was typed. What was typed or is read without echo in canonical mode is a secret and stays here;
+ * while what is left of it may be in the queue, so is what is read otherwise. */
+static __always_inline int terminal__consumed(struct call *call, struct tty_struct *tty)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct scratch *scratch = terminal__scratch();
+    struct terminal *terminal = terminal__of(tty);
+    struct cgtrail_tty_input *e;
+    struct watched *owner;
+    __u64 cgroup_id;
+    bool secret;
+
+    if (!scratch || !terminal)
+        return 0;
+    e = &scratch->record.tty_input;
+    terminal->hung_up = 0;
+    owner = terminal__acting(terminal, tty, task, &cgroup_id);
+    if (owner && owner->policy & CGTRAIL_POLICY_TERMINAL) {
+        header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_INPUT, sizeof(*e), cgroup_id);
+        terminal__fill(&e->terminal, terminal, tty);
+        terminal__actor(&e->header, &e->terminal, task);
+        e->tty_input.size = call->size;
+        e->tty_input.content_size = 0;
+        secret = (e->terminal.lflag & (ICANON | ECHO)) == ICANON || terminal->tainted;
+        if (secret) {
+            e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_SECRET;
+        } else {
+            __u64 length = call->size < CONTENT_BYTES ? call->size : CONTENT_BYTES - 1;
+            __u32 got = content__copy(e->tail, call, call->size - length, length);
+
+            if (!got)
+                e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
+            e->tty_input.content_size = got;
+            e->header.length += got;
+        }
+        record__submit(&e->header, owner);
+    }
+    __sync_fetch_and_add(&terminal->consumed, call->size);
+    if (terminal->tainted && tty__is_drained(tty))
+        terminal->tainted = 0;
+    return 0;
+}
+
+/* Whoever shows a terminal got what it is to show. */
+static __always_inline int terminal__shown(struct call *call, struct tty_struct *master, struct tty_struct *tty)
+{
+    struct terminal *terminal = terminal__of(tty);
+    struct scratch *scratch = terminal__scratch();
+    struct cgtrail_tty_output *e;
+    struct watched *owner;
+    __u64 room, owners, length;
+
+    if (!scratch || !terminal)
+        return 0;
+    owner = terminal__owner(terminal, tty);
+    if (!owner)
+        return 0;
+    e = &scratch->record.tty_output;
+    length = call->size < CONTENT_BYTES ? call->size : CONTENT_BYTES - 1;
+    room = bucket__room(&terminal->output_at, &terminal->output, OUTPUT_BURST, OUTPUT_SHIFT);
+    owners = bucket__room(&owner->shown_at, &owner->shown_bytes, OWNER_BURST, OWNER_SHIFT);
+    room = owners < room ? owners : room;
+    if (length > room)
+        length = room < LEAST_BYTES ? 0 : room;
+    if (!(owner->policy & CGTRAIL_POLICY_OUTPUT) || narrow__level() >= CGTRAIL_NARROW_OUTPUT)
+        length = 0;
+    if (length) {
+        header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_OUTPUT, sizeof(*e), terminal->home);
+        terminal__fill(&e->terminal, terminal, tty);
+        e->header.tgid = e->terminal.leader;
+        e->tty_output.drained = tty__drained(master);
+        e->tty_output.size = call->size;
+        e->tty_output.writer = terminal->writer;
+        e->tty_output.last_writer = terminal->last_writer;
+        e->tty_output.writers = terminal->writers;
+        terminal->writers = 0;
+        terminal->writer = 0;
+        terminal->last_writer = 0;
+        e->tty_output.output_spare = 0;
+        length = content__copy(e->tail, call, call->size - length, length);
+        if (!length)
+            e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
+        e->tty_output.content_size = length;
+        e->header.length += length;
+        __sync_fetch_and_add(&terminal->output, length);
+        __sync_fetch_and_add(&owner->shown_bytes, length);
+        record__submit(&e->header, owner);
+    }
+    __sync_fetch_and_add(&terminal->shown, call->size);
+    return 0;
+}
+
+/* A program wrote. What it wrote is shown and told there; here is told what belongs to a line being edited, before it
+ * is mixed with what others write: all that is written in raw mode, and otherwise what looks like a prompt. */
+static __always_inline int terminal__wrote(struct call *call, struct tty_struct *tty)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct scratch *scratch = terminal__scratch();
+    struct terminal *terminal = terminal__of(tty);
+    __u64 cgroup_id, length = call->size, at = 0;
+    struct cgtrail_tty_write *e;
+    struct watched *owner;
+    bool canonical;
+
+    if (!scratch || !terminal)
+        return 0;
+    terminal->hung_up = 0;
+    terminal__note_writer(terminal, task->tgid);
+    owner = terminal__acting(terminal, tty, task, &cgroup_id);
+    if (!owner || !(owner->policy & CGTRAIL_POLICY_TERMINAL))
+        return 0;
+    e = &scratch->record.tty_write;
+    canonical = BPF_CORE_READ(tty, termios.c_lflag) & ICANON;
+    if (canonical && length > PROMPT_BYTES) {
+        at = length - PROMPT_BYTES;
+        length = PROMPT_BYTES;
+    } else if (length > WRITE_BYTES) {
+        length = WRITE_BYTES;
+    }
+    if (bucket__room(&terminal->writes_at, &terminal->writes, WRITES_BURST, WRITES_SHIFT) < length) {
+        terminal->unwritten += 1;
+        return 0;
+    }
+    length = content__copy(e->tail, call, at, length);
+    if (!length || (canonical && e->tail[(length - 1) & (PROMPT_BYTES - 1)] == '\n'))
+        return 0;
+    header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_WRITE, sizeof(*e), cgroup_id);
+    terminal__fill(&e->terminal, terminal, tty);
+    terminal__actor(&e->header, &e->terminal, task);
+    e->tty_write.size = call->size;
+    e->tty_write.at = at;
+    e->tty_write.write_spare = 0;
+    e->tty_write.content_size = length;
+    e->header.length += length;
+    __sync_fetch_and_add(&terminal->writes, length);
+    record__submit(&e->header, owner);
+    return 0;
+}
+
+/* Somebody types: what, is told once it is consumed, for only then its secrecy is known. */
+static __always_inline int terminal__typed(struct call *call, struct tty_struct *tty)
+{
+    struct terminal *terminal = terminal__of(tty);
+
+    if (!terminal)
+        return 0;
+    __sync_fetch_and_add(&terminal->typed, call->size);
+    if ((BPF_CORE_READ(tty, termios.c_lflag) & (ICANON | ECHO)) == ICANON)
+        terminal->tainted = 1;
+    return 0;
+}
+
+static __always_inline int terminal__moved(struct call *call, struct tty_struct *tty, bool write)
+{
+    struct tty_struct *slave = tty;
+
+    if (tty__is_master(tty)) {
+        slave = BPF_CORE_READ(tty, link);
+        if (!slave)
+            return 0;
+        if (!write && BPF_CORE_READ(tty, ctrl.packet))
+            call__strip(call); /* a byte of ioctl_tty(2)'s TIOCPKT */
+        return write ? terminal__typed(call, slave) : terminal__shown(call, tty, slave);
+    }
+    return write ? terminal__wrote(call, slave) : terminal__consumed(call, slave);
+}
+
+#endif

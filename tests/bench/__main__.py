@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import agent, durability, kernel, latency, loss, memory, registry, slowdown, worker
+from tests.bench import agent, durability, kernel, latency, loss, memory, registry, slowdown, terminal, worker
 from tests.bench.lab import Lab, lab, scratch_folder
 from tests.bench.report import Report, write_into
 
@@ -30,6 +30,8 @@ class Size:
     rounds: int = 5
     spawns: int = 5000
     calls: int = 2_000_000
+    shown_bytes: int = 40_000_000
+    keys: int = 100_000
     idle_seconds: float = 20
     stream_seconds: float = 60
     """Of the stream that the worker is measured on."""
@@ -38,11 +40,23 @@ class Size:
     samples: int = 300
 
 
-QUICK = Size(hours=1, rounds=2, spawns=1000, calls=200_000, idle_seconds=3, stream_seconds=20, loss_seconds=3,
-             containers=10, samples=20)  # fmt: skip
+QUICK = Size(
+    hours=1,
+    rounds=2,
+    spawns=1000,
+    calls=200_000,
+    shown_bytes=4_000_000,
+    keys=5_000,
+    idle_seconds=3,
+    stream_seconds=20,
+    loss_seconds=3,
+    containers=10,
+    samples=20,
+)
 SUBJECTS: dict[str, Callable[[Report, Lab, Size], None]] = {
     "kernel": kernel.run,
     "slowdown": slowdown.run,
+    "terminal": terminal.run,
     "agent": agent.run,
     "worker": worker.run,
     "loss": loss.run,

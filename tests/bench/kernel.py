@@ -53,13 +53,16 @@ def discard(probes: Probes) -> None:
         pass
 
 
-def each_run(probes: Probes, groups: dict[str, Spawner], size: Size) -> dict[tuple[str, str], list[float]]:
-    """(Program, who acts) → nanoseconds a run in each round."""
+def each_run(
+    probes: Probes, groups: dict[str, Spawner], size: Size, words: tuple[object, ...] = ()
+) -> dict[tuple[str, str], list[float]]:
+    """(Program, who acts) → nanoseconds a run in each round, of a spawn storm or what else spawners are told."""
+    words = words or ("spawn", size.spawns)
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(size.rounds):
         for group, actor in groups.items():
             before = runs(probes)
-            actor.do("spawn", size.spawns)
+            actor.do(*words)
             for name, (ns, count) in runs(probes).items():
                 if count > before[name][1]:
                     found[name, group].append((ns - before[name][0]) / (count - before[name][1]))

@@ -2,6 +2,9 @@
  *   spawn COUNT PROGRAM  starts of a program, one after the other, as fast as it can
  *   pace RATE SECONDS    starts of itself, at so many a second
  *   call COUNT           system calls that do nothing
+ *   write COUNT          writes of a byte to /dev/null
+ *   show BYTES           text through a pseudo-terminal, both of whose ends it has
+ *   echo COUNT           keys through one, each shown before the next is typed
  *   mark WORD            one start of itself with this argument
  * Built with musl, whose programs start and end with little beside what the kernel does. */
 #define _GNU_SOURCE
@@ -13,6 +16,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "pty.h"
 
 #define SECOND 1000000000LL
 #define WORDS 8
@@ -83,6 +88,17 @@ static long call(long count)
     return count;
 }
 
+static long write__all(long count)
+{
+    int file = open("/dev/null", O_WRONLY);
+    long done = 0;
+
+    while (done < count)
+        done += write(file, "", 1);
+    close(file);
+    return done;
+}
+
 static long obey(char **words)
 {
     long first = words[1] ? atol(words[1]) : 0, second = first && words[2] ? atol(words[2]) : 0;
@@ -93,6 +109,12 @@ static long obey(char **words)
         return pace(first, second);
     if (!strcmp(words[0], "call"))
         return call(first);
+    if (!strcmp(words[0], "write"))
+        return write__all(first);
+    if (!strcmp(words[0], "show"))
+        return pty__show(first);
+    if (!strcmp(words[0], "echo"))
+        return pty__echo(first);
     return strcmp(words[0], "mark") ? -1 : spawn(self, words[1]);
 }
 

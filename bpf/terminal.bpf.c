@@ -1,6 +1,8 @@
 /* Terminals, by what system calls did with them: every call of the host passes here on its return, so that what is no
- * terminal's must be told apart quickly. Its registers still hold the arguments then, the return value is how many
- * bytes were moved, and the memory they lie in was touched a moment ago. */
+ * terminal's must be told apart quickly. Two programs would cost every call twice as much, so that this one also sees
+ * the execs that failed where nothing else can. The caller's registers still hold the arguments then, the return value
+ * is how many bytes were moved, and the memory they lie in was touched a moment ago. */
+#include "exec_failed.h"
 #include "passage.h"
 
 /* A change is told on the account of who makes it. */
@@ -86,6 +88,12 @@ int BPF_PROG(terminal, struct pt_regs *regs, long ret)
     struct file *file;
     struct tty_struct *tty;
 
+    if (settings.failed_execs && ret < 0) {
+        if (regs->orig_ax == SYS_EXECVE)
+            return exec_failed__record(terminal__scratch(), (void *)regs->di, (void *)regs->si, ret);
+        if (regs->orig_ax == SYS_EXECVEAT)
+            return exec_failed__record(terminal__scratch(), (void *)regs->si, (void *)regs->dx, ret);
+    }
     if (!call__read(&call, regs, ret))
         return 0;
     file = fd__file(call.fd);

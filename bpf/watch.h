@@ -12,6 +12,7 @@
 const volatile struct {
     __u32 capture_host; /* 1: record every process, 0: those of watched cgroups */
     __u32 max_cgroups;  /* that the map has room for, the host not counted */
+    __u32 failed_execs; /* 1: terminal.bpf.c records failed execs too, for nothing else does */
 } settings;
 
 /* One entry for each cgroup of a container. An owner is its container's topmost cgroup: its entry has its own id as

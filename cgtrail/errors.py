@@ -26,7 +26,7 @@ _EXIT_CODES = {
     "shipper.libbpf.BpfError": 1,
     "shipper.memory.MemoryLimitError": 1,
     "shipper.libbpf.LibbpfMissingError": 1,
-    "shipper.probes.CaptureError": 1,
+    "shipper.objects.CaptureError": 1,
     "shipper.spool.SpoolGoneError": 1,
     "shipper.wire.frame.FrameError": 1,
     "cgtrail.supervise.HalfRefusedError": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import bpf.events  # noqa: F401  declares its records
 from bpf.enums import Cause, Policy, Watch
 from bpf.schema import RECORDS
 

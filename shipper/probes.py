@@ -11,7 +11,6 @@ import re
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +19,9 @@ from typing import Self
 import structlog
 
 from bpf.enums import Control, Counter, Policy, Watch
-from bpf.schema import RECORDS
 from shipper.kernel_maps import CGROUP_ID, CONTROL, COUNT, LOSS_KEY, WATCHED, loss_keys, watched_entry
 from shipper.libbpf import BpfError, Link, Map, Object, Program, possible_cpus
+from shipper.objects import CaptureError, families, object_file
 from shipper.refusals import SHORTAGES, Refusal, refusal
 from shipper.ring import Ring
 
@@ -46,10 +45,6 @@ _MIN_LOSSES = 4096
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")
 
 
-class CaptureError(RuntimeError):
-    """Nothing can be recorded on this host; the message says why and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One program that was tried: which event it would record, and None or the reason why it is not used."""
@@ -59,25 +54,8 @@ class Attempt:
     refused: Refusal | None
 
 
-_FIRST = "ssh_login"
-
-
-def families() -> list[str]:
-    """The `bpf/<family>.bpf.c` that the declared records name, in the order in which programs of one hook are to run.
-
-    That is the order of their numbers, but that a login is told before the program which it starts.
-    """
-    found = dict.fromkeys(cls.layout.family for _, cls in sorted(RECORDS.items()) if cls.layout.family)
-    return sorted(found, key=lambda family: family != _FIRST)
-
-
-def object_file(family: str) -> Path:
-    """Where a family's built object is. Raises CaptureError when it has not been built."""
-    path = Path(str(resources.files("bpf") / f"{family}.bpf.o"))
-    if not path.exists():
-        message = f"{path} is missing: build the kernel programs with `make bpf`"
-        raise CaptureError(message)
-    return path
+_AT_EVERY_CALL = "terminal"
+"""Its program sees every system call's return, and so also the execs that failed where nothing else does."""
 
 
 @dataclass
@@ -92,6 +70,8 @@ class Probes:
     maps: dict[str, Map] = field(default_factory=dict)
     _fds: dict[str, int] = field(default_factory=dict)
     _links: dict[str, Link] = field(default_factory=dict)
+    _beside: set[str] = field(default_factory=set)
+    """Events that a program of another one records."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -115,7 +95,7 @@ class Probes:
     def missing(self) -> list[str]:
         """Events that no program records on this kernel."""
         tried = {attempt.event for attempt in self.attempts}
-        return sorted(tried - {program.partition("__")[0] for program in self._links})
+        return sorted(tried - {program.partition("__")[0] for program in self._links} - self._beside)
 
     def refused(self) -> list[Attempt]:
         """The programs that were tried in vain for those events."""
@@ -221,6 +201,9 @@ class Probes:
                 for program, link in links.items():
                     self._links[program] = link
                     self._stack.callback(link.close)
+                if event == _AT_EVERY_CALL and "exec_failed" in self.missing():
+                    self._beside.add("exec_failed")
+                    self.attempts.append(Attempt("exec_failed", event, None))
                 return
             for link in links.values():
                 link.close()
@@ -270,7 +253,8 @@ class Probes:
                 opened.size_map(name, self.max_cgroups + 1)  # the host
             elif name == "losses":
                 opened.size_map(name, max(self.max_cgroups, _MIN_LOSSES))
-        opened.set_rodata(struct.pack("<II", self.capture_host, self.max_cgroups))
+        failed_execs = "exec_failed" in self.missing()
+        opened.set_rodata(struct.pack("<III", self.capture_host, self.max_cgroups, failed_execs))
 
     def _keep_maps(self, opened: Object) -> None:
         for name in (_SHARED.keys() | _KERNELS) & opened.maps.keys() - self._fds.keys():

@@ -9,7 +9,8 @@ from cgtrail.check.memory import SMALL_RING_BYTES, fits
 from cgtrail.config import Config
 from cgtrail.errors import told
 from shipper.libbpf import LibbpfMissingError
-from shipper.probes import Attempt, CaptureError, Probes
+from shipper.objects import CaptureError
+from shipper.probes import Attempt, Probes
 
 WITHOUT = {
     "exec": "no program that starts is recorded",

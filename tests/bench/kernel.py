@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Runs = dict[str, tuple[int, int]]
 """Program → nanoseconds and runs since it was loaded."""
-SHOWN = ("exec", "fork", "exit", "ssh_login")
+SHOWN = ("exec", "fork", "exit", "ssh_login", "terminal")
 TARGETS = {("exec", "watched"): "3,000 ns", ("exec", "not watched"): "300 ns", ("exec", "host"): "300 ns"}
 
 
@@ -84,7 +84,7 @@ def programs(report: Report, lab: Lab, size: Size) -> None:
         capture.probes.unwatch(outside.cgroup_id)
         found = each_run(capture.probes, {"watched": watched, "not watched": other, "host": host}, size)
     for (name, group), values in found.items():
-        if name in SHOWN or "sys_exit" in name:
+        if name in SHOWN:
             report.row(f"{name}, {group}", f"{spread(values)} ns", TARGETS.get((name, group), NO_TARGET))
 
 

@@ -11,7 +11,7 @@ import shipper.wire.records  # noqa: F401  declares its records
 from bpf import generate
 from bpf.schema import RECORDS, Record
 from enrich.fields import FIELDS
-from shipper.probes import families
+from shipper.objects import families
 
 ROOT = Path(generate.__file__).parent.parent
 ECS = set((Path(__file__).parent / "ecs_fields.txt").read_text().split())

@@ -14,9 +14,9 @@ import pytest
 
 from bpf.enums import Counter, Policy, Watch
 from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header, Task
-from shipper import probes
+from shipper import objects, probes
 from shipper.kernel_maps import WATCHED
-from shipper.probes import CaptureError
+from shipper.objects import CaptureError
 from tests.kernel.capture import TRIGGER, Capture, Seen, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, program
@@ -261,11 +261,11 @@ def test_control_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     source, built = tmp_path / "control.bpf.c", tmp_path / "control.bpf.o"
     source.write_text(
         '#define SEC(name) __attribute__((section(name), used))\nchar LICENSE[] SEC("license") = "GPL";\n'
-        "const volatile int settings[2];\n"
+        "const volatile int settings[3];\n"
         'SEC("syscall") int control(int *asked) { return settings[0] + *(int *)((char *)asked - 8); }\n'
     )
     subprocess.run([program("clang"), "-O2", "-g", "-target", "bpf", "-c", source, "-o", built], check=True)
-    ours = probes.object_file
+    ours = objects.object_file
     monkeypatch.setattr(probes, "object_file", lambda family: built if family == "control" else ours(family))
     with pytest.raises(CaptureError, match="control is refused: the verifier refused it: "), capturing():
         pass

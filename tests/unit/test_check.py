@@ -24,7 +24,7 @@ from cgtrail.settings import Config, Runtimes, Spool
 from enrich.stores import dayfile
 from shipper import lock
 from shipper.libbpf import Object
-from shipper.probes import families, object_file
+from shipper.objects import families, object_file
 from shipper.runtimes import sockets
 from shipper.status import LOCK
 

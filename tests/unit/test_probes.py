@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shipper.probes import families
+from shipper.objects import families
 
 
 def test_a_login_comes_before_its_program() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ __all__ = ["DemoError", "play", "run"]
 
 STORED_SECONDS = 20
 _LAST = "/usr/bin/true"
+_CONTROL = re.compile(rb"\x1b\[[?0-9;]*[A-Za-z]")
+"""What a shell tells its terminal, not people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,14 @@ _SESSION = (
     _Line(0, "/root", "cp /usr/bin/ls /tmp/.cache && /tmp/.cache /root"),
     _Line(0, "/tmp", "/opt/miner --pool 192.0.2.1:3333"),
 )
+_TYPED = (
+    "whoami; cd /etc",
+    "read -s -p 'Password: ' word",
+    "not echoed, so never recorded",
+    "export API_TOKEN=not-a-real-token",
+    "exit",
+)
+"""Somebody's session at a terminal."""
 
 
 def play(narrate: Callable[[str], None] = lambda _: None) -> str:
@@ -51,6 +62,8 @@ def play(narrate: Callable[[str], None] = lambda _: None) -> str:
     with demo_container(cgroups.mount_point()) as container:
         for line in _SESSION:
             _run(container, line, narrate)
+        narrate(f"{container.hostname}: and a session at a terminal, typed key by key")
+        _tell(_CONTROL.sub(b"", container.type(_TYPED, user=1000)), narrate)
         container.run([_LAST])
         return container.id
 
@@ -89,5 +102,9 @@ def _run(container: DemoContainer, line: _Line, narrate: Callable[[str], None]) 
     narrate(f"{container.hostname}:{line.cwd}{prompt} {line.shell}")
     done = container.run(["/bin/sh", "-c", line.shell], cwd=line.cwd, user=line.user)
     for output in (done.stdout, done.stderr):
-        for shown in output.decode(errors="backslashreplace").splitlines():
-            narrate(f"  {text(shown)}")
+        _tell(output, narrate)
+
+
+def _tell(output: bytes, narrate: Callable[[str], None]) -> None:
+    for shown in output.decode(errors="backslashreplace").splitlines():
+        narrate(f"  {text(shown)}")

@@ -71,6 +71,24 @@ class DemoContainer:
             raise DemoError(f"demo container {self.id}", reason, "start a new demo container")
         return subprocess.CompletedProcess(argv, int(code), out, err)
 
+    def type(self, lines: Sequence[str], *, timeout: float = 60, user: int = 0) -> bytes:
+        """Type lines at a shell on a terminal inside, key by key, the last of which ends it; returns what it showed.
+
+        Raises DemoError where that is not possible, or not over after `timeout` seconds.
+        """
+        arguments = ("type", str(self.cgroup), str(self.init_pid), str(user), *lines)
+        with _helper(arguments, subprocess.DEVNULL, subprocess.PIPE) as helper:
+            try:
+                out, err = helper.communicate(timeout=timeout)
+            except BaseException as error:
+                self._kill_commands(helper)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise DemoError("demo session", f"not over after {timeout:.0f} s", "start a new one") from None
+                raise
+        if helper.returncode:
+            raise DemoError("demo session", err.decode(errors="replace").strip(), "start a new demo container")
+        return out
+
     def _kill_commands(self, helper: subprocess.Popen[bytes]) -> None:
         # The helper ends by itself, after reaping its command: killed, it would leave a zombie to the host's init.
         deadline = time.monotonic() + 5

@@ -1,7 +1,8 @@
 """What `cgtrail demo` runs in its helper processes: this file as a script, with the standard library only.
 
 `hold` makes a container's namespaces and keeps its init alive exactly as long as its maker lives; `enter` starts one
-command inside. Both prepare everything outside the cgroup: the first exec in it is init's, then the commands'.
+command inside; `type` starts a shell there at a terminal, and types. All prepare everything outside the cgroup: the
+first exec in it is init's, then the commands'.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +33,12 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
 # What Docker leaves to a container's root: no mounting, no modules, no raw I/O on the host.
 CAPABILITIES = 0xA80425FB
 READY, GO = b"\1", b"\2"
+KEY_SECONDS = 0.03
+"""From key to key."""
+QUIET_SECONDS = 0.3
+"""When nothing was shown for so long, the shell waits for the next line."""
+LAST_SECONDS = 5.0
+"""The shell is given so long to end."""
 
 # /tmp is covered in the new mount namespace only, so no folder of ours is ever on the host; -n: nor a line in /run.
 SETUP = r"""set -eu
@@ -204,16 +213,25 @@ def _hold(cgroup: str) -> None:
     remove(Path(cgroup))
 
 
-def _enter(cgroup: str, init_pid: int, user: int, cwd: str, argv: Sequence[str]) -> None:
-    """Run `argv` in the container; write its code to fd 0, or to fd 2 why there is none."""
+def _inside(cgroup: str, init_pid: int) -> int:
+    """Come into the container; what is written to the returned file as its cgroup.procs enters the cgroup."""
     procs = os.open(f"{cgroup}/cgroup.procs", os.O_WRONLY)
     init = os.pidfd_open(init_pid)
     if init_pid not in pids_of(Path(cgroup)):  # a stranger may have its pid by now
         raise ProcessLookupError(errno.ESRCH, "its init has ended")
     _call("setns", init, NEWNS | NEWPID | NEWUTS | NEWIPC | NEWNET)
-    environment = {"PATH": PATH, "HOME": HOMES.get(user, "/"), "HOSTNAME": NAME}
+    return procs
+
+
+def _environment(user: int) -> dict[str, str]:
+    return {"PATH": PATH, "HOME": HOMES.get(user, "/"), "HOSTNAME": NAME}
+
+
+def _enter(cgroup: str, init_pid: int, user: int, cwd: str, argv: Sequence[str]) -> None:
+    """Run `argv` in the container; write its code to fd 0, or to fd 2 why there is none."""
+    procs = _inside(cgroup, init_pid)
     try:
-        pid = _spawn(procs, lambda: _prepare_command(user, cwd, argv), environment)
+        pid = _spawn(procs, lambda: _prepare_command(user, cwd, argv), _environment(user))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
         print(error.strerror, file=sys.stderr)
@@ -221,10 +239,47 @@ def _enter(cgroup: str, init_pid: int, user: int, cwd: str, argv: Sequence[str])
     os.write(0, b"%d" % code)
 
 
+def _prepare_shell(user: int, slave: int) -> list[str]:
+    _become(user, HOMES.get(user, "/"), null_streams=())
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for stream in (0, 1, 2):
+        os.dup2(slave, stream)
+    return [next(shell for shell in ("/bin/bash", "/bin/sh") if os.path.exists(shell)), "-sh", "-i"]
+
+
+def _type(cgroup: str, init_pid: int, user: int, lines: Sequence[str]) -> None:
+    """A shell at a terminal of the container, and somebody who types line by line; what is shown is copied to fd 1."""
+    procs = _inside(cgroup, init_pid)
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = _environment(user) | {"TERM": "xterm", "PS1": r"\u@\h:\w\$ ", "HISTFILE": ""}
+    pid = _spawn(procs, lambda: _prepare_shell(user, slave), environment)
+    os.close(slave)
+    for line in lines:
+        _show(master, QUIET_SECONDS)
+        for key in f"{line}\r".encode():
+            os.write(master, bytes((key,)))
+            _show(master, KEY_SECONDS)
+    _show(master, LAST_SECONDS)
+    os.close(master)  # whatever still runs there is hung up
+    os.waitpid(pid, 0)
+
+
+def _show(master: int, patience: float) -> None:
+    """Copy what is shown until nothing came for so long, or the terminal has ended."""
+    while select.select([master], [], [], patience)[0]:
+        try:
+            os.write(1, os.read(master, 4096))
+        except OSError:  # EIO: nobody has it open any more
+            return
+
+
 if __name__ == "__main__":
     try:
         if sys.argv[1] == "hold":
             _hold(sys.argv[2])
+        elif sys.argv[1] == "type":
+            _type(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
         else:
             _enter(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6:])
     except OSError as failure:

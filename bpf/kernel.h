@@ -123,6 +123,21 @@ struct tty_struct {
     struct tty_struct *link; /* the other end of a pseudo-terminal */
     void *disc_data;         /* struct n_tty_data */
     void *driver_data;       /* of a pseudo-terminal's slave: its dentry */
+    struct tty_port *port;
+};
+
+struct tty_buffer {
+    struct tty_buffer *next;
+    unsigned int commit;
+    unsigned int read;
+};
+
+struct tty_bufhead {
+    struct tty_buffer *head;
+};
+
+struct tty_port { /* on its way to the terminal */
+    struct tty_bufhead buf;
 };
 
 struct n_tty_data { /* counts that only rise, until input is flushed */

@@ -10,14 +10,13 @@
 #define PROMPT_BYTES 256    /* and in canonical mode */
 #define LEAST_BYTES 1024    /* of what is only recorded in part */
 
-/* Bytes that may be recorded at once, and a second, of what a terminal shows, what all terminals of a container show,
- * and of what is written while lines are edited. */
+/* Bytes of records that may be made at once, and a second, of what a terminal shows and what all terminals of a
+ * container show. Bulk leaves a reserve to what comes in small pieces: a prompt after a flood is whole. */
 #define OUTPUT_BURST (16 << 20)
 #define OUTPUT_SHIFT 12 /* nanoseconds >> 12: 238 KiB a second */
 #define OWNER_BURST (64 << 20)
 #define OWNER_SHIFT 10 /* 954 KiB a second */
-#define WRITES_BURST (1 << 20)
-#define WRITES_SHIFT 13 /* 119 KiB a second */
+#define RESERVE (1 << 20)
 
 /* Indexed by CPU: this program's own, for iterators can be preempted by it. */
 struct {
@@ -26,17 +25,6 @@ struct {
     __type(key, __u32);
     __type(value, struct scratch);
 } terminal_scratch SEC(".maps");
-
-/* How many bytes there is room for now; what was taken runs off with time. */
-static __always_inline __u64 bucket__room(__u64 *at, __u64 *bytes, __u64 burst, __u32 shift)
-{
-    __u64 now = bpf_ktime_get_boot_ns(), past = (now - *at) >> shift, taken = *bytes;
-
-    taken = past < taken ? taken - past : 0;
-    *bytes = taken;
-    *at = now;
-    return taken < burst ? burst - taken : 0;
-}
 
 static __always_inline struct scratch *terminal__scratch(void)
 {
@@ -79,21 +67,23 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
     struct terminal *terminal = terminal__of(tty);
     struct cgtrail_tty_input *e;
     struct watched *owner;
-    __u64 cgroup_id;
+    __u64 cgroup_id, at;
     bool secret;
 
     if (!scratch || !terminal)
         return 0;
     e = &scratch->record.tty_input;
     terminal->hung_up = 0;
+    at = __sync_fetch_and_add(&terminal->consumed, call->size);
     owner = terminal__acting(terminal, tty, task, &cgroup_id);
-    if (owner && owner->policy & CGTRAIL_POLICY_TERMINAL) {
+    if (call->size && owner && owner->policy & CGTRAIL_POLICY_TERMINAL) {
         header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_INPUT, sizeof(*e), cgroup_id);
         terminal__fill(&e->terminal, terminal, tty);
         terminal__actor(&e->header, &e->terminal, task);
+        e->terminal.consumed = at;
         e->tty_input.size = call->size;
         e->tty_input.content_size = 0;
-        secret = (e->terminal.lflag & (ICANON | ECHO)) == ICANON || terminal->tainted;
+        secret = terminal->tainted || lflag__is_secret(e->terminal.lflag) || lflag__is_secret(terminal->lflag);
         if (secret) {
             e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_SECRET;
         } else {
@@ -105,11 +95,11 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
             e->tty_input.content_size = got;
             e->header.length += got;
         }
-        record__submit(&e->header, owner);
+        if (bucket__take(&terminal->input, INPUT_BURST, owner, e->header.length, CGTRAIL_RECORD_TYPE_TTY_INPUT))
+            record__submit(&e->header, owner);
     }
-    __sync_fetch_and_add(&terminal->consumed, call->size);
-    if (terminal->tainted && tty__is_drained(tty))
-        terminal->tainted = 0;
+    terminal->tail = tty__drained(tty);
+    terminal__settle(terminal, tty);
     return 0;
 }
 
@@ -120,18 +110,21 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
     struct scratch *scratch = terminal__scratch();
     struct cgtrail_tty_output *e;
     struct watched *owner;
-    __u64 room, owners, length;
+    __u64 room, owners, length, at;
 
     if (!scratch || !terminal)
         return 0;
     owner = terminal__owner(terminal, tty);
     if (!owner)
         return 0;
+    at = __sync_fetch_and_add(&terminal->shown, call->size);
     e = &scratch->record.tty_output;
     length = call->size < CONTENT_BYTES ? call->size : CONTENT_BYTES - 1;
-    room = bucket__room(&terminal->output_at, &terminal->output, OUTPUT_BURST, OUTPUT_SHIFT);
-    owners = bucket__room(&owner->shown_at, &owner->shown_bytes, OWNER_BURST, OWNER_SHIFT);
+    room = bucket__room(&terminal->output, OUTPUT_BURST, OUTPUT_SHIFT);
+    owners = bucket__room(&owner->shown, OWNER_BURST, OWNER_SHIFT);
     room = owners < room ? owners : room;
+    owners = sizeof(*e) + (length < LEAST_BYTES ? 0 : RESERVE);
+    room = room > owners ? room - owners : 0;
     if (length > room)
         length = room < LEAST_BYTES ? 0 : room;
     if (!(owner->policy & CGTRAIL_POLICY_OUTPUT) || narrow__level() >= CGTRAIL_NARROW_OUTPUT)
@@ -139,6 +132,7 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
     if (length) {
         header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_OUTPUT, sizeof(*e), terminal->home);
         terminal__fill(&e->terminal, terminal, tty);
+        e->terminal.shown = at;
         e->header.tgid = e->terminal.leader;
         e->tty_output.drained = tty__drained(master);
         e->tty_output.size = call->size;
@@ -154,11 +148,10 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
             e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
         e->tty_output.content_size = length;
         e->header.length += length;
-        __sync_fetch_and_add(&terminal->output, length);
-        __sync_fetch_and_add(&owner->shown_bytes, length);
+        __sync_fetch_and_add(&terminal->output.bytes, e->header.length);
+        __sync_fetch_and_add(&owner->shown.bytes, e->header.length);
         record__submit(&e->header, owner);
     }
-    __sync_fetch_and_add(&terminal->shown, call->size);
     return 0;
 }
 
@@ -189,10 +182,6 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     } else if (length > WRITE_BYTES) {
         length = WRITE_BYTES;
     }
-    if (bucket__room(&terminal->writes_at, &terminal->writes, WRITES_BURST, WRITES_SHIFT) < length) {
-        terminal->unwritten += 1;
-        return 0;
-    }
     length = content__copy(e->tail, call, at, length);
     if (!length || (canonical && e->tail[(length - 1) & (PROMPT_BYTES - 1)] == '\n'))
         return 0;
@@ -204,8 +193,10 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     e->tty_write.write_spare = 0;
     e->tty_write.content_size = length;
     e->header.length += length;
-    __sync_fetch_and_add(&terminal->writes, length);
-    record__submit(&e->header, owner);
+    if (bucket__take(&terminal->writes, WRITES_BURST, owner, e->header.length, CGTRAIL_RECORD_TYPE_TTY_WRITE))
+        record__submit(&e->header, owner);
+    else
+        __sync_fetch_and_add(&terminal->unwritten, 1);
     return 0;
 }
 
@@ -217,7 +208,7 @@ static __always_inline int terminal__typed(struct call *call, struct tty_struct 
     if (!terminal)
         return 0;
     __sync_fetch_and_add(&terminal->typed, call->size);
-    if ((BPF_CORE_READ(tty, termios.c_lflag) & (ICANON | ECHO)) == ICANON)
+    if (lflag__is_secret(BPF_CORE_READ(tty, termios.c_lflag)))
         terminal->tainted = 1;
     return 0;
 }
@@ -228,7 +219,7 @@ static __always_inline int terminal__moved(struct call *call, struct tty_struct 
 
     if (tty__is_master(tty)) {
         slave = BPF_CORE_READ(tty, link);
-        if (!slave)
+        if (!slave || !call->size)
             return 0;
         if (!write && BPF_CORE_READ(tty, ctrl.packet))
             call__strip(call); /* a byte of ioctl_tty(2)'s TIOCPKT */

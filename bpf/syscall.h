@@ -143,7 +143,7 @@ static __always_inline bool call__read(struct call *call, struct pt_regs *regs, 
         call->kind = CALL_BROKEN;
         return true;
     }
-    return ret > 0;
+    return ret > 0 || (call->kind == CALL_READ && !ret); /* the end of a file, which ctrl-d is */
 }
 
 /* The first byte is no content. */

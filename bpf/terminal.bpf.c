@@ -5,6 +5,16 @@
 #include "exec_failed.h"
 #include "passage.h"
 
+/* Whether a process sets what it has set before, and nothing was changed since. */
+static __always_inline bool terminal__is_told(struct terminal *terminal, struct cgtrail_tty_change *e)
+{
+    if (e->tty_change.change != CGTRAIL_CHANGE_TERMIOS && e->tty_change.change != CGTRAIL_CHANGE_WINDOW)
+        return false;
+    return terminal->told_by == e->header.tgid && terminal->told_lflag == e->terminal.lflag &&
+           terminal->told_oflag == e->terminal.oflag && terminal->told_rows == e->terminal.rows &&
+           terminal->told_columns == e->terminal.columns;
+}
+
 /* A change is told on the account of who makes it. */
 static __always_inline int terminal__change(struct tty_struct *tty, __u32 change)
 {
@@ -24,10 +34,9 @@ static __always_inline int terminal__change(struct tty_struct *tty, __u32 change
             return 0;
         terminal->hung_up = 1;
     }
-    if (terminal->tainted && tty__is_drained(slave)) /* flushed */
-        terminal->tainted = 0;
+    terminal__settle(terminal, slave);
     owner = terminal__acting(terminal, slave, task, &cgroup_id);
-    if (!owner || !(owner->policy & (CGTRAIL_POLICY_TERMINAL | CGTRAIL_POLICY_OUTPUT)))
+    if (!change || !owner || !(owner->policy & (CGTRAIL_POLICY_TERMINAL | CGTRAIL_POLICY_OUTPUT)))
         return 0;
     e = &scratch->record.tty_change;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_CHANGE, sizeof(*e), cgroup_id);
@@ -35,6 +44,14 @@ static __always_inline int terminal__change(struct tty_struct *tty, __u32 change
     terminal__actor(&e->header, &e->terminal, task);
     e->tty_change.change = change;
     e->tty_change.change_spare = 0;
+    if (terminal__is_told(terminal, e) ||
+        !bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), CGTRAIL_RECORD_TYPE_TTY_CHANGE))
+        return 0;
+    terminal->told_by = e->header.tgid;
+    terminal->told_lflag = e->terminal.lflag;
+    terminal->told_oflag = e->terminal.oflag;
+    terminal->told_rows = e->terminal.rows;
+    terminal->told_columns = e->terminal.columns;
     record__submit(&e->header, owner);
     return 0;
 }
@@ -52,6 +69,8 @@ static __always_inline int terminal__ioctl(struct tty_struct *tty, __u32 command
     case 0x402c542c:
     case 0x402c542d:
         return terminal__change(tty, CGTRAIL_CHANGE_TERMIOS);
+    case 0x540b: /* TCFLSH: a secret may be gone */
+        return terminal__change(tty, 0);
     case 0x5414: /* TIOCSWINSZ */
         return terminal__change(tty, CGTRAIL_CHANGE_WINDOW);
     case 0x540e: /* TIOCSCTTY */

@@ -13,29 +13,45 @@
 #define ICANON 2 /* asm-generic/termbits-common.h */
 #define ECHO 8
 
+/* Bytes of records, their fixed part included, that may be made at once, and a second: of a terminal's input, of what
+ * is written while its lines are edited, and of what is no content; and of all that of a container's terminals. */
+#define INPUT_BURST (16 << 20)
+#define WRITES_BURST (4 << 20)
+#define EVENTS_BURST (1 << 20)
+#define TOLD_SHIFT 12 /* nanoseconds >> 12: 238 KiB a second */
+#define OWNER_TOLD_BURST (64 << 20)
+#define OWNER_TOLD_SHIFT 8 /* 3.7 MiB a second */
+
 /* One life of one terminal. */
 struct terminal {
     __u64 generation;
-    __u64 home;      /* as in the records */
-    __u64 shown;     /* bytes */
-    __u64 consumed;  /* bytes */
-    __u64 typed;     /* bytes */
-    __u64 output_at; /* as of bucket__take: what it shows */
-    __u64 output;    /* bytes */
-    __u64 writes_at; /* as of bucket__take: what is written while a line is edited */
-    __u64 writes;    /* bytes */
-    __u64 asked;     /* the snapshot that told of it last */
-    __u64 dentry;    /* its name's address: another one is another life */
-    __u32 device;    /* as in the records */
-    __u32 index;     /* as in the records */
-    __u32 opener;    /* as in the records */
-    __u32 flags;     /* enum cgtrail_terminal_flag that all its records have */
-    __u32 writer;    /* as in TtyOutput */
+    __u64 home;           /* as in the records */
+    __u64 shown;          /* bytes */
+    __u64 consumed;       /* bytes */
+    __u64 typed;          /* bytes */
+    __u64 tail;           /* of its input, n_tty_data.read_tail when a read returned last */
+    struct bucket output; /* recorded: what it shows */
+    struct bucket input;  /* what is read */
+    struct bucket writes; /* what is written while a line is edited */
+    struct bucket events; /* what is no content */
+    __u64 asked;          /* the snapshot that told of it last */
+    __u64 dentry;         /* its name's address: another one is another life */
+    __u32 device;         /* as in the records */
+    __u32 index;          /* as in the records */
+    __u32 opener;         /* as in the records */
+    __u32 flags;          /* enum cgtrail_terminal_flag that all its records have */
+    __u32 writer;         /* as in TtyOutput */
     __u32 last_writer;
     __u32 writers;
     __u32 unwritten; /* as in the records */
     __u32 tainted;   /* what was typed without echo may be among what is read next */
     __u32 hung_up;   /* nobody has it open, and that was told */
+    __u32 lflag;     /* as it was seen last */
+    __u32 told_by;   /* of the last TtyChange: who acted, and how things were then */
+    __u32 told_lflag;
+    __u32 told_oflag;
+    __u32 told_rows;
+    __u32 told_columns;
 };
 
 /* By the address of its tty_struct, the slave's. The least recently used are forgotten when there are too many. */
@@ -76,18 +92,70 @@ static __always_inline bool tty__is_master(struct tty_struct *tty)
     return BPF_CORE_READ(tty, driver, major) == PTY_MASTER_MAJOR;
 }
 
-/* Whether there is nothing left to be read (n_tty_data of drivers/tty/n_tty.c). */
-static __always_inline bool tty__is_drained(struct tty_struct *tty)
-{
-    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
-    return data && BPF_CORE_READ(data, read_head) == BPF_CORE_READ(data, read_tail);
-}
-
-/* How many bytes were ever read from it, by the kernel's own count. */
+/* How many bytes were ever read from it, by the kernel's own count (n_tty_data of drivers/tty/n_tty.c). */
 static __always_inline __u64 tty__drained(struct tty_struct *tty)
 {
     struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
     return data ? BPF_CORE_READ(data, read_tail) : 0;
+}
+
+static __always_inline bool lflag__is_secret(__u32 lflag)
+{
+    return (lflag & (ICANON | ECHO)) == ICANON;
+}
+
+/* Whether whatever was typed has been read by calls that have returned, or was flushed, which sets the counts to 0: a
+ * read that has not returned yet may hold a secret though nothing is left. */
+static __always_inline bool terminal__is_settled(struct terminal *terminal, struct tty_struct *tty)
+{
+    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
+    struct tty_buffer *coming = BPF_CORE_READ(tty, port, buf.head);
+    __u64 tail = data ? BPF_CORE_READ(data, read_tail) : 0;
+
+    if (!data || BPF_CORE_READ(data, read_head) != tail || (tail && tail != terminal->tail))
+        return false;
+    return !BPF_CORE_READ(coming, next) && BPF_CORE_READ(coming, commit) == BPF_CORE_READ(coming, read);
+}
+
+/* After its settings may have changed, or its input was read: what is left of a secret keeps it tainted. That does not
+ * rest on `typed` alone, for who types with io_uring returns from no call. */
+static __always_inline void terminal__settle(struct terminal *terminal, struct tty_struct *tty)
+{
+    if (lflag__is_secret(terminal->lflag))
+        terminal->tainted = 1;
+    terminal->lflag = BPF_CORE_READ(tty, termios.c_lflag);
+    if (terminal->tainted && terminal__is_settled(terminal, tty))
+        terminal->tainted = 0;
+}
+
+/* How many bytes there is room for now. Only who moves `at` on takes off what has run off since. */
+static __always_inline __u64 bucket__room(struct bucket *bucket, __u64 burst, __u32 shift)
+{
+    __u64 now = bpf_ktime_get_boot_ns(), at = bucket->at, past = now > at ? (now - at) >> shift : 0;
+    __u64 taken = bucket->bytes;
+
+    if ((__s64)taken < 0)
+        taken = 0;
+    if (past && __sync_val_compare_and_swap(&bucket->at, at, now) == at) {
+        past = past < taken ? past : taken;
+        __sync_fetch_and_add(&bucket->bytes, -past);
+        taken -= past;
+    }
+    return taken < burst ? burst - taken : 0;
+}
+
+/* Whether a record that is no output may be made; if not, it is counted as lost. */
+static __always_inline bool bucket__take(struct bucket *bucket, __u64 burst, struct watched *owner, __u64 length,
+                                         __u32 type)
+{
+    if (bucket__room(bucket, burst, TOLD_SHIFT) < length ||
+        bucket__room(&owner->told, OWNER_TOLD_BURST, OWNER_TOLD_SHIFT) < length) {
+        record__omit(owner, CGTRAIL_CAUSE_OVER_BUDGET, type);
+        return false;
+    }
+    __sync_fetch_and_add(&bucket->bytes, length);
+    __sync_fetch_and_add(&owner->told.bytes, length);
+    return true;
 }
 
 /* Begins a life: of a terminal that was opened now, or (FOUND) is seen for the first time. */
@@ -97,6 +165,8 @@ static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, 
     struct terminal new = {.generation = bpf_ktime_get_boot_ns(), .dentry = (__u64)dentry, .flags = flags};
 
     new.index = BPF_CORE_READ(tty, index);
+    new.lflag = BPF_CORE_READ(tty, termios.c_lflag);
+    new.tail = tty__drained(tty);
     if (dentry) {
         new.device = BPF_CORE_READ(dentry, d_sb, s_dev);
     } else {

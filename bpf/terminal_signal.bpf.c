@@ -28,13 +28,12 @@ int BPF_PROG(terminal_signal, int signal, void *info, struct task_struct *task)
     terminal = terminal__of(tty);
     if (!terminal)
         return 0;
-    if (terminal->tainted && tty__is_drained(tty))
-        terminal->tainted = 0;
     header__fill(&e.header, CGTRAIL_RECORD_TYPE_TTY_SIGNAL, sizeof(e), task->cgroups->dfl_cgrp->kn->id);
     terminal__owner(terminal, tty);
     terminal__fill(&e.terminal, terminal, tty);
     terminal__actor(&e.header, &e.terminal, task);
     e.tty_signal.signal = signal;
-    record__send(&e.header, owner, sizeof(e));
+    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(e), CGTRAIL_RECORD_TYPE_TTY_SIGNAL))
+        record__send(&e.header, owner, sizeof(e));
     return 0;
 }

@@ -25,7 +25,8 @@ static __always_inline int terminal_uring__record(struct io_kiocb *request)
     terminal__fill(&e.terminal, terminal, tty);
     terminal__actor(&e.header, &e.terminal, task);
     e.tty_uring.opcode = BPF_CORE_READ(request, opcode);
-    record__send(&e.header, owner, sizeof(e));
+    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(e), CGTRAIL_RECORD_TYPE_TTY_URING))
+        record__send(&e.header, owner, sizeof(e));
     return 0;
 }
 

@@ -15,6 +15,12 @@ const volatile struct {
     __u32 failed_execs; /* 1: terminal.bpf.c records failed execs too, for nothing else does */
 } settings;
 
+/* What may be recorded at once and a second: `bytes` less what has run off until `at`. */
+struct bucket {
+    __u64 at;
+    __u64 bytes; /* may be a little under 0 */
+};
+
 /* One entry for each cgroup of a container. An owner is its container's topmost cgroup: its entry has its own id as
  * `owner`, and what the container's other cgroups share. */
 struct watched {
@@ -32,9 +38,9 @@ struct watched {
     /* Of an owner's arguments, bytes beyond SHORT_ARGS_BYTES: */
     __u64 long_at;    /* when they were last counted */
     __u64 long_bytes; /* how many, less LONG_ARGS_RATE since */
-    /* Of what an owner's terminals show: */
-    __u64 shown_at;    /* when it was last counted */
-    __u64 shown_bytes; /* how much was recorded, less OWNER_RATE since */
+    /* Of an owner's terminals: */
+    struct bucket shown; /* what they show */
+    struct bucket told;  /* all else */
 };
 
 /* By cgroup id. Entry 0, which user space makes before anything runs, is the host: it owns what no container does. */

@@ -224,7 +224,7 @@ struct cgtrail_tty_signal_block {
 _Static_assert(sizeof(struct cgtrail_tty_signal_block) == 8, "struct cgtrail_tty_signal_block");
 
 struct cgtrail_tty_uring_block {
-    __u32 opcode; /* what it asked for (enum io_uring_op) */
+    __u32 opcode; /* what it asked for (enum io_uring_op; of io_submit IOCB_CMD and 256) */
     __u32 uring_spare; /* zero */
 };
 _Static_assert(sizeof(struct cgtrail_tty_uring_block) == 8, "struct cgtrail_tty_uring_block");
@@ -357,7 +357,7 @@ struct cgtrail_tty_open {
 };
 _Static_assert(sizeof(struct cgtrail_tty_open) == 136, "struct cgtrail_tty_open");
 
-/* A process asked io_uring to act on a terminal: what is moved that way may be recorded nowhere. */
+/* A process asked io_uring or io_submit(2) to act on a terminal: what is moved that way may be recorded nowhere. */
 struct cgtrail_tty_uring {
     struct cgtrail_header_block header;
     struct cgtrail_terminal_block terminal;

@@ -236,7 +236,7 @@ class TtyOpen(Terminal):
 
 @record(number=16, family="terminal_uring")
 class TtyUring(Terminal):
-    """A process asked io_uring to act on a terminal: what is moved that way may be recorded nowhere."""
+    """A process asked io_uring or io_submit(2) to act on a terminal: what is moved that way may be recorded nowhere."""
 
-    opcode: U32 = field(None, "what it asked for (enum io_uring_op)")
+    opcode: U32 = field(None, "what it asked for (enum io_uring_op; of io_submit IOCB_CMD and 256)")
     uring_spare: U32 = field(None, "zero")

@@ -322,9 +322,41 @@ struct io_cqe {
     int fd;
 };
 
+struct io_rsrc_node {
+    unsigned long file_ptr; /* its lowest bits are flags */
+};
+
+struct io_rsrc_data {
+    unsigned int nr;
+    struct io_rsrc_node **nodes;
+};
+
+struct io_file_table { /* since 6.13 */
+    struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+    struct io_file_table file_table;
+};
+
+struct io_fixed_file {
+    unsigned long file_ptr;
+};
+
+struct io_file_table___before {
+    struct io_fixed_file *files;
+};
+
+struct io_ring_ctx___before {
+    struct io_file_table___before file_table;
+    unsigned int nr_user_files;
+};
+
 struct io_kiocb {
     __u8 opcode;
+    unsigned int flags;
     struct io_cqe cqe;
+    struct io_ring_ctx *ctx;
 };
 
 #pragma clang attribute pop

@@ -10,7 +10,7 @@
 #define MAX_PIECES 8       /* of a readv or writev that are looked at */
 #define MAX_GATHERED 16384 /* and bytes of it */
 
-enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN };
+enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN, CALL_SUBMIT };
 
 struct call {
     __u32 kind;
@@ -63,6 +63,10 @@ static __always_inline bool call__native(struct call *call, struct pt_regs *regs
         call->buffer = 0;
         call->fd = regs->si;
         call->to = regs->di;
+        return true;
+    case 209: /* io_submit */
+        call->kind = CALL_SUBMIT;
+        call->buffer = regs->dx;
         return true;
     case 275: /* splice */
         call->kind = CALL_SEND;

@@ -5,6 +5,17 @@
 #include "exec_failed.h"
 #include "passage.h"
 
+#define MAX_REQUESTS 8 /* of an io_submit that are looked at */
+#define AIO 256        /* as in TtyUring */
+
+struct aio_request { /* struct iocb of linux/aio_abi.h */
+    __u64 data;
+    __u64 key;
+    __u16 opcode;
+    __u16 priority;
+    __u32 fd;
+};
+
 /* Whether a process sets what it has set before, and nothing was changed since. */
 static __always_inline bool terminal__is_told(struct terminal *terminal, struct cgtrail_tty_change *e)
 {
@@ -100,6 +111,29 @@ static __always_inline int terminal__opened(struct file *file)
     return 0;
 }
 
+/* Of the requests of an io_submit, each of which may have moved bytes, we know not how many. */
+static __always_inline int terminal__submitted(struct call *call)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct watched *owner = watch__cgroup(task->cgroups->dfl_cgrp);
+    struct scratch *scratch = terminal__scratch();
+
+    for (__u32 i = 0; owner && scratch && i < MAX_REQUESTS && i < call->size; i++) {
+        struct aio_request request = {}, *at = 0;
+        struct tty_struct *tty;
+        struct file *file;
+
+        if (bpf_probe_read_user(&at, sizeof(at), (void **)call->buffer + i) ||
+            bpf_probe_read_user(&request, sizeof(request), at))
+            return 0;
+        file = fd__file(request.fd);
+        tty = file ? file__tty(file) : 0;
+        if (tty)
+            return terminal__escaped(&scratch->record.tty_uring, tty, owner, AIO | request.opcode);
+    }
+    return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(terminal, struct pt_regs *regs, long ret)
 {
@@ -115,6 +149,8 @@ int BPF_PROG(terminal, struct pt_regs *regs, long ret)
     }
     if (!call__read(&call, regs, ret))
         return 0;
+    if (call.kind == CALL_SUBMIT)
+        return terminal__submitted(&call);
     file = fd__file(call.fd);
     if (!file)
         return 0;

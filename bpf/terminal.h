@@ -274,4 +274,27 @@ static __always_inline void terminal__actor(struct cgtrail_header_block *header,
     block->start = BPF_CORE_READ(task, group_leader, start_boottime);
 }
 
+/* The current process acts on a terminal by a way whose bytes are not seen. */
+static __always_inline int terminal__escaped(struct cgtrail_tty_uring *e, struct tty_struct *tty, struct watched *owner,
+                                             __u32 opcode)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct terminal *terminal;
+
+    if (tty__is_master(tty))
+        tty = BPF_CORE_READ(tty, link);
+    terminal = tty ? terminal__of(tty) : 0;
+    if (!terminal || !(owner->policy & (CGTRAIL_POLICY_TERMINAL | CGTRAIL_POLICY_OUTPUT)))
+        return 0;
+    header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_URING, sizeof(*e), task->cgroups->dfl_cgrp->kn->id);
+    terminal__owner(terminal, tty);
+    terminal__fill(&e->terminal, terminal, tty);
+    terminal__actor(&e->header, &e->terminal, task);
+    e->tty_uring.opcode = opcode;
+    e->tty_uring.uring_spare = 0;
+    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), CGTRAIL_RECORD_TYPE_TTY_URING))
+        record__send(&e->header, owner, sizeof(*e));
+    return 0;
+}
+
 #endif

@@ -112,6 +112,9 @@ AGENT = (
     Metric("cgtrail_agent_admission", GaugeMetricFamily,
            "The step of a filling spool that holds: 0, or the fraction of the bound at which it was taken",
            _fact("admission")),
+    Metric("cgtrail_agent_narrowed", GaugeMetricFamily,
+           "1: left out of everybody's records while the spool is nearly full: what terminals show (output), arguments "
+           "beyond 4,096 bytes (arguments), forks", lambda facts: facts.get("narrowed") or {}, "what"),
     Metric("cgtrail_agent_commits", CounterMetricFamily, "Group commits", _fact("commits")),
     Metric("cgtrail_agent_commit_seconds", CounterMetricFamily, "Time spent in group commits", _fact("commit_seconds")),
     Metric("cgtrail_agent_keyframe_age_seconds", GaugeMetricFamily, "Since the last keyframe began",

@@ -26,6 +26,8 @@ SILENT_SECONDS = 10
 """Both halves write their status each second: one that has not for so long hangs."""
 LOOKS, LOOK_SECONDS = 10, 0.2
 """How often, and with which pauses, a status that looks old is looked at again."""
+_NARROWED = {"output": "what terminals show", "arguments": "arguments beyond 4,096 bytes"}
+"""Words for what is left out while the spool is nearly full."""
 _SECOND = 1_000_000_000
 _COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
 
@@ -57,6 +59,7 @@ class _Agent(TypedDict, total=False):
     tenants_error: str | None
     unwatched_containers: int
     admission: float
+    narrowed: dict[str, bool]
     unread_by: list[str]
 
 
@@ -213,6 +216,8 @@ def _troubles(agent: dict[str, Any]) -> list[str]:
     if agent.get("admission"):
         unread = ", ".join(agent.get("unread_by", ())) or "nobody"
         lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
+        left_out = [_NARROWED.get(what, what) for what, holds in agent.get("narrowed", {}).items() if holds]
+        lines.append(f"narrowed  not recorded until it has room: {', '.join(left_out)}")
     lines += [f"{told['name']:<9} {told['error']}" for told in agent["runtimes"] if told["error"] and told["expected"]]
     if agent.get("tenants_error"):
         lines.append(f"tenants   those before stay in force: {agent['tenants_error']}")

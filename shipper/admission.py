@@ -11,16 +11,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bpf.enums import Cause, Narrow
-from bpf.events import CgroupMkdir, CgroupRmdir, Running
+from bpf.events import CgroupMkdir, CgroupRmdir, Running, TtyOpen
 from bpf.schema import decode
 from shipper.wire.frame import PREFIX, stride, walk
 from shipper.wire.records import FIRST, Loss
 
-STEPS = NARROW_ARGUMENTS, NARROW_FORKS, REFUSE, FULL = 0.80, 0.90, 0.94, 1.0
-"""Fractions of the bound at which long arguments are cut, forks left out, the kernel's records refused, and all."""
+STEPS = NARROW_OUTPUT, NARROW_ARGUMENTS, NARROW_FORKS, REFUSE, FULL = 0.80, 0.85, 0.90, 0.94, 1.0
+"""Fractions of the bound at which what terminals show is left out, long arguments are cut, forks left out, the kernel's
+records refused, and all."""
 BACK = 0.05
 """So much below a step the spool must fall before the step is taken back."""
+SNAPSHOTS = frozenset({Running.layout.number, TtyOpen.layout.number})
+"""Types of what a keyframe finds running or open: without one of them it is incomplete."""
 _KEPT = frozenset({CgroupMkdir.layout.number, CgroupRmdir.layout.number})
+_NARROW = (NARROW_FORKS, Narrow.FORKS), (NARROW_ARGUMENTS, Narrow.ARGUMENTS), (NARROW_OUTPUT, Narrow.OUTPUT)
 # type of a record, and its owner behind type, fixed, length, time and cgroup id
 _TYPE_OWNER = struct.Struct("<H22xQ")
 
@@ -43,7 +47,7 @@ class Admission:
     totals: Counter[Cause] = field(default_factory=Counter)
     """Records refused, ever."""
     snapshots: int = 0
-    """Of these, processes that a keyframe found running."""
+    """Of these, what a keyframe found running or open."""
     _used: int = 0
     _room: int = 0
     """Bytes that may still be taken before records are refused from everybody."""
@@ -70,9 +74,12 @@ class Admission:
     @property
     def narrow(self) -> Narrow:
         """What the kernel programs are to leave out."""
-        if self.level >= NARROW_FORKS:
-            return Narrow.FORKS
-        return Narrow.ARGUMENTS if self.level >= NARROW_ARGUMENTS else Narrow.NONE
+        return next((level for step, level in _NARROW if self.level >= step), Narrow.NONE)
+
+    @property
+    def narrowed(self) -> dict[str, bool]:
+        """The same by what it is, in lower case."""
+        return {level.name.lower(): level <= self.narrow for level in Narrow if level}
 
     def admit(self, span: bytes, count: int, now: int) -> tuple[bytes, int]:
         """What is taken of a span of kernel records, and how many those are."""
@@ -117,7 +124,7 @@ class Admission:
             elif number < FIRST:
                 self._count((owner, cause, number), 1)
                 self.totals[cause] += 1
-                self.snapshots += number == Running.layout.number
+                self.snapshots += number in SNAPSHOTS
 
     def take(self, now: int) -> list[Loss]:
         """The account so far, as records; it begins anew."""

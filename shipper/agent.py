@@ -106,7 +106,7 @@ class Agent:
             memory.require(settings.ring_bytes + memory.LOADING_BYTES)
             book = TenantBook(settings.tenant_files, settings.tenant_label, settings.unassigned, data / "tenants.json")
             self.probes = stack.enter_context(
-                Probes(settings.ring_bytes, settings.capture_host, max_cgroups=settings.max_cgroups)
+                Probes(settings.ring_bytes, settings.capture_host, settings.max_cgroups, book.current.at_first)
             )
             machine, boot = keyframe.id_of(keyframe.MACHINE_ID), keyframe.id_of(keyframe.BOOT_ID)
             self.spool = stack.enter_context(Spool(data / "spool", machine, boot))

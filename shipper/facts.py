@@ -44,6 +44,7 @@ class Facts:
             "spool_max_bytes": self.retention.bounds.max_bytes,
             "spool_error": str(spool.error) if spool.error else None,
             "admission": self.intake.admission.level,
+            "narrowed": self.intake.admission.narrowed,
             "unread_by": self.retention.holding,
             "ring_bytes_waiting": self.probes.ring.waiting(),
             "seen": self.probes.seen(),

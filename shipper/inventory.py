@@ -47,7 +47,9 @@ class Inventory:
     users: Users = field(default_factory=Users)
     registry: Registry = field(init=False)
     widened: bool = False
-    """A container is recorded that was not: what runs in it is not known yet."""
+    """More is recorded of a container than was: what runs or is open in it is not known yet."""
+    _at_first: Policy = field(init=False)
+    """The kernel's policy of containers that are made."""
     _quiet: bool = False
     """Nothing is put into the stream."""
     _expected: frozenset[str] = field(init=False)
@@ -72,6 +74,7 @@ class Inventory:
         """Begins with nothing but tenants."""
         self._expected = self._tellers()
         self.registry = Registry(self.book.current, self._expects)
+        self._at_first = self.book.current.at_first
         self._sweep = Sweep(self.root)
 
     def start(self) -> None:
@@ -111,8 +114,12 @@ class Inventory:
 
     def regroup(self, drain: Callable[[], None]) -> None:
         """Tenants have changed, or who may tell of containers: what happened before stands before it in the stream."""
+        tenants = self.book.current
+        self.probes.birth_policy(self._at_first & tenants.at_first)  # whoever is made now is told of by either
         drain()
-        self._tell(self.registry.regroup(self.book.current))
+        self._tell(self.registry.regroup(tenants))
+        self._at_first = tenants.at_first
+        self.probes.birth_policy(self._at_first)
 
     def drained(self) -> None:
         """The ring is empty: what was only waiting for that."""
@@ -234,7 +241,7 @@ class Inventory:
             before = self._policies.get(top.id)
             if before is not None and before != record.policy and self.probes.set_policy(top.id, Policy(record.policy)):
                 self._policies[top.id] = record.policy
-                self.widened |= bool(record.policy & ~before & Policy.EXEC)
+                self.widened |= bool(record.policy & ~before)
 
     def _gone(self, number: int) -> None:
         self._policies.pop(number, None)

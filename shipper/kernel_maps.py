@@ -24,6 +24,17 @@ def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
     return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 8)
 
 
+def entries_at_first(name: str, birth: Policy) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of what a map holds before anything is recorded. `birth`: of containers that are made."""
+    if name == "watched":
+        yield CGROUP_ID.pack(0), watched_entry(0, Watch.NONE)
+    elif name == "birth":
+        yield bytes(4), birth.to_bytes(4, "little")
+    elif name == "losses":
+        for key in loss_keys(0):  # they also take what no other entry has room for
+            yield key, bytes(8)
+
+
 def loss_keys(owner: int) -> Iterator[bytes]:
     """Whatever the kernel may count of an owner."""
     for number, cls in RECORDS.items():

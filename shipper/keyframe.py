@@ -1,4 +1,4 @@
-"""Writes keyframes: whose stream this is, which containers live, which processes run. A reader can begin at one."""
+"""Writes keyframes: whose stream this is, which containers live, what runs and is open. A reader can begin at one."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Keyframes:
         )
 
     def processes(self, meanwhile: Callable[[], None], arguments: Cmdlines) -> bool:
-        """Send every running process through the ring, draining it `meanwhile`; True when none was lost.
+        """Send running processes and open terminals through the ring, draining it `meanwhile`; True: none was lost.
 
-        Their `arguments` are waited for only a moment: what comes later stands behind the keyframe.
+        The processes' `arguments` are waited for only a moment: what comes later stands behind the keyframe.
         """
         lost = self.losses.snapshots()
         thread = threading.Thread(target=self.probes.snapshot, name="snapshot")

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bpf.enums import Cause
-from bpf.events import Running
-from shipper.admission import Account, Admission
+from shipper.admission import SNAPSHOTS, Account, Admission
 from shipper.probes import Probes
 from shipper.wire.records import Loss
 
@@ -47,8 +46,8 @@ class Losses:
                 self._told.pop(account, None)
 
     def snapshots(self) -> int:
-        """How many records of running processes were lost, ever."""
-        lost = sum(count for (_, _, kind), count in self.probes.losses().items() if kind == Running.layout.number)
+        """How many records of what runs or is open were lost, ever."""
+        lost = sum(count for (_, _, kind), count in self.probes.losses().items() if kind in SNAPSHOTS)
         return lost + self.admission.snapshots
 
     def _news(self, counts: dict[Account, int], now: int) -> Iterator[Loss]:

@@ -18,8 +18,8 @@ from typing import Self
 
 import structlog
 
-from bpf.enums import Control, Counter, Policy, Watch
-from shipper.kernel_maps import CGROUP_ID, CONTROL, COUNT, LOSS_KEY, WATCHED, loss_keys, watched_entry
+from bpf.enums import Control, Counter, Policy
+from shipper.kernel_maps import CGROUP_ID, CONTROL, COUNT, LOSS_KEY, WATCHED, entries_at_first, loss_keys
 from shipper.libbpf import BpfError, Link, Map, Object, Program, possible_cpus
 from shipper.objects import CaptureError, families, object_file
 from shipper.refusals import SHORTAGES, Refusal, refusal
@@ -66,6 +66,8 @@ class Probes:
     capture_host: bool = False
     max_cgroups: int = MAX_CGROUPS
     """Watched at the same time; a quarter of them is kept for containers' topmost cgroups."""
+    birth: Policy = Policy.EXEC
+    """As of `birth_policy`, to begin with."""
     attempts: list[Attempt] = field(default_factory=list)
     maps: dict[str, Map] = field(default_factory=dict)
     _fds: dict[str, int] = field(default_factory=dict)
@@ -262,11 +264,8 @@ class Probes:
             self._stack.callback(os.close, fd)
             if name not in _KERNELS:
                 self.maps[name] = Map(fd, *_SHARED[name])
-            if name == "watched":
-                self.maps[name].set(CGROUP_ID.pack(0), watched_entry(0, Watch.NONE))
-            elif name == "losses":
-                for key in loss_keys(0):  # they also take what no other entry has room for
-                    self.maps[name].set(key, bytes(8))
+                for key, value in entries_at_first(name, self.birth):
+                    self.maps[name].set(key, value)
 
     def _nothing(self) -> str:
         told: dict[str, list[str]] = {}

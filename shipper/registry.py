@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from bpf.enums import Policy, Watch
+from bpf.enums import Watch
 from bpf.schema import Record
 from shipper import tell
 from shipper.containers import Cgroup, Container
@@ -202,8 +202,9 @@ class Registry:
         member = self._memberships.tenants.of(subject)
         if not container.pending:
             return member
-        # Its labels may yet say whose it is: until then its programs are recorded, and nothing that is typed.
-        return Membership(member.tenants, Policy.EXEC | member.policy if member.tenants else Policy.EXEC)
+        # Its labels may yet say whose it is. Those who are known add up; whoever comes to them adds to it.
+        at_first = self._memberships.tenants.at_first
+        return Membership(member.tenants, at_first | member.policy if member.tenants else at_first)
 
     def _claimed(self, metadata: Metadata) -> list[Cgroup]:
         """Living cgroups that were found before their runtime told whose they are."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from typing import NamedTuple
 
 import structlog
@@ -98,6 +100,8 @@ class Tenants:
         self.known: Mapping[str, Tenant] = {tenant.id: tenant for tenant in sorted(known, key=lambda known: known.id)}
         """By id, sorted; those that only a label names are not among them."""
         self._policies = {tenant.id: int(tenant.policy) for tenant in self.known.values()}
+        self.at_first = Policy(Policy.EXEC | reduce(and_, self._policies.values(), int(unassigned)))
+        """What is recorded of a container until it is known whose it is: its programs, and what everybody asks for."""
         self.rules = tuple(rule for rule in rules if rule.tenant in self.known)
         self.label = label
         self.ignored = ignored or Ignored()

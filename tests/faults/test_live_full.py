@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.faults]
 
 BOUND = 32 << 20
 FLOOD, ROUNDS, FEW = 800, 30, 6
-"""Rounds: more than fit above the first step with their arguments cut; some; and so few that nobody feels them."""
+"""Rounds: more than fit above the second step with their arguments cut; some; and so few that nobody feels them."""
 LONG, CUT = 60_000, 4096
 """Bytes of an argument, and of all arguments once they are cut."""
 BIRTHS = 200
@@ -38,7 +38,7 @@ def step(live: Rig, level: float) -> None:
 
 
 def fill(live: Rig, box: Storm) -> None:
-    """Come to the first step, and not much further: half of the way at once, and no more than the ring has room for."""
+    """Come to where arguments are cut, and not much further: half of the way at once, no more than the ring takes."""
     while (missing := NARROW_ARGUMENTS * BOUND - live.stream.size) > 0:
         box.batch(max(1, min(ROUNDS, int(missing / LONG / 2))), padding=LONG)
         live.written()
@@ -100,7 +100,7 @@ def assert_told_still(live: Rig, container: Container) -> None:
     assert infos[-1].state == State.COMPLETE
     assert any(isinstance(r, Loss) and r.cause == Cause.SPOOL_FULL for r in told)
     ends = [r.incomplete for r in told if isinstance(r, KeyframeEnd)]
-    assert ends == [0, 0, 1, 1], "the keyframe of a step says so when processes are missing in it"
+    assert ends == [0, 0, 0, 1, 1], "the keyframe of a step says so when processes are missing in it"
     numbers = [frame.number for frame in live.frames()]
     assert numbers == list(range(len(numbers))), "nothing was removed"
 
@@ -129,7 +129,7 @@ def assert_exact(live: Rig, box: Storm) -> Counts:
 
 
 def assert_quiet(told: Counts, forkless: list[Round], refused: list[Round]) -> None:
-    """Who does little lost forks from the second step on, the rest from the third on, and nothing else."""
+    """Who does little lost forks from their step on, the rest from the next one on, and nothing else."""
     assert by_cause(told).keys() == {"narrowed", "spool_full"}
     by = {cause: by_record(Counter({k: n for k, n in told.items() if k[0] == cause})) for cause, _ in told}
     assert by["narrowed"] == {"Fork": len(forkless + refused)}

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from bpf.enums import Cause, Narrow
 from bpf.events import CgroupMkdir, CgroupRmdir, Exec, Exit, Fork, Header
 from bpf.schema import decode
-from shipper.admission import BACK, FULL, NARROW_ARGUMENTS, NARROW_FORKS, REFUSE, STEPS, Admission
+from shipper.admission import (
+    BACK,
+    FULL,
+    NARROW_ARGUMENTS,
+    NARROW_FORKS,
+    NARROW_OUTPUT,
+    REFUSE,
+    STEPS,
+    Admission,
+)
 from shipper.spool import Spool
 from shipper.wire.frame import DISCARDED, walk, wrap
 from shipper.wire.reader import Reader
@@ -68,7 +77,9 @@ DEATH = CgroupRmdir(cgroup_id=21, owner=21)
     [
         (0, 0.0, Narrow.NONE),
         (79.99, 0.0, Narrow.NONE),
-        (80, NARROW_ARGUMENTS, Narrow.ARGUMENTS),
+        (80, NARROW_OUTPUT, Narrow.OUTPUT),
+        (84.99, NARROW_OUTPUT, Narrow.OUTPUT),
+        (85, NARROW_ARGUMENTS, Narrow.ARGUMENTS),
         (89.99, NARROW_ARGUMENTS, Narrow.ARGUMENTS),
         (90, NARROW_FORKS, Narrow.FORKS),
         (93.99, NARROW_FORKS, Narrow.FORKS),
@@ -79,7 +90,7 @@ DEATH = CgroupRmdir(cgroup_id=21, owner=21)
     ],
 )
 def test_less_is_taken_as_it_fills(percent: float, level: float, narrow: Narrow) -> None:
-    """The fixed order: arguments, forks, all records, everything."""
+    """The fixed order: what terminals show, arguments, forks, all records, everything."""
     admission = filled(percent)
     assert (admission.level, admission.narrow) == (level, narrow)
 
@@ -109,7 +120,14 @@ def test_steps_are_taken_back_one_by_one() -> None:
         admission.measure(percent * MAX // 100)
         levels.append((percent, admission.level))
     changes = [after for before, after in itertools.pairwise(levels) if after[1] != before[1]]
-    assert changes == [(94, REFUSE), (88, NARROW_FORKS), (84, NARROW_ARGUMENTS), (74, 0.0)]
+    assert changes == [(94, REFUSE), (88, NARROW_FORKS), (84, NARROW_ARGUMENTS), (79, NARROW_OUTPUT), (74, 0.0)]
+
+
+def test_what_is_left_out_is_told_by_name() -> None:
+    """Each step leaves out what those before it do, and everything is there again below them."""
+    told = [[what for what, holds in filled(percent).narrowed.items() if holds] for percent in (79, 80, 85, 90, 100)]
+    whole = ["output", "arguments", "forks"]
+    assert told == [[], whole[:1], whole[:2], whole, whole]
 
 
 def test_a_spool_that_was_emptied_takes_all_at_once() -> None:
@@ -141,7 +159,7 @@ def flood(admission: Admission, owner: int, count: int = 10_000) -> int:
     return sum(admission.admit(span, 100, NOW)[1] for _ in range(count // 100))
 
 
-ROOM = (REFUSE - NARROW_ARGUMENTS) * MAX
+ROOM = (REFUSE - NARROW_OUTPUT) * MAX
 FORK_BYTES = len(span_of(Fork()))
 
 

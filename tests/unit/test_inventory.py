@@ -34,6 +34,7 @@ class Kernel:
     room: int = 10
     watched: dict[int, tuple[int, Policy]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    birth: Policy = EVERYTHING
 
     def watch(self, cgroup_id: int, owner: int, policy: Policy) -> bool:
         """False: no room."""
@@ -56,6 +57,12 @@ class Kernel:
             self.watched[owner] = owner, policy
             self.done.append(f"policy {owner} {int(policy)}")
         return True
+
+    def birth_policy(self, policy: Policy) -> None:
+        """Of those that are made from now on."""
+        if self.birth != policy:
+            self.birth = policy
+            self.done.append(f"birth {int(policy)}")
 
     def watched_cgroups(self) -> set[int]:
         """All."""
@@ -382,13 +389,48 @@ def test_a_policy_that_is_wider_wants_a_look_at_what_runs(host: Host) -> None:
     assert host.inventory.widened
 
 
+def test_a_terminal_that_is_recorded_from_now_on_wants_a_look(host: Host) -> None:
+    """It may be open already, and so quiet that nothing else tells of it."""
+    host.say(WEB)
+    host.born(7, PATH)
+    for asked, widened in ((Policy.EXEC, False), (Policy.EXEC | Policy.OUTPUT, True)):
+        host.inventory.widened = False
+        if "t1" not in host.inventory.book.current.known:
+            host.inventory.book.add("t1", "a test", asked=asked)
+        else:
+            host.inventory.book.change("t1", "a test", asked=asked)
+        host.inventory.regroup(lambda: None)
+        host.say(Metadata("docker", ID, labels={"cgtrail.tenant": "t1"}))
+        assert host.kernel.watched[7][1] == asked
+        assert host.inventory.widened == widened
+
+
+def test_what_is_made_while_tenants_change(host: Host) -> None:
+    """From before the ring is drained until all is told, a birth has what those before and those after both allow."""
+    doing: list[str] = host.kernel.done
+
+    def drain() -> None:
+        doing.append("drain")
+
+    host.inventory.book.add("quiet", "a test", asked=Policy.TERMINAL)
+    told = ["TenantInfo", "TenantEvent"]
+    assert host.doing(lambda: host.inventory.regroup(drain)) == ["birth 3", "drain", *told]
+    host.inventory.book.change("quiet", "a test", asked=Policy.OUTPUT)
+    assert host.doing(lambda: host.inventory.regroup(drain)) == ["birth 1", "drain", *told, "birth 5"]
+    host.inventory.book.remove("quiet")
+    assert host.doing(lambda: host.inventory.regroup(drain)) == ["drain", "TenantEvent", "birth 7"]
+
+
 def test_a_runtime_that_comes_or_goes(host: Host) -> None:
     """Who may still tell of a container decides what is recorded of it: at once, in stream and kernel alike."""
     host.runtime.expected = False
     host.say()
     host.born(7, PATH)
     assert host.kernel.watched[7][1] == EVERYTHING
-    for expected, policy, state in ((True, Policy.EXEC, State.PENDING), (False, EVERYTHING, State.COMPLETE)):
+    host.inventory.book.add("quiet", "a test", asked=Policy.TERMINAL)
+    host.inventory.regroup(lambda: None)
+    at_first = Policy.EXEC | Policy.TERMINAL
+    for expected, policy, state in ((True, at_first, State.PENDING), (False, EVERYTHING, State.COMPLETE)):
         host.runtime.expected = expected
         keyframe = [record for record in host.inventory.all(host=False) if isinstance(record, ContainerInfo)]
         assert [record.policy for record in keyframe] == [host.kernel.watched[7][1]]

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from bpf.enums import Cause
-from bpf.events import Exec, Fork, Running
+from bpf.events import Exec, Fork, Running, TtyOpen
 from shipper.admission import Admission
 from shipper.losses import Losses
 from shipper.probes import Probes
 from shipper.wire.frame import wrap
 from shipper.wire.records import Loss
 
-EXEC, FORK, RUNNING = (cls.layout.number or 0 for cls in (Exec, Fork, Running))
+EXEC, FORK, RUNNING, OPEN = (cls.layout.number or 0 for cls in (Exec, Fork, Running, TtyOpen))
 FULL = Cause.RING_FULL
 
 
@@ -136,9 +136,12 @@ def test_totals_are_exact_while_the_disk_is_full() -> None:
 
 
 def test_lost_snapshots_are_counted_apart() -> None:
-    """A keyframe asks whether running processes were lost, of any owner and for any cause."""
+    """A keyframe asks whether running processes or open terminals were lost, of any owner and for any cause."""
     kernel = Kernel({(7, FULL, RUNNING): 2, (8, Cause.NARROWED, RUNNING): 1, (7, FULL, EXEC): 4})
     losses = losses_of(kernel)
     assert losses.snapshots() == 3
     losses.admission.refuse(wrap(Running(owner=7).encode()) + wrap(Exec(owner=7).encode()), Cause.SPOOL_FULL, 100)
     assert losses.snapshots() == 4
+    kernel.counts[9, Cause.OVER_BUDGET, OPEN] = 1
+    losses.admission.refuse(wrap(TtyOpen(owner=7).encode()), Cause.DISK, 100)
+    assert losses.snapshots() == 6

@@ -141,6 +141,7 @@ def test_a_damaged_document(
         {"records": "ten", "containers": 1, "lost": {}, "runtimes": [], "not_recorded": []},
         {"records": 1, "containers": 1, "lost": [], "runtimes": [], "not_recorded": None},
         {"admission": "full"},
+        {"narrowed": ["output"]},
         {"seen": 7},
         [1],
         None,
@@ -168,7 +169,8 @@ def test_a_status_file_of_ours(run: Run, tmp_path: Path) -> None:
         "lost": {},
         "runtimes": [],
         "not_recorded": [],
-        "admission": 0.5,
+        "admission": 0.85,
+        "narrowed": {"output": True, "arguments": True, "forks": False},
         "z": [],
     }
     (tmp_path / STATUS).write_text(json.dumps(facts))
@@ -179,6 +181,7 @@ def test_a_status_file_of_ours(run: Run, tmp_path: Path) -> None:
     result = run("status")
     assert "damaged" not in result.out
     assert "1,234 records" in result.out
+    assert "narrowed  not recorded until it has room: what terminals show, arguments beyond 4,096 bytes\n" in result.out
     assert "web\\x1b" in result.out
 
 

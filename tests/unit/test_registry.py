@@ -418,14 +418,20 @@ class TestTenants:
         registry.found(7, SCOPE, 5)
         assert changes(registry.told(WEB)) == [(TenantChange.ATTACHED, b"t1", KEY.encode())]
 
-    def test_until_labels_are_known_programs_are_recorded(self) -> None:
-        """Whatever is asked for containers without a tenant: nothing typed is, but nothing that starts is missed."""
-        tenants = Teams()
-        for tenants.unassigned in (Policy(0), EVERYTHING):
-            registry = Registry(tenants, lambda _: True)
-            assert one(ContainerInfo, registry.found(7, SCOPE, 5)).policy == Policy.EXEC
-            told = one(ContainerInfo, registry.told(replace(WEB, labels={})))
-            assert told.policy == tenants.unassigned
+    @pytest.mark.parametrize(
+        ("unassigned", "at_first"),
+        [
+            (Policy(0), Policy.EXEC),
+            (Policy.TERMINAL, Policy.EXEC | Policy.TERMINAL),
+            (Policy.OUTPUT, Policy.EXEC),
+            (EVERYTHING, Policy.EXEC | Policy.TERMINAL),
+        ],
+    )
+    def test_until_labels_are_known_everybodys_policies_hold(self, unassigned: Policy, at_first: Policy) -> None:
+        """Nothing is recorded that it may turn out nobody asked for, but programs; of those none is missed."""
+        registry = Registry(Tenants(unassigned, [Tenant("t1", "T1", Policy.TERMINAL)]), lambda _: True)
+        assert one(ContainerInfo, registry.found(7, SCOPE, 5)).policy == at_first
+        assert one(ContainerInfo, registry.told(replace(WEB, labels={}))).policy == unassigned
 
     def test_a_label_that_changes_moves_a_container(self, registry: Registry) -> None:
         """It leaves one and comes to another; the record of the container stands before."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bpf.enums import Policy
-from shipper.tenants.model import EVERYTHING, MAX_TENANTS, Ignored, Membership, Subject, Tenant, Tenants
+from shipper.tenants.model import EVERYTHING, LABEL, MAX_TENANTS, Ignored, Membership, Subject, Tenant, Tenants
 from shipper.tenants.selectors import MAX_TEXT, Condition, Rule, Selector, SelectorError, condition, image_names
 
 ID = "4f0c" * 16
@@ -320,6 +322,24 @@ def test_the_index_finds_what_asking_each_rule_would(subject: Subject, rules: li
     found = Tenants(Policy.OUTPUT, known, rules, label="").of(subject)
     assert found == Membership(dict(sorted(wanted.items())), Policy.EXEC if wanted else Policy.OUTPUT)
     assert list(found.tenants) == sorted(found.tenants)
+
+
+_POLICIES = st.sampled_from([Policy(number) for number in range(EVERYTHING + 1)])
+
+
+@given(_SUBJECTS, _rules(), _POLICIES, st.lists(_POLICIES, max_size=3), st.sampled_from(["", "t0", "t1,t2", "t9"]))
+def test_what_is_recorded_at_first(
+    subject: Subject, rules: list[Rule], unassigned: Policy, asked: list[Policy], label: str
+) -> None:
+    """Beside programs, only what is recorded of a container anyhow; and all that is recorded of every one."""
+    known = [Tenant(f"t{number}", "T", policy) for number, policy in enumerate(asked)]
+    tenants = Tenants(unassigned, known, rules)
+    subject = replace(subject, labels={**subject.labels, LABEL: label})
+    assert not tenants.at_first & ~tenants.of(subject).policy & ~Policy.EXEC
+    assert tenants.at_first & Policy.EXEC
+    bare = Tenants(unassigned, known)
+    every = [bare.of(WEB).policy, *(bare.of(replace(WEB, labels={LABEL: each.id})).policy for each in known)]
+    assert bare.at_first == Policy.EXEC | Policy(functools.reduce(operator.and_, every))
 
 
 @given(st.sampled_from(Selector), st.text(max_size=8))

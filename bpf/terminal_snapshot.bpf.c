@@ -19,10 +19,14 @@ int terminal_snapshot(struct bpf_iter__task_file *ctx)
     terminal = tty ? terminal__of(tty) : 0;
     if (!terminal || terminal->asked == ctx->meta->session_id)
         return 0;
-    terminal->asked = ctx->meta->session_id;
     owner = terminal__owner(terminal, tty);
+    if (!owner && !terminal->home) { /* nobody's session, and who opened it was not seen: it is theirs who have it */
+        owner = watch__cgroup(task->cgroups->dfl_cgrp);
+        terminal->home = owner ? task->cgroups->dfl_cgrp->kn->id : 0;
+    }
     if (!owner || !(owner->policy & (CGTRAIL_POLICY_TERMINAL | CGTRAIL_POLICY_OUTPUT)))
         return 0;
+    terminal->asked = ctx->meta->session_id;
     header__fill(&e.header, CGTRAIL_RECORD_TYPE_TTY_OPEN, sizeof(e), terminal->home);
     terminal__fill(&e.terminal, terminal, tty);
     terminal__actor(&e.header, &e.terminal, task);

@@ -14,6 +14,9 @@ from .machine import KERNELS, run
 pytestmark = pytest.mark.guest
 CGTRAIL = shlex.join([sys.executable, "-m", "cgtrail", "--data", "/tmp/cgtrail"])
 ONLY = ["exec", "fork", "exit", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach", "running", "ssh_login"]
+ONLY += ["terminal", "terminal_signal", "terminal_snapshot"]
+URING = {"6.1": "terminal_uring__2_submit_sqe", "6.12": "terminal_uring__1_submit_req"}
+"""Kernel → its name of the tracepoint of io_uring."""
 HOOKS = {event: [event] for event in ONLY} | {"exec_failed": ["exec_failed__1_execve", "exec_failed__1_execveat"]}
 """Event → the programs that record it on a stock kernel."""
 
@@ -21,22 +24,25 @@ Lines = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module", params=KERNELS, ids=lambda kernel: kernel.version)
-def told(request: pytest.FixtureRequest) -> tuple[Lines, Lines]:
-    """What `cgtrail check` and `cgtrail demo` print on another kernel."""
+def told(request: pytest.FixtureRequest) -> tuple[Lines, Lines, str]:
+    """What `cgtrail check` and `cgtrail demo` print on another kernel, and which that is."""
     script = f"{CGTRAIL} check --json; echo; {CGTRAIL} demo --json"
     done = run(request.param, ["/bin/sh", "-c", script], timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     check, _, demo = done.stdout.partition(b"\n\n")
-    return [json.loads(line) for line in check.splitlines()], [json.loads(line) for line in demo.splitlines()]
+    lines = [[json.loads(line) for line in part.splitlines()] for part in (check, demo)]
+    return lines[0], lines[1], request.param.version
 
 
-def test_every_program_loads(told: tuple[Lines, Lines]) -> None:
+def test_every_program_loads(told: tuple[Lines, Lines, str]) -> None:
     """Every event is recorded on this kernel, and failed execs by the hooks that cost nobody else."""
     found = {(finding["what"], finding["level"], finding["found"]) for finding in told[0] if finding["what"] in HOOKS}
     assert found == {(event, "ok", f"recorded by {hook}") for event, hooks in HOOKS.items() for hook in hooks}
+    uring = {finding["found"] for finding in told[0] if (finding["what"], finding["level"]) == ("terminal_uring", "ok")}
+    assert uring == {f"recorded by {URING[told[2]]}"}
 
 
-def test_demo(told: tuple[Lines, Lines]) -> None:
+def test_demo(told: tuple[Lines, Lines, str]) -> None:
     """What is done in a container is found with its arguments, working directory, parent, user and exit code."""
     found = told[1]
     assert {d["container"]["name"] for d in found} == {"cgtrail-demo"}

@@ -1,0 +1,36 @@
+"""A terminal is recorded alike on every kernel: what it shows, what is consumed, and no secret."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import pytest
+
+from .machine import KERNELS, Kernel, run
+from .terminals import FSYNC, SECRET
+
+pytestmark = pytest.mark.guest
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
+def test_terminals(kernel: Kernel) -> None:
+    """Each byte of the screen, each line but the secret one, size, ctrl-c, the end, and who uses io_uring."""
+    done = run(kernel, [sys.executable, "-m", "tests.kernel.guest.terminals"], timeout=400, env={"PYTHONPATH": "."})
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout.splitlines()[-1])  # before it, debugging words of refused alternatives
+    assert told == {
+        "refused": [],
+        "identical": True,
+        "skipped": 0,
+        "typed": True,
+        "secrets": len(SECRET) + 1,
+        "leaks": 0,
+        "open": [[30, 90, True]],
+        "changes": ["HANGUP", "TERMIOS"],
+        "signals": [signal.SIGHUP, signal.SIGINT],
+        "uring": [FSYNC],
+        "complete": True,
+        "losses": {},
+    }

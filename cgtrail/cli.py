@@ -110,15 +110,16 @@ def demo(as_json: bool) -> None:
 @command(cli)
 @options.host
 @options.as_json
+@options.content
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
-def trace(host: bool | None, as_json: bool, count: int | None) -> None:  # noqa: ARG001  it always is
+def trace(host: bool | None, as_json: bool, **asked: Any) -> None:  # noqa: ARG001  it always is
     """Print raw kernel records as they come, one JSON object a line: for debugging.
 
     It loads its own kernel programs and stores nothing; an agent that runs is not disturbed.
     """
     from cgtrail import trace
 
-    trace.run(config(capture__host=host), count=count)
+    trace.run(config(capture__host=host), **asked)
 
 
 @command(cli)
@@ -199,6 +200,7 @@ def ls(as_json: bool) -> None:
 @options.times("--from", "--to")
 @click.option("--stream", metavar="PREFIX", default="", help="Only the stream whose id begins so.")
 @click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Only the frame of this number.")
+@options.content
 def cat(**chosen: Any) -> None:
     """Print records as they were recorded, by the time at which their frames were written; gaps are objects too."""
     from cgtrail import spool

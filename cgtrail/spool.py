@@ -42,6 +42,8 @@ class Chosen:
     until: int | None = None
     stream: str = ""
     frame: int | None = None
+    content: bool = False
+    """Also what terminals showed, and what was typed there."""
 
 
 def of(config: Config) -> list[Stream]:
@@ -137,14 +139,14 @@ def _objects(found: Frame | Damage | Gap, chosen: Chosen) -> Iterator[dict[str, 
             if (chosen.since is None or found.time >= chosen.since) and (
                 chosen.until is None or found.time < chosen.until
             ):
-                yield from _records(found)
+                yield from _records(found, chosen)
 
 
-def _records(frame: Frame) -> Iterator[dict[str, Any]]:
+def _records(frame: Frame, chosen: Chosen) -> Iterator[dict[str, Any]]:
     try:
         for index, offset, length in frame.records():
             try:
-                yield {"index": index} | records.shown(decode(frame.payload, offset, length))
+                yield {"index": index} | records.shown(decode(frame.payload, offset, length), content=chosen.content)
             except RecordError as error:
                 raw = base64.b64encode(frame.payload[offset : offset + length]).decode()
                 yield {"index": index, "problem": str(error), "base64": raw}

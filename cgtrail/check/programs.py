@@ -22,6 +22,10 @@ WITHOUT = {
     "cgroup_rmdir": "ends of containers are noticed late",
     "cgroup_attach": "who enters a container from outside (docker exec) is not known",
     "running": "what ran before the agent started is not known by name",
+    "terminal": "what terminals show and what is typed there is not recorded",
+    "terminal_signal": "ctrl-c and hang-ups of terminals are not recorded",
+    "terminal_snapshot": "terminals that were open before are known only once something happens in them",
+    "terminal_uring": "who uses io_uring on a terminal, and so goes unrecorded, is not told",
 }
 """Event → what its absence means to whoever searches."""
 

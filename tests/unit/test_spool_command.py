@@ -19,7 +19,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from bpf.events import Exec
+from bpf.events import Exec, TtyInput, TtyOutput, TtyWrite
 from bpf.schema import Record
 from cgtrail import command, config, spool_verify
 from cgtrail.cli import cli, main
@@ -285,6 +285,24 @@ def test_a_record_shows_every_field(made: Record) -> None:
     """All that is declared, but for the number, which is the type's name."""
     names = {declared.name for declared in made.layout.fields()}
     assert shown(made).keys() - {f"{name}_base64" for name in names} == names
+
+
+TYPED = b"cat key\x1b[2J\xff"
+
+
+@pytest.mark.parametrize("made", [TtyOutput(content=TYPED), TtyInput(content=TYPED), TtyWrite(content=TYPED)])
+def test_a_terminals_content_is_only_shown_when_asked_for(run: Run, tmp_path: Path, made: Record) -> None:
+    """Else its length is; and never does it reach a terminal as it is."""
+    with Spool(tmp_path / "spool", HOST, BOOT) as spool:
+        spool.keyframe()
+        spool.add(wrap(made.encode()), 1)
+        spool.commit()
+    (told,) = run("cat").objects
+    assert told["content_bytes"] == len(TYPED)
+    assert "key" not in json.dumps(told)
+    (told,) = run("cat", "--content").objects
+    assert base64.b64decode(told["content_base64"]) == TYPED
+    assert "\x1b" not in run("cat", "--content").out
 
 
 def test_nothing_is_sent_raw(run: Run, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ struct terminal {
     struct bucket writes; /* what is written while a line is edited */
     struct bucket events; /* what is no content */
     __u64 asked;          /* the snapshot that told of it last */
+    __u64 told_consumed;  /* of the last TtyChange */
     __u64 dentry;         /* its name's address: another one is another life */
     __u32 device;         /* as in the records */
     __u32 index;          /* as in the records */

@@ -9,8 +9,8 @@ import bpf.events  # noqa: F401  declares its records
 from bpf.enums import Cause, Policy, Watch
 from bpf.schema import RECORDS
 
-WATCHED = struct.Struct("<QIIIIQQQIIQQQQ")
-"""struct watched of bpf/watch.h: owner, watch, policy, children, crowded, seen, and eight that say what it holds."""
+WATCHED = struct.Struct("<QIIIIQQQIIQQQQQQ")
+"""struct watched of bpf/watch.h: owner, watch, policy, children, crowded, seen, and ten that say what it holds."""
 LOSS_KEY = struct.Struct("<QII")
 """struct loss_key of bpf/record.h: owner, cause, type."""
 CONTROL = struct.Struct("<IIQQ")
@@ -21,7 +21,7 @@ _KERNEL_CAUSES = (Cause.RING_FULL, Cause.NARROWED, Cause.OVER_BUDGET)
 
 def watched_entry(owner: int, watch: Watch, seen: int = 0) -> bytes:
     """What the kernel's map `watched` holds of a cgroup; `seen`: an owner's records so far."""
-    return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 8)
+    return WATCHED.pack(owner, watch, Policy.EXEC, 0, 0, seen, *[0] * 10)
 
 
 def entries_at_first(name: str, birth: Policy) -> Iterator[tuple[bytes, bytes]]:

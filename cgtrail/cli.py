@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cgtrail import options, tenant_commands
+from cgtrail import options, session_commands, tenant_commands
 from cgtrail.command import coloured, command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
@@ -68,7 +68,7 @@ def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Pa
     Each sink has its own position in the spool, so several workers may read it side by side. With --from, documents of
     the past are made again, also while a worker runs: a store knows them by their ids, and keeps each once.
     """
-    from cgtrail import halves, replay
+    from cgtrail import halves, past
 
     for wrong, message in (
         (once and since is not None, "--once and --from: a replay ends by itself; leave one of them out"),
@@ -80,7 +80,7 @@ def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Pa
         if wrong:
             raise click.UsageError(message)
     if since is not None:
-        replay.run(config(), sink, since, until, into)
+        past.run(config(), sink, since, until, into)
     else:
         halves.enrich(config(), sink, once=once)
 
@@ -179,6 +179,7 @@ def status(as_json: bool) -> None:
 
 
 tenant_commands.add_to(cli)
+session_commands.add_to(cli)
 
 
 @cli.group()

@@ -114,7 +114,7 @@ class Form:
             command = f"[{lives.short(parent['name'], 16)}] {command}"
         cells = [
             _user(document),
-            _entry(document),
+            lives.entry(document),
             "failed" if failed else lives.short(action, 6),
             str(process.get("pid", "")),
             str(parent.get("pid", "")),
@@ -151,14 +151,6 @@ def _user(document: dict[str, Any]) -> str:
     identity, name = lives.user(document)
     width = _COLUMNS[2][1] - len(identity) - 2
     return f"{table.fit(name, width).rstrip()}({identity})" if name and width > 0 else identity or "-"
-
-
-def _entry(document: dict[str, Any]) -> str:
-    """How whoever started this came in, and in parentheses from where, which is a claim of theirs."""
-    leader = document.get("process", {}).get("entry_leader", {}).get("entry_meta", {})
-    how = document.get("cgtrail", {}).get("entry") or leader.get("type") or "-"
-    address = leader.get("source", {}).get("ip")
-    return f"{lives.short(how, 8)} ({lives.short(address, 40)})" if address else lives.short(how, 20)
 
 
 def _past(store: SqliteStore, chosen: Chosen, upto: Cursor | None) -> Iterator[bytes]:

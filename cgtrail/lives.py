@@ -48,6 +48,14 @@ def user(document: dict[str, Any]) -> tuple[str, str]:
     return identity, name if honest else ""
 
 
+def entry(document: dict[str, Any]) -> str:
+    """How whoever did this came in, and in parentheses from where, which is a claim of theirs."""
+    leader = document.get("process", {}).get("entry_leader", {}).get("entry_meta", {})
+    how = document.get("cgtrail", {}).get("entry") or leader.get("type") or "-"
+    address = leader.get("source", {}).get("ip")
+    return f"{short(how, 8)} ({short(address, 40)})" if address else short(how, 20)
+
+
 def short(value: str, columns: int = _LONGEST) -> str:
     """A container's text, escaped, and its beginning where it is longer than makes sense in a line."""
     shown = text(value[: columns * (1 + MAX_MARKS)])

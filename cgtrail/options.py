@@ -34,7 +34,7 @@ def known_tenants(*asked: Any) -> Any:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
 host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
 content = click.option("--content", is_flag=True, help="Print also what terminals show and what is typed there.")
-chosen = together(
+whose = together(
     click.option("--container", metavar="NAME|ID", help="Only this container: its name, or the beginning of its id."),
     click.option(
         "--tenant",
@@ -42,6 +42,9 @@ chosen = together(
         shell_complete=known_tenants,
         help="Only containers of this tenant, those it shares included.",
     ),
+)
+chosen = together(
+    whose,
     click.option("--kind", metavar="KIND", help="Only documents of this kind: process, container, tenant or loss."),
     as_json,
 )

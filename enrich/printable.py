@@ -27,6 +27,7 @@ _UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern[:-1] + _RIGHT_TO_LEFT + "]")
 _UNSAFE_OR_BACKSLASH = re.compile(_UNSAFE_IN_LINES.pattern[:-1] + "\\\\]")
 MAX_MARKS = 4
 """Combining marks that may lie on one character: more would paint over other lines."""
+_PLAINLY = {"Zs": " ", "Cf": "", "Mn": ""}
 _SPACE = str.maketrans("\t\r\n", "   ")
 
 
@@ -51,6 +52,14 @@ def text(value: str) -> str:
 def message(value: str) -> str:
     """An error's message for a terminal: as `text`, but backslashes stay: what it quotes has its own already."""
     return _unstacked(_UNSAFE_IN_LINES.sub(_escape, value))
+
+
+def visible(value: str, mark: str) -> str:
+    """Text for a screen's cells: spaces for spaces, nothing for what has no width, `mark` for what else is unsafe.
+
+    Letters that are written from right to left stay, a backslash too; marks are left for who fills cells to count.
+    """
+    return _UNSAFE.sub(lambda found: _PLAINLY.get(unicodedata.category(found[0]), mark), value)
 
 
 def _unstacked(value: str) -> str:

@@ -1,0 +1,1 @@
+"""Recordings of terminals: found in the store, played safely, exported."""

@@ -80,8 +80,10 @@ class Container:
     tenants: tuple[bytes, ...] = ()
     tenant: Part | None = None
     """cgtrail.tenant of its documents; None where it has no tenant."""
-    asking: Part | None = None
-    """The same of process documents: with those tenants that asked for them."""
+    asked: dict[int, Part] = field(default_factory=dict)
+    """Policy → the same of documents that were recorded under it: with those tenants that asked for them."""
+    asking: dict[str, int] = field(default_factory=dict)
+    """Tenant, as it is shown → what it asks for."""
     names: Names | None = None
     life: Life = field(default_factory=Life)
 
@@ -114,14 +116,19 @@ class Container:
         return True
 
     def ask(self, policies: Mapping[bytes, int]) -> None:
-        """Say which of its tenants asked for processes; one that was never told of asked for everything."""
-        if not self.tenants:
-            self.tenant = self.asking = None
-            return
-        shown = {tenant: render.text(tenant)[0] for tenant in self.tenants}
-        self.tenant = Part(id=sorted(shown.values()))
-        asked = sorted(name for tenant, name in shown.items() if policies.get(tenant, EVERYTHING) & EXEC)
-        self.asking = Part(self.tenant | ({"asked": asked} if asked else {}))
+        """Say what its tenants ask for; one that was never told of asks for everything."""
+        self.asking = {render.text(tenant)[0]: policies.get(tenant, EVERYTHING) for tenant in self.tenants}
+        self.tenant = Part(id=sorted(self.asking)) if self.asking else None
+        self.asked.clear()
+
+    def tenant_of(self, policy: int) -> Part | None:
+        """cgtrail.tenant of documents that were recorded under a policy (any of several)."""
+        if self.tenant is None or not policy:
+            return self.tenant
+        if policy not in self.asked:
+            asked = sorted(name for name, asks in self.asking.items() if asks & policy)
+            self.asked[policy] = Part(self.tenant | ({"asked": asked} if asked else {}))
+        return self.asked[policy]
 
 
 def names(told: UserNames, keyframe: int) -> Names:

@@ -22,7 +22,7 @@ from enrich.steps.host import Host
 from enrich.steps.processes import KEPT_BYTES
 from shipper.wire.records import AgentStart, Loss
 
-KINDS = ("process", "loss", "container", "tenant")
+KINDS = ("process", "loss", "container", "tenant", "session", "terminal")
 """What a document can be about: the last part of its event.dataset."""
 _CORE_SIGNAL = 0x7F
 _OOM = int(ExitFlag.OOM)
@@ -93,9 +93,18 @@ class Documents:
                 self._entry(source, process, process.entry)
             if _partial(process, parent):
                 source["cgtrail"]["partial"] = True
+        if item.session is not None:
+            source["cgtrail"]["session"] = item.session.shown
         if parent is not None:
             shown["parent"] = self._as_parent(parent)
         return source
+
+    def name(self, source: dict[str, Any], process: Process) -> None:
+        """Say which process it was that a document is about: one that no record of that process makes."""
+        start = {"start": self._host.timestamp(process.start)} if process.start else {}
+        source["process"] = start | _life(process)
+        if process.entry is not None:
+            self._entry(source, process, process.entry)
 
     def _as_parent(self, process: Process) -> Part:
         """Made once for all its children; its start moves with the clock."""
@@ -172,16 +181,21 @@ def _event(action: str) -> dict[str, Any]:
     }
 
 
-def _identity(process: Process) -> dict[str, Any]:
+def _life(process: Process) -> dict[str, Any]:
     shown = {
         "entity_id": process.entity_id,
         "pid": process.pid,
         "name": process.name,
         "executable": process.executable,
-        "command_line": process.command_line,
-        "working_directory": process.working_directory,
     }
-    identity: dict[str, Any] = {name: value for name, value in shown.items() if value}
+    return {name: value for name, value in shown.items() if value}
+
+
+def _identity(process: Process) -> dict[str, Any]:
+    identity = _life(process)
+    for name in ("command_line", "working_directory"):
+        if value := getattr(process, name):
+            identity[name] = value
     if process.args:
         identity["args"] = process.args
     return identity

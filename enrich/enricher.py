@@ -21,6 +21,7 @@ from enrich.snapshot import SnapshotError, restore, save, schema
 from enrich.steps.host import Host
 from enrich.steps.ledger import Ledger
 from enrich.steps.release import Release
+from enrich.steps.terminals import Terminals
 from shipper.wire.frame import Frame, FrameError, walk
 from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
@@ -69,6 +70,7 @@ class Enricher:
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
         self._release.counts = self.counts
         self.ledger = _one(self._steps, Ledger)
+        self._terminals = _one(self._steps, Terminals)
         self._watch = watch
         self.time = opened
         """The newest frame's, in nanoseconds since 1970; before the first, when the stream was opened."""
@@ -106,6 +108,7 @@ class Enricher:
         """What still waits when the stream has ended for ever."""
         end = Item(Header(), self.stream, self.number, 0, time=self.time)
         self.ledger.rest(end)
+        self._terminals.rest(end)
         self._release(end)
         output = Output(documents=[*end.documents, *self._release.rest()])
         self._missing(output, self.time)

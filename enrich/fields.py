@@ -40,23 +40,27 @@ _STEPS: dict[str, DocumentField] = {
     "event.id": DocumentField("keyword", "the document's id, derived from (stream, frame, index)"),
     "event.kind": DocumentField("keyword", "always event"),
     "event.category": DocumentField(
-        "keyword", "process; of the journal of containers and tenants configuration, host or session"
+        "keyword",
+        "process; of the journal of containers and tenants configuration, host or session; of sessions session",
     ),
     "event.type": DocumentField("keyword", "start, end or info; of the journal also creation, change or deletion"),
     "event.action": DocumentField(
         "keyword",
         "exec, fork, attach, end or loss; of a container created, renamed, removed, started, entered (from"
-        " outside) or died; of a tenant created, changed, removed, attached or detached",
+        " outside) or died; of a tenant created, changed, removed, attached or detached; of a session session_opened,"
+        " session_closed, echo_off, input_injected or output_escaped; of a terminal text_output or text_input",
     ),
     "event.outcome": DocumentField("keyword", "success or failure of an exec"),
     "event.module": DocumentField("keyword", "always cgtrail"),
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
-    "event.duration": DocumentField("long", "how long the process lived, in nanoseconds"),
+    "event.duration": DocumentField("long", "how long the process lived, or the session lasted, in nanoseconds"),
     "event.start": DocumentField(
-        "date_nanos", "start of the span a loss lies in; of a container's creation and removal, its runtime's own time"
+        "date_nanos",
+        "start of the span a loss lies in, or of a session; of a container's creation and removal, its runtime's own"
+        " time",
     ),
-    "event.end": DocumentField("date_nanos", "end of the span a loss lies in"),
+    "event.end": DocumentField("date_nanos", "end of the span a loss lies in, or of a session"),
     "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
     "host.os.type": DocumentField("keyword", "always linux"),
     "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),
@@ -90,6 +94,18 @@ _STEPS: dict[str, DocumentField] = {
     ),
     "process.tty.char_device.major": DocumentField("long", "controlling terminal"),
     "process.tty.char_device.minor": DocumentField("long", "controlling terminal; 0 is a real terminal"),
+    "process.tty.rows": DocumentField("long", "height of the terminal's window"),
+    "process.tty.columns": DocumentField("long", "width of the terminal's window"),
+    "process.io.type": DocumentField("keyword", "always tty"),
+    "process.io.text": DocumentField(
+        "wildcard", "what the terminal showed, or what a program consumed of it; secrets are masked"
+    ),
+    "process.io.total_bytes_captured": DocumentField(
+        "long", "bytes that were shown and are in this document; of a session's end, in the session's documents"
+    ),
+    "process.io.total_bytes_skipped": DocumentField("long", "bytes that were shown and that no record holds"),
+    "process.io.bytes_skipped.offset": DocumentField("long", "bytes of the document's text before those skipped"),
+    "process.io.bytes_skipped.length": DocumentField("long", "how many bytes were skipped there"),
     "process.parent.entity_id": DocumentField("keyword", "the parent's life"),
     "process.parent.name": DocumentField("keyword", "the parent's name"),
     "process.parent.executable": DocumentField("keyword", "the parent's executable, where its exec was recorded"),
@@ -118,8 +134,40 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.entry": DocumentField(
         "keyword",
         "how the process's tree was entered: init (a container's first process; a service of the host), exec (put in"
-        " from outside, as by docker exec), sshd, cron, or login (on the host)",
+        " from outside, as by docker exec), sshd, cron, or login (on the host); of a session also nested: its terminal"
+        " was opened by a program at work there",
     ),
+    "cgtrail.session.id": DocumentField("keyword", "the session: one life of the process's controlling terminal"),
+    "cgtrail.session.tty": DocumentField("keyword", "the terminal's name in its container, as pts/0"),
+    "cgtrail.session.parent": DocumentField("keyword", "the session in which a nested one was opened"),
+    "cgtrail.session.opener": DocumentField("keyword", "name of the program that opened a nested session's terminal"),
+    "cgtrail.session.reason": DocumentField(
+        "keyword",
+        "why a session ended: hangup, leader_exited, reused (the terminal), not_found (by a keyframe), container_died"
+        " or forgotten (too many were open)",
+    ),
+    "cgtrail.session.shown": DocumentField("long", "bytes that the terminal showed, recorded or not"),
+    "cgtrail.session.skipped": DocumentField("long", "bytes among them that no record holds"),
+    "cgtrail.session.consumed": DocumentField("long", "bytes that programs read from the terminal"),
+    "cgtrail.session.missed": DocumentField("long", "bytes among them that no record holds, secrets apart"),
+    "cgtrail.session.typed": DocumentField("long", "bytes that were typed, pasted or sent"),
+    "cgtrail.session.unwritten": DocumentField(
+        "long", "writes of programs that edit lines that were too many to record"
+    ),
+    "cgtrail.session.masked": DocumentField("long", "inputs that were secret"),
+    "cgtrail.session.injected": DocumentField("long", "bytes that a program pushed into the input (TIOCSTI)"),
+    "cgtrail.session.uring": DocumentField("long", "how often io_uring was asked to act on the terminal"),
+    "cgtrail.session.escaped": DocumentField("long", "bytes that were shown past the recording, as far as it is known"),
+    "cgtrail.terminal.number": DocumentField("long", "position in the session's recording: 1, 2, 3 and so on"),
+    "cgtrail.terminal.offset": DocumentField("long", "bytes that the terminal had shown in this session before"),
+    "cgtrail.terminal.timing": DocumentField(
+        "keyword",
+        "when the text was shown, from @timestamp on, in tlog's notation: +ms passed, >n characters, =columns x rows of"
+        " the window (=80x24)",
+    ),
+    "cgtrail.terminal.writers": DocumentField("long", "process ids of who wrote it, where there is more than one"),
+    "cgtrail.terminal.masked.kind": DocumentField("keyword", "what kind of secret a program read: password"),
+    "cgtrail.terminal.masked.length": DocumentField("keyword", "how long it was: 0, 1-8, 9-16, 17-32 or 33+ bytes"),
     "cgtrail.entry_claimed": DocumentField(
         "boolean",
         "the entry's source address is what the process's environment said (SSH_CONNECTION): whoever runs the SSH"
@@ -135,7 +183,9 @@ _STEPS: dict[str, DocumentField] = {
         "keyword", "exact, late, stale or unknown: how sure it is that the container is the right one"
     ),
     "cgtrail.partial": DocumentField(
-        "boolean", "the process, its parent or a leader was running before recording began, or was not seen"
+        "boolean",
+        "the process, its parent or a leader was running before recording began, or was not seen; the session was open"
+        " before; what stands before the piece of a recording was not seen",
     ),
     "cgtrail.loss.frames": DocumentField("long", "how many frames of the stream could not be read"),
     "cgtrail.epoch": DocumentField("keyword", "one life of a cgroup: boot and cgroup id"),

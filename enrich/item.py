@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 from bpf.schema import Record
 from enrich.containers import Container, Life
 from enrich.document import Document, Part
+from enrich.terminals.session import Session
 from shipper.wire.records import CgroupInfo, Kind
 
 
@@ -142,8 +143,10 @@ class Made:
     time: int
     epoch: Epoch | None
     source: dict[str, Any]
+    policy: int = 0
+    """What it was recorded under (bpf.enums.Policy), any of several; 0: whatever its container's policy is."""
     unasked: bool = False
-    """It is about a process, and whether such are recorded of its container was not known yet."""
+    """Whether that is recorded of its container was not known yet."""
 
 
 @dataclass(slots=True)
@@ -162,6 +165,8 @@ class Item:
     """What it tells completes what documents wait for."""
     entered: Entry | None = None
     """A way in that began with it."""
+    session: Session | None = None
+    """That of its process's controlling terminal, where that is known."""
     made: tuple[Made, ...] = ()
     """Documents that steps made at this record beside its own."""
     documents: list[Document] = field(default_factory=list)

@@ -11,6 +11,7 @@ from enrich.steps.ledger import Ledger
 from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
 from enrich.steps.release import Release
+from enrich.steps.terminals import Terminals
 
 
 def steps(*, forks: bool = False) -> list[Step]:
@@ -25,6 +26,7 @@ def steps(*, forks: bool = False) -> list[Step]:
         Ledger(host, registry),
         tree,
         Entries(tree),
+        Terminals(host, registry, tree, documents),
         Journal(host, registry, documents),
         Release(host, documents),
     ]

@@ -79,6 +79,10 @@ class ProcessTree:
         process = self._live.get(pid)
         return process if process is not None and process.start == start else None
 
+    def at(self, pid: int) -> Process | None:
+        """The process that has an id now."""
+        return self._live.get(pid)
+
     def _parent(self, record: Task) -> Process:
         """The parent as it is known, or what the record itself tells: a parent on the host is not recorded."""
         parent = self.known(record.ppid, record.parent_start)

@@ -49,7 +49,8 @@ class Release:
             if source is not None:
                 container = epoch.container if epoch is not None else None
                 unasked = item.process is not None and (container is None or container.info is None)
-                self._take(item, Made(source["event"]["id"], item.time, epoch, source, unasked))
+                policy = EXEC if item.process is not None else 0
+                self._take(item, Made(source["event"]["id"], item.time, epoch, source, policy, unasked))
         if item.made and not begins:
             self._take_made(item)
 
@@ -106,7 +107,7 @@ class Release:
                 return None  # a cgroup that was recorded until its name was looked at
             if container is None and kind == "container":
                 return None  # of what proved to be none
-            if made.unasked and container is not None and not container.policy & EXEC:
+            if made.unasked and container is not None and not container.policy & made.policy:
                 return None  # nobody asked for it
             own = source.setdefault("cgtrail", {})
             own["attribution"] = attribution
@@ -115,23 +116,18 @@ class Release:
             if epoch.cgroup is not None:
                 own["cgroup"] = epoch.cgroup
             if container is not None:
-                _contain(source, own, container, kind)
+                _contain(source, own, container, made.policy, about=kind == "container")
             if not self.quiet:
                 self.counts[attribution] += 1
         return Document(made.id, made.time, kind, source)
 
 
-def _contain(source: dict[str, Any], own: dict[str, Any], container: Container, kind: str) -> None:
-    """Say whose a document is."""
-    if kind == "process":
-        source["container"] = container.shown
-        tenant = container.asking
-    else:
-        about = kind == "container"
-        source["container"] = container.journal if about else container.shown
-        tenant = container.tenant
-        if about and container.allowed:
-            own["container"] = container.allowed | own.get("container", {})
+def _contain(source: dict[str, Any], own: dict[str, Any], container: Container, policy: int, *, about: bool) -> None:
+    """Say whose a document is; `about`: the container itself is what it is about."""
+    source["container"] = container.journal if about else container.shown
+    if about and container.allowed:
+        own["container"] = container.allowed | own.get("container", {})
+    tenant = container.tenant_of(policy)
     if container.orchestrator is not None:
         source["orchestrator"] = container.orchestrator
     if tenant is not None:

@@ -1,0 +1,91 @@
+"""Finds the places where a secret may begin: where the anchor of a rule ends.
+
+What is found in a text is found in each longer one that begins with it, so that it does not matter in which pieces a
+text comes: an anchor is looked for in a window that only its column decides, and it ends as early as it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from enrich.secrets.rules import Rule, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret may begin."""
+
+    at: int
+    rule: Rule
+    index: int
+    """The rule's own: of several at one place, the lesser is tried first."""
+    quote: bytes = b""
+    """What the anchor opened."""
+
+
+def places(rules: Rules, text: bytes, since: int, half: int) -> Iterator[Place]:
+    """All places in `text` from `since` on, in order. A window has one to two times `half` characters of a line."""
+    search = rules.prefilter.search
+    line = text.rfind(b"\n", 0, since) + 1
+    while line <= len(text):
+        hit = search(text, line)
+        if hit is None:
+            return
+        if hit.start() >= line:
+            line = max(line, text.rfind(b"\n", line, hit.start()) + 1)
+        end = text.find(b"\n", line)
+        end = len(text) if end < 0 else end
+        yield from _line(rules, text[line:end], line, since, half)
+        line = end + 1
+
+
+def start(column: int, half: int) -> int:
+    """Where the window begins for an anchor that ends behind so many characters of its line."""
+    return 0 if column <= 2 * half else half * ((column - 1) // half - 1)
+
+
+def context(text: bytes, at: int, half: int) -> bytes:
+    """What has to be known of the text before a place, to find what is behind it."""
+    line = text.rfind(b"\n", 0, at) + 1
+    return text[line + start(at - line, half) : at]
+
+
+def _line(rules: Rules, line: bytes, offset: int, since: int, half: int) -> Iterator[Place]:
+    least = max(since - offset, 0)
+    begin = start(max(least, 1), half)
+    while True:
+        window = line[begin : begin + 2 * half]
+        if rules.prefilter.search(window):
+            bound = max(least, begin + half + 1 if begin else 0) - begin
+            for end, index, quote in _window(rules, window, bound):
+                yield Place(offset + begin + end, rules.rules[index], index, quote)
+        if begin + 2 * half >= len(line):
+            return
+        begin += half
+
+
+def _window(rules: Rules, window: bytes, least: int) -> list[tuple[int, int, bytes]]:
+    """(where it ends, rule, quote) of the anchors that end at `least` or later, in order."""
+    lower = window.lower()
+    found: list[tuple[int, int, bytes]] = []
+    for index, rule in enumerate(rules.rules):
+        if any(word in lower for word in rule.compiled.keywords):
+            found += [(end, index, quote) for end, quote in _ends(rule, window) if end >= least]
+    found.sort()
+    return found
+
+
+def _ends(rule: Rule, window: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where the rule's anchors end, one behind the other, each as early as it can."""
+    compiled = rule.compiled
+    search, at = compiled.anchor.search, 0
+    while (match := search(window, at)) is not None:
+        while (earlier := search(window[: match.end() - 1], at)) is not None:
+            match = earlier
+        at = match.end()
+        if compiled.command is not None and not compiled.command.search(window[: match.start() + 1]):
+            continue
+        if compiled.not_anchor is not None and compiled.not_anchor.search(match.group()):
+            continue
+        yield at, match.group(compiled.quote) or b"" if compiled.quote is not None else b""

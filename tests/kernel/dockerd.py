@@ -146,8 +146,9 @@ def cgroup2_folder(pid: int) -> Path:
     raise BenchError(message)
 
 
-def busybox_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """A root file system with busybox's commands, two users and files (path → content, mode), as a tar archive."""
+def busybox_archive(files: Mapping[str, tuple[bytes, int]], links: Mapping[str, str] | None = None) -> bytes:
+    """A root file system with busybox's commands, two users, files (path → content, mode) and symbolic links (path →
+    target), as a tar archive."""
     busybox = program("busybox")
     names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     whole = {"bin/busybox": (Path(busybox).read_bytes(), 0o755), "etc/passwd": (USERS.encode(), 0o644), **files}
@@ -157,6 +158,8 @@ def busybox_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
             _add(archive, folder, tarfile.DIRTYPE, mode)
         for path, (content, mode) in whole.items():
             _add(archive, path, tarfile.REGTYPE, mode, content)
+        for path, target in (links or {}).items():
+            _add(archive, path, tarfile.SYMTYPE, 0o777, link=target)
         for name in names:
             if f"bin/{name}" not in whole:
                 _add(archive, f"bin/{name}", tarfile.SYMTYPE, 0o777, link="/bin/busybox")

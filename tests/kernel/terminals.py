@@ -46,6 +46,15 @@ class Client:
         if until is not None:
             self.child.expect(until)
 
+    def settle(self) -> None:
+        """Wait until nothing is shown for a while: some programs throw away what is typed before they are ready."""
+        while self.child.expect([rb"(?s).+", pexpect.TIMEOUT], timeout=0.5) == 0:
+            pass
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The client's window gets another size."""
+        self.child.setwinsize(rows, columns)
+
     def end(self) -> bytes:
         """Wait until the client ends; everything that it was shown."""
         self.child.expect(pexpect.EOF)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from bpf.enums import Cause, Narrow
-from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Running
+from bpf.events import CgroupAttach, CgroupMkdir, CgroupRmdir, Exit, Fork, Header, Running, TtyOutput
 from shipper import libbpf
 from tests.kernel.capture import Capture, capturing, cgroup, of
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import Container, Dockerd, cgroup2_mount, program, wait_until
 from tests.kernel.flood import SMALL, flood, release, state, two_containers
+from tests.kernel.terminals import at_terminal, record_all
 
 pytestmark = pytest.mark.kernel
 
@@ -145,6 +146,21 @@ def test_narrowed(docker_daemon: Dockerd, small: Capture) -> None:
         losses = small.probes.losses()
         assert losses[made.cgroup_id, Cause.NARROWED, number] >= CHILDREN
         assert {cause for owner, cause, kind in losses if (owner, kind) == (made.cgroup_id, number)} == {Cause.NARROWED}
+
+
+def test_terminal(docker_daemon: Dockerd, small: Capture) -> None:
+    """What a terminal shows while nobody drains the ring is recorded or counted as lost, and so is what is typed."""
+    with docker_daemon.container("triggers", *FOREVER) as made:
+        record_all(small, made)
+        with at_terminal(docker_daemon, "exec", "-it", made.id, "sh") as client:
+            client.type(b"", rb"# ")
+            client.type(b"seq 1 40000; echo end\r", rb"\r\nend\r\n.*# ")
+            client.type(b"exit\r")
+            client.end()
+        assert small.losses(made.cgroup_id)[TtyOutput.layout.number or 0] > 0
+        finish(small, made)
+        assert_complete(small, made.cgroup_id)
+        assert small.probes.seen()[made.cgroup_id] == len(of_owner(small, made.cgroup_id)) + lost(small, made.cgroup_id)
 
 
 def test_older_container(docker_daemon: Dockerd) -> None:

@@ -50,12 +50,14 @@ static __always_inline struct watched *terminal__acting(struct terminal *termina
 /* Copies what a call moved behind a record: `length` bytes from byte `at` on. */
 static __always_inline __u32 content__copy(__u8 *to, struct call *call, __u64 at, __u64 length)
 {
-    asm volatile("" : "+r"(length)); /* keep the check below for the verifier */
+    __u64 from = call->buffer + at;
+
+    if (call->pieces)
+        return call__gather(call, to, at, length);
+    asm volatile("" : "+r"(length), "+r"(from)); /* keep the check below, and nothing behind it: 6.1 forgets it */
     if (length >= CONTENT_BYTES)
         return 0;
-    if (!call->pieces)
-        return bpf_probe_read_user(to, length, (void *)call->buffer + at) ? 0 : length;
-    return call__gather(call, to, at, length);
+    return bpf_probe_read_user(to, length, (void *)from) ? 0 : length;
 }
 
 /* A program got what was typed. What was typed or is read without echo in canonical mode is a secret and stays here;

@@ -116,6 +116,7 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
 
     if (!scratch || !terminal)
         return 0;
+    terminal->shown_tail = tty__drained(master);
     owner = terminal__owner(terminal, tty);
     if (!owner)
         return 0;
@@ -172,7 +173,7 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     if (!scratch || !terminal)
         return 0;
     terminal->hung_up = 0;
-    terminal__note_writer(terminal, task->tgid);
+    terminal__note_writer(terminal, tty, task->tgid);
     owner = terminal__acting(terminal, tty, task, &cgroup_id);
     if (!owner || !(owner->policy & CGTRAIL_POLICY_TERMINAL))
         return 0;

@@ -7,7 +7,7 @@
 #define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a call of the 32-bit table, whatever the program is */
 #define X32_BIT 0x40000000
 #define EIO 5              /* errno(3) */
-#define MAX_PIECES 8       /* of a readv or writev that are looked at */
+#define MAX_PIECES 32       /* of a readv or writev that are looked at */
 #define MAX_GATHERED 16384 /* and bytes of it */
 
 enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN, CALL_SUBMIT };
@@ -160,7 +160,7 @@ static __always_inline void call__strip(struct call *call)
         call->buffer = 0; /* who would read packets in pieces? */
 }
 
-/* `length` bytes from byte `at` on of what lies in pieces, as far as the first few of them hold it. 0: they do not. */
+/* `length` bytes from byte `at` on of what lies in pieces. 0: the first few of them do not hold all of that. */
 static __always_inline __u32 call__gather(struct call *call, __u8 *to, __u64 at, __u64 length)
 {
     __u32 used = 0;
@@ -185,7 +185,7 @@ static __always_inline __u32 call__gather(struct call *call, __u8 *to, __u64 at,
         used += take;
         at = 0;
     }
-    return used;
+    return used == length ? used : 0;
 }
 
 /* The open file of the current process that a descriptor names, or null. */

@@ -35,6 +35,7 @@ struct terminal {
     struct bucket writes; /* what is written while a line is edited */
     struct bucket events; /* what is no content */
     __u64 asked;          /* the snapshot that told of it last */
+    __u64 shown_tail;     /* what tty__drained was of its master when it showed something last */
     __u64 told_consumed;  /* of the last TtyChange */
     __u64 dentry;         /* its name's address: another one is another life */
     __u32 device;         /* as in the records */
@@ -98,6 +99,12 @@ static __always_inline __u64 tty__drained(struct tty_struct *tty)
 {
     struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
     return data ? BPF_CORE_READ(data, read_tail) : 0;
+}
+
+static __always_inline bool tty__is_drained(struct tty_struct *tty)
+{
+    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
+    return data && BPF_CORE_READ(data, read_head) == BPF_CORE_READ(data, read_tail);
 }
 
 static __always_inline bool lflag__is_secret(__u32 lflag)
@@ -230,9 +237,21 @@ static __always_inline struct watched *terminal__owner(struct terminal *terminal
     return home ? watch__owner(bpf_map_lookup_elem(&watched, &home), home) : 0;
 }
 
-/* Whose bytes it shows next. */
-static __always_inline void terminal__note_writer(struct terminal *terminal, __u32 tgid)
+/* Whether nothing that was written is still to be shown. */
+static __always_inline bool terminal__is_told(struct terminal *terminal, struct tty_struct *tty)
 {
+    struct tty_struct *master = BPF_CORE_READ(tty, link);
+    struct tty_buffer *head = master ? BPF_CORE_READ(master, port, buf.head) : 0;
+
+    return head && !BPF_CORE_READ(head, next) && BPF_CORE_READ(head, read) == BPF_CORE_READ(head, commit) &&
+           tty__is_drained(master) && tty__drained(master) == terminal->shown_tail;
+}
+
+/* Whose bytes it shows next; not of a write that returns when they were shown already. */
+static __always_inline void terminal__note_writer(struct terminal *terminal, struct tty_struct *tty, __u32 tgid)
+{
+    if (terminal__is_told(terminal, tty))
+        return;
     if (!terminal->writers)
         terminal->writer = tgid;
     if (!terminal->writers || terminal->last_writer != tgid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bpf.enums import Change
 from bpf.events import TtyChange
@@ -13,7 +14,7 @@ from tests.kernel.dockerd import Container, Dockerd, busybox_archive
 from tests.kernel.terminals import Life, life, lives, screen
 
 FOREVER = ("tail", "-f", "/dev/null")
-FOLDERS = ("/usr", "/etc/alternatives", "/etc/mc", "/etc/pam.d", "/etc/terminfo", "/etc/vim")
+FOLDERS = ("/usr", "/etc/alternatives", "/etc/mc", "/etc/pam.d", "/etc/security", "/etc/terminfo", "/etc/vim")
 """That are this machine's; busybox's commands are in /bin. The machine's /lib lies in /usr (Debian 12)."""
 ENVIRONMENT = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/tmp"}
 SHADOW = b"root:*:19000:0:99999:7:::\nalice:*:19000:0:99999:7:::\n"
@@ -29,11 +30,14 @@ FILES = {
 
 
 @contextmanager
-def furnished(daemon: Dockerd, files: dict[str, tuple[bytes, int]]) -> Iterator[Container]:
-    """A container with this machine's programs, and files of the caller's (path → content, mode)."""
+def furnished(
+    daemon: Dockerd, files: dict[str, tuple[bytes, int]], shared: str = "", **options: Any
+) -> Iterator[Container]:
+    """A container with this machine's programs, files of the caller's (path → content, mode) and a folder in /shared."""
     daemon.add_image("furnished", busybox_archive({**FILES, **files}, links={"lib": "usr/lib", "lib64": "usr/lib64"}))
     volumes = [f"{folder}:{folder}:ro" for folder in FOLDERS]
-    options = {"volumes": volumes, "environment": ENVIRONMENT, "security_opt": ["seccomp=unconfined"]}
+    volumes += [f"{shared}:/shared"] if shared else []
+    options = {"volumes": volumes, "environment": ENVIRONMENT, "security_opt": ["seccomp=unconfined"], **options}
     with daemon.container("furnished", *FOREVER, **options) as made:
         yield made
 

@@ -55,7 +55,7 @@ def test_a_session(docker_daemon: Dockerd, tmp_path: Path) -> None:
         (opened,) = running.search("event.action:session_opened", "--container", "worked-in")
         number = opened["cgtrail"]["session"]["id"]
         terminal = running.search(f"event.dataset:cgtrail.terminal AND cgtrail.session.id:{number}")
-        assert shown(terminal) == received.replace(TYPED, f"[token:{len(TYPED)}]")
+        assert shown(terminal) == received.replace(TYPED, f"[secret:{len(TYPED)}]")
         _about(opened, closed, box, len(received))
         assert {document["cgtrail"]["tenant"]["id"][0] for document in [opened, closed, *terminal]} == {"shop"}
         _attributed(terminal, opened)

@@ -33,7 +33,7 @@ FILES = {
 def furnished(
     daemon: Dockerd, files: dict[str, tuple[bytes, int]], shared: str = "", **options: Any
 ) -> Iterator[Container]:
-    """A container with this machine's programs, files of the caller's (path → content, mode) and a folder in /shared."""
+    """A container with this machine's programs, the caller's files (path → content, mode) and folder (in /shared)."""
     daemon.add_image("furnished", busybox_archive({**FILES, **files}, links={"lib": "usr/lib", "lib64": "usr/lib64"}))
     volumes = [f"{folder}:{folder}:ro" for folder in FOLDERS]
     volumes += [f"{shared}:/shared"] if shared else []

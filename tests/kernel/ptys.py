@@ -1,6 +1,6 @@
-"""Opens pseudo-terminals and does with them what it is told. Runs in containers, so it imports the standard library only.
+"""Opens pseudo-terminals and does with them what it is told; prints what was done, one JSON object a line.
 
-Prints one JSON object a line.
+Runs in containers, so it imports the standard library only.
 """
 
 from __future__ import annotations

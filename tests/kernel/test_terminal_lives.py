@@ -14,7 +14,7 @@ from bpf.events import Header, Terminal, TtyChange, TtyInput, TtyOutput, TtySign
 from tests.kernel.capture import Capture, of
 from tests.kernel.dockerd import Container, Dockerd
 from tests.kernel.furnished import draining, furnished
-from tests.kernel.terminals import Life, consumed, life, lives, record_all, screen
+from tests.kernel.terminals import Life, consumed, life, record_all, screen
 
 pytestmark = pytest.mark.kernel
 

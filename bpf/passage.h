@@ -112,12 +112,14 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
     struct scratch *scratch = terminal__scratch();
     struct cgtrail_tty_output *e;
     struct watched *owner;
-    __u64 room, owners, length, at;
+    __u64 room, owners, length, at, cgroup_id;
 
     if (!scratch || !terminal)
         return 0;
     terminal->shown_tail = tty__drained(master);
     owner = terminal__owner(terminal, tty);
+    if (!owner && !terminal->home) /* nobody was seen at it yet */
+        owner = terminal__acting(terminal, tty, bpf_get_current_task_btf(), &cgroup_id);
     if (!owner)
         return 0;
     at = __sync_fetch_and_add(&terminal->shown, call->size);

@@ -238,7 +238,7 @@ static __always_inline struct watched *terminal__owner(struct terminal *terminal
 }
 
 /* Whether nothing that was written is still to be shown. */
-static __always_inline bool terminal__is_told(struct terminal *terminal, struct tty_struct *tty)
+static __always_inline bool terminal__is_shown(struct terminal *terminal, struct tty_struct *tty)
 {
     struct tty_struct *master = BPF_CORE_READ(tty, link);
     struct tty_buffer *head = master ? BPF_CORE_READ(master, port, buf.head) : 0;
@@ -250,7 +250,7 @@ static __always_inline bool terminal__is_told(struct terminal *terminal, struct 
 /* Whose bytes it shows next; not of a write that returns when they were shown already. */
 static __always_inline void terminal__note_writer(struct terminal *terminal, struct tty_struct *tty, __u32 tgid)
 {
-    if (terminal__is_told(terminal, tty))
+    if (terminal__is_shown(terminal, tty))
         return;
     if (!terminal->writers)
         terminal->writer = tgid;

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bpf.enums import Change
+from bpf.enums import Change, TerminalFlag
 from bpf.events import Header, Terminal, TtyChange, TtyInput, TtyOutput, TtySignal
-from tests.kernel.capture import Capture, of
+from tests.kernel.capture import TRIGGER, Capture, of
 from tests.kernel.dockerd import Container, Dockerd
 from tests.kernel.furnished import draining, furnished
 from tests.kernel.terminals import Life, consumed, life, record_all, screen
@@ -35,10 +35,15 @@ def rich(docker_daemon: Dockerd, capture: Capture, trigger_programs: Path) -> It
 
 def acted(capture: Capture, container: Container, *argv: str) -> tuple[dict[str, Any], list[Terminal]]:
     """What the program says that it did, and the records of terminals since it began."""
+    return run(capture, container, "/usr/bin/python3", "-B", "/ptys.py", *argv)
+
+
+def run(capture: Capture, container: Container, *argv: str) -> tuple[dict[str, Any], list[Terminal]]:
+    """The same of any program that reports."""
     capture.drain()
     begin = len(capture.records)
     with draining(capture):
-        output = container.run("busybox", "timeout", "15", "/usr/bin/python3", "-B", "/ptys.py", *argv)
+        output = container.run("busybox", "timeout", "15", *argv)
     report: dict[str, Any] = {}
     for line in output.splitlines():
         report |= json.loads(line)
@@ -151,3 +156,28 @@ def test_after_the_leader(capture: Capture, rich: Container) -> None:
     assert (last.leader, last.tgid, last.cgroup_id) == (0, 0, rich.cgroup_id)
     assert [r.change for r in of(list[Header](records), TtyChange)][-1:] == [Change.HANGUP]
     assert report["ended"]
+
+
+def test_calls_of_32_bits(capture: Capture, rich: Container) -> None:
+    """Calls of the 32-bit table are seen as any others; its writev moves what is shown all the same."""
+    _, records = run(capture, rich, TRIGGER, "terminal-compat")
+    ((terminal, text),) = texts(records).items()
+    assert text == b"compat.compat."
+    assert consumed(records, terminal) == b"com"
+    assert [r.change for r in of(list[Header](records), TtyChange)] == [Change.TERMIOS, Change.WINDOW]
+    assert (records[-1].rows, records[-1].columns) == (33, 44)
+    assert {r.terminal_flags for r in records} == {0}
+
+
+def test_opened_by_uring(capture: Capture, rich: Container) -> None:
+    """A terminal whose opening no system call tells is found, and what it shows is whole."""
+    _, records = run(capture, rich, TRIGGER, "terminal-uring")
+    found = texts(records)
+    assert b"".join(found.values()) == b"".join(b"life %d." % number for number in range(20))
+    assert {r.terminal_flags for r in records} == {TerminalFlag.FOUND}
+
+
+def test_written_by_uring(capture: Capture, rich: Container) -> None:
+    """A terminal at which no system call acted before it is read from is the container's whose process reads it."""
+    _, records = run(capture, rich, TRIGGER, "terminal-unseen")
+    assert list(texts(records).values()) == [b"uring"]

@@ -57,6 +57,9 @@ static const struct {
     {"identity-userns", identity_userns},
     {"identity-tty", identity_tty},
     {"identity-groups", identity_groups},
+    {"terminal-compat", terminal_compat},
+    {"terminal-uring", terminal_uring},
+    {"terminal-unseen", terminal_unseen},
 };
 
 static int run(int argc, char **argv)

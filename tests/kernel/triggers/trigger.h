@@ -100,6 +100,7 @@ trigger fail_enoent, fail_eacces, fail_enoexec, fail_badfd, fail_memory, fail_lo
 trigger fork_exit, fork_signal, fork_spawn, fork_threads, fork_leader_first, fork_threads_end, fork_leader_gone,
     fork_into;
 trigger identity_uids, identity_userns, identity_tty, identity_groups;
+trigger terminal_compat, terminal_uring, terminal_unseen;
 trigger storm;
 trigger ssh_login;
 trigger lie_memory, lie_map, silent_arguments, pid_again, fork_bomb;

@@ -40,7 +40,10 @@ class Chosen(Span):
 
 
 def run(config: Config, chosen: Chosen, *, as_json: bool) -> None:
-    """Print sessions, the newest last. Raises QueryError, and StoreError also at the end when documents were damaged."""
+    """Print sessions, the newest last.
+
+    Raises QueryError, and StoreError also at the end when documents were damaged.
+    """
     counts: Counter[str] = Counter()
     found = list(_wanted(open_store(config), chosen, counts))
     rows, marked = [], []

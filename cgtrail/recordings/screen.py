@@ -1,8 +1,8 @@
 """A terminal's screen, as far as a recording may drive it: what is shown where, and nothing beyond.
 
 It follows xterm (https://invisible-island.net/xterm/ctlseqs/ctlseqs.html) in what programs use on a screen: text,
-cursor, erasing, inserting, scrolling, line drawing, the alternate screen. It answers no query, sets no title, and knows no
-sequence that reaches a keyboard, mouse, clipboard or printer: those are never looked at.
+cursor, erasing, inserting, scrolling, line drawing, the alternate screen. It answers no query, sets no title, and knows
+no sequence that reaches a keyboard, mouse, clipboard or printer: those are never looked at.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cgtrail.table import columns as width
 from enrich.printable import visible
 
 _TAB = 8
-_LINES = str.maketrans("`afgijklmnopqrstuvwxyz{|}~", "◆▒°±␉␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
+_LINES = dict(zip(range(ord("`"), ord("~") + 1), "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
 """DEC's special graphics, which programs draw frames with."""
 _MOST_FULL = 4
 """How often at most one sequence may fill the screen with what it repeats."""

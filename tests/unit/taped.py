@@ -1,0 +1,118 @@
+"""A store with sessions that were made by hand, as documents: what `cgtrail sessions`, `replay` and `export` read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cgtrail.recordings.events import Recording
+from cgtrail.recordings.find import one
+from enrich.document import Document
+from enrich.sinks import OK
+from enrich.sinks.sqlite import SqliteSink
+from enrich.stores.sqlite import SqliteStore
+from enrich.stores.values import timestamp
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+NOON = 1_795_305_600 * SECOND + 43_200 * SECOND
+"""2026-11-22T12:00:00Z."""
+ID = "3f2a" * 4
+
+
+@dataclass
+class Tape:
+    """A session that is recorded; `at` is nanoseconds since its start. Nothing is stored before `store`."""
+
+    id: str = ID
+    start: int = NOON
+    container: str = "web"
+    size: tuple[int, int] = (80, 24)
+    user: tuple[str, str] = ("0", "root")
+    documents: list[Document] = field(default_factory=list)
+    number: int = 0
+    offset: int = 0
+
+    def add(self, kind: str, action: str, at: int, **groups: Any) -> Document:
+        """Any document of this session."""
+        own = groups.pop("cgtrail", {})
+        source = {
+            "@timestamp": timestamp(self.start + at),
+            "event": {
+                "id": f"{self.id}-{len(self.documents)}",
+                "sequence": len(self.documents),
+                "action": action,
+                "dataset": f"cgtrail.{kind}",
+            }
+            | groups.pop("event", {}),
+            "host": {"name": "lab"},
+            "container": {"id": "cafe0123" * 8, "name": self.container},
+            "user": {"id": self.user[0], "name": self.user[1]},
+            "process": groups.pop("process", {}),
+            "cgtrail": {"entry": "exec", **own, "session": {"id": self.id, "tty": "pts/0"} | own.get("session", {})},
+        }
+        document = Document(str(source["event"]["id"]), self.start + at, kind, source | groups)
+        self.documents.append(document)
+        return document
+
+    def opened(self, **groups: Any) -> Tape:
+        """It begins."""
+        tty = {"char_device": {"major": 136, "minor": 0}, "rows": self.size[1], "columns": self.size[0]}
+        self.add("session", "session_opened", 0, process={"pid": 7, "name": "sh", "tty": tty}, **groups)
+        return self
+
+    def closed(self, at: int, **totals: Any) -> Tape:
+        """It ends."""
+        event = {"start": timestamp(self.start), "end": timestamp(self.start + at), "duration": at}
+        own = {"session": {"shown": self.offset, "skipped": 0, "reason": "hangup"} | totals}
+        self.add("session", "session_closed", at, event=event, cgtrail=own)
+        return self
+
+    def shown(
+        self, text: str, at: int = 0, timing: str | None = None, *, skipped: tuple[tuple[int, int], ...] = ()
+    ) -> Tape:
+        """Text, of which so many bytes were skipped at so many bytes of it: ((offset, length), …)."""
+        gaps = [{"offset": offset, "length": length} for offset, length in skipped]
+        lost, captured = sum(length for _, length in skipped), len(text.encode())
+        shown = {"type": "tty", "text": text, "total_bytes_captured": captured, "total_bytes_skipped": lost}
+        if gaps:
+            shown["bytes_skipped"] = gaps
+        self._terminal("text_output", at, {"io": shown}, f">{len(text)}" if timing is None else timing)
+        self.offset += captured + lost
+        return self
+
+    def typed(self, text: str, at: int) -> Tape:
+        """A line is taken by a program."""
+        self._terminal("text_input", at, {"io": {"type": "tty", "text": text}}, "")
+        return self
+
+    def masked(self, length: str, at: int) -> Tape:
+        """A password is taken by a program."""
+        self._terminal("text_input", at, {}, "", masked={"kind": "password", "length": length})
+        return self
+
+    def lost(self, documents: int, size: int) -> Tape:
+        """Documents that nobody has any more."""
+        self.number += documents
+        self.offset += size
+        return self
+
+    def _terminal(self, action: str, at: int, process: dict[str, Any], timing: str, **more: Any) -> None:
+        self.number += 1
+        terminal = {"number": self.number, "timing": timing, "offset": self.offset, **more}
+        own = {"terminal": {name: value for name, value in terminal.items() if value != ""}}
+        self.add("terminal", action, at, process=process, cgtrail=own)
+
+    def store(self, data: Path) -> Tape:
+        """All of it reaches the store of a data folder."""
+        with closing(SqliteSink(data / "store", 36_500, clock=lambda: NOON / SECOND)) as sink:
+            assert set(sink.write(self.documents)) == {OK}
+        return self
+
+    def recording(self, data: Path) -> Recording:
+        """It as it is read again."""
+        self.store(data)
+        store = SqliteStore(data / "store")
+        return Recording(store, one(store, self.id))

@@ -73,11 +73,11 @@ class Player:
             if self._next is None and not self._desk.keys:
                 return
             key = self._desk.wait(self._patience())
-            if key:
-                self._pressed(key)
-            elif self._next is not None and not self.paused:
+            if self._next is not None and not self.paused:
                 moved = int((self._desk.clock() - now) * self.speed * SECOND)
                 self.position = min(self.position + moved, self._next.at)
+            if key:
+                self._pressed(key)
 
     def seek(self, position: int) -> None:
         """Show what was there at a position, without waiting for it."""

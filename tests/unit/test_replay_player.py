@@ -21,7 +21,9 @@ from cgtrail.recordings.screen import Screen
 from tests.unit.ran import Run
 from tests.unit.taped import ID, MILLISECOND, SECOND, Tape
 
-SECONDS = 30
+SHELL = {**os.environ, "PS1": "$ ", "LC_ALL": "C", "TERM": "xterm"}
+LETTERS = "abcdefghijklmnopqrst"
+SECONDS = 20
 """How long to wait for what must come."""
 
 
@@ -78,11 +80,16 @@ def play(tmp_path: Path) -> Play:
 
 
 def counting(seconds: int = 20) -> Tape:
-    """A session that shows a letter each second: a at 0, b at 1, …"""
+    """A session that shows a letter each second: a at 0, b at 1, …; then it is closed."""
+    return letters(seconds).closed(seconds * SECOND)
+
+
+def letters(seconds: int) -> Tape:
+    """The same, still open."""
     tape = Tape().opened()
     for number in range(seconds):
         tape.shown(chr(ord("a") + number), number * SECOND)
-    return tape.closed(seconds * SECOND)
+    return tape
 
 
 def test_in_time(play: Play) -> None:
@@ -95,7 +102,7 @@ def test_in_time(play: Play) -> None:
 def test_speed(play: Play, speed: float, last: float) -> None:
     """Twice as fast takes half the time."""
     tape = Tape().opened().shown("a").shown("b", 2 * SECOND).closed(2 * SECOND)
-    assert play(tape, speed=speed).lines()[-1] == (last, "ab")
+    assert play(tape, speed=speed, longest=9.0).lines()[-1] == (last, "ab")
 
 
 def test_long_pauses(play: Play) -> None:
@@ -123,22 +130,25 @@ def test_seeking(play: Play) -> None:
     """Arrows go five seconds; backwards the screen is made again from the beginning; home and end go there."""
     keys = [(0.0, Key.PAUSE), *((at, Key.ON) for at in (1.0, 2.0, 3.0)), (4.0, Key.BACK), (5.0, Key.START)]
     watched = play(counting(), *keys, (6.0, Key.END), (7.0, Key.QUIT))
-    letters = "abcdefghijklmnopqrst"
     assert watched.lines() == [
         (0, "a"),
-        (1, letters[:6]),
-        (2, letters[:11]),
-        (3, letters[:16]),
-        (4, letters[:11]),
+        (1, LETTERS[:6]),
+        (2, LETTERS[:11]),
+        (3, LETTERS[:16]),
+        (4, LETTERS[:11]),
         (5, "a"),
-        (6, letters),
+        (6, LETTERS),
     ]
     assert "end, q quits" in watched.seen[-1][2]
 
 
 def test_from(play: Play) -> None:
     """It can begin anywhere, and goes on from there in time."""
-    assert play(counting(5), start=2 * SECOND + 500 * MILLISECOND).lines() == [(0, "abc"), (0.5, "abcd"), (1.5, "abcde")]
+    assert play(counting(5), start=2 * SECOND + 500 * MILLISECOND).lines() == [
+        (0, "abc"),
+        (0.5, "abcd"),
+        (1.5, "abcde"),
+    ]
 
 
 def test_one_after_another(play: Play) -> None:
@@ -156,9 +166,9 @@ def test_a_full_screen_program_and_a_resize(play: Play) -> None:
     assert any("100x50" in status for _, _, status in watched.seen)
 
 
-def test_gaps_are_seen(play: Play) -> None:
+def test_gaps_are_seen(tmp_path: Path) -> None:
     """Skipped bytes and missing documents stand where they would have been shown."""
-    tape = Tape((ID), size=(80, 24)).opened().shown("ab", skipped=((1, 12345),))
+    tape = Tape().opened().shown("ab", skipped=((1, 12345),))
     tape.lost(3, 999).shown("c", SECOND).closed(SECOND)
     recording: list[str] = []
 
@@ -167,10 +177,7 @@ def test_gaps_are_seen(play: Play) -> None:
 
     watched = Watched()
     desk = Desk(paint, watched._wait, lambda: watched.now, keys=False)
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        Player(tape.recording(Path(folder)), desk, "web").run()
+    Player(tape.recording(tmp_path), desk, "web").run()
     assert recording[:5] == [
         "a",
         "[… 12,345 bytes skipped …]",
@@ -244,7 +251,7 @@ class AtTerminal:
 def tape(tmp_path: Path) -> Tape:
     """A long session that tries to reach beyond the screen."""
     text = "hello\x1b]0;title\x07\x1b[6n\x1b[?1000h\x1b]52;c;aGk=\x07\x1b[31mred"
-    return counting().shown(text, 30 * SECOND).shown("z", 9000 * SECOND).store(tmp_path)
+    return letters(20).shown(text, 30 * SECOND).shown("z", 9000 * SECOND).store(tmp_path)
 
 
 def settings_of(child: pexpect.spawn[str]) -> list[object]:
@@ -287,25 +294,25 @@ def test_ended_by_a_signal(tape: Tape, tmp_path: Path, number: signal.Signals, c
 
 
 def test_stopped_and_continued(tape: Tape, tmp_path: Path) -> None:
-    """Ctrl-Z gives the terminal back for as long as it is stopped."""
-    at = AtTerminal(tmp_path)
-    at.child.expect("00:00")
-    assert at.child.pid
-    at.child.send("\x1a")
-    at.child.expect(re.escape("\x1b[?1049l"))
-    while not stopped(at.child.pid):
-        pass
-    os.kill(at.child.pid, signal.SIGCONT)
-    at.child.expect(re.escape("\x1b[?1049h"))
-    at.child.expect("00:0")
-    at.child.send("q")
-    at.ended()
+    """Ctrl-Z gives the terminal back to the shell for as long as it is stopped."""
+    shell = pexpect.spawn(
+        "bash", ["--norc", "--noprofile"], timeout=SECONDS, dimensions=(30, 100), env=SHELL, encoding="utf-8"
+    )
+    shell.sendline(f"{sys.executable} -m cgtrail --data {tmp_path} replay {ID}")
+    shell.expect("00:00/")
+    shell.send("\x1a")
+    shell.expect(re.escape("\x1b[?1049l"))
+    shell.expect("Stopped")
+    shell.sendline("stty -a")
+    shell.expect(" icanon.* echo ")
+    shell.sendline("fg")
+    shell.expect(re.escape("\x1b[?1049h"))
+    shell.expect("/2:30:00")
+    shell.send("q")
+    shell.expect(re.escape("\x1b[?1049l"))
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
     assert tape.number
-
-
-def stopped(pid: int) -> bool:
-    """Whether a process is stopped."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_a_window_that_is_too_small(tape: Tape, tmp_path: Path) -> None:

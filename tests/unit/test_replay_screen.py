@@ -29,8 +29,12 @@ PIECES = st.one_of(
         st.sampled_from(["", " ", "!", "$", '"']),
         st.sampled_from([chr(code) for code in range(0x40, 0x7F)]),
     ),
-    st.builds("\x1b[?{}{}".format, st.sampled_from([6, 7, 25, 47, 1000, 1047, 1048, 1049, 2004]), st.sampled_from("hl")),
-    st.builds("\x1b{}".format, st.sampled_from(["7", "8", "c", "D", "E", "M", "Z", "(0", ")0", "(B", "#8", "%G", " F"])),
+    st.builds(
+        "\x1b[?{}{}".format, st.sampled_from([6, 7, 25, 47, 1000, 1047, 1048, 1049, 2004]), st.sampled_from("hl")
+    ),
+    st.builds(
+        "\x1b{}".format, st.sampled_from(["7", "8", "c", "D", "E", "M", "Z", "(0", ")0", "(B", "#8", "%G", " F"])
+    ),
     st.builds(
         "\x1b{}{}{}".format,
         st.sampled_from(list("]PX^_")),
@@ -204,7 +208,9 @@ def test_a_larger_screen() -> None:
     assert not painter.holds(screen)
 
 
-@pytest.mark.parametrize(("asked", "got"), [((0, 0), (80, 24)), ((1000, 1000), (1000, 1000)), ((65535, 65535), (MOST, MOST))])
+@pytest.mark.parametrize(
+    ("asked", "got"), [((0, 0), (80, 24)), ((1000, 1000), (1000, 1000)), ((65535, 65535), (MOST, MOST))]
+)
 def test_sizes(asked: tuple[int, int], got: tuple[int, int]) -> None:
     """A window without a size has the usual one; a large one is shown as it is, a monstrous one is cut."""
     screen = Screen(5, 5)

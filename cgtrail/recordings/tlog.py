@@ -14,6 +14,8 @@ from enrich.printable import json_line
 _MILLISECOND = 1_000_000
 _LONGEST = 2048
 """Characters of a message, as tlog's own have bytes by default."""
+_NO_AUDIT_SESSION = 1
+"""Players want a number above 0, and containers have no audit session."""
 
 
 def messages(session: Session, events: Iterable[Event]) -> Iterator[bytes]:
@@ -42,10 +44,11 @@ class _Message:
             "rec": session.id,
             "user": document.get("user", {}).get("name") or document.get("user", {}).get("id", ""),
             "term": "xterm",
-            "session": 0,
+            "session": _NO_AUDIT_SESSION,
         }
         self._start = session.start
         self._number = 0
+        self._size = (0, 0)
         self._begin(0)
 
     def _begin(self, at: int) -> None:
@@ -71,7 +74,8 @@ class _Message:
             self.timing.append(f"+{at - self._last}")
             self._last = at
         match event:
-            case Window():
+            case Window() if (event.columns, event.rows) != self._size:
+                self._size = event.columns, event.rows
                 self.timing.append(f"={event.columns}x{event.rows}")
             case Shown():
                 self.timing.append(f">{len(event.text)}")

@@ -280,7 +280,7 @@ def test_at_a_terminal(tape: Tape, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=lambda one: str(one)
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=str
 )
 def test_ended_by_a_signal(tape: Tape, tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Whoever ends it, the terminal is as before."""

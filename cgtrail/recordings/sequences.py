@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST = 4096
@@ -113,11 +114,15 @@ def _token(found: re.Match[str]) -> Token:
             return Control(found[0])
         case "escape":
             return Escape(found["escape"])
-    given = found["given"]
+    return _sequence(found["given"], found["between"], found["final"])
+
+
+@lru_cache(1024)
+def _sequence(given: str, between: str, final: str) -> Sequence:
     private = given[0] if given[:1] in ("<", "=", ">", "?") else ""
     numbers = given[len(private) :].split(";")[:_PARAMETERS] if given[len(private) :] else []
     each = tuple(tuple(map(_number, number.split(":")[:8])) for number in numbers)
-    return Sequence(private + found["between"] + found["final"], each)
+    return Sequence(private + between + final, each)
 
 
 def _number(digits: str) -> int | None:

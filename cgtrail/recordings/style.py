@@ -6,6 +6,7 @@ Concealed and blinking text is shown as any other: who watches a recording wants
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from cgtrail.recordings.sequences import Sequence
@@ -38,6 +39,7 @@ NOTE = Style(frozenset({7}))
 """How the player's own words stand out."""
 
 
+@lru_cache(1024)
 def changed(style: Style, sequence: Sequence) -> Style:
     """The style after an SGR sequence."""
     numbers = iter(sequence.given or ((0,),))

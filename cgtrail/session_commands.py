@@ -102,7 +102,7 @@ def _export(cli: click.Group) -> None:
         type=click.Choice(FORMATS),
         default="asciicast",
         show_default=True,
-        help="asciicast is version 3, asciicast2 version 2, tlog 2.3; txt is readable text.",
+        help="Which: asciicast is version 3, asciicast2 version 2, tlog 2.3; txt is readable text.",
     )
     @click.option(
         "-o",

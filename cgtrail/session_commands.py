@@ -102,14 +102,14 @@ def _export(cli: click.Group) -> None:
         type=click.Choice(FORMATS),
         default="asciicast",
         show_default=True,
-        help="Which: asciicast is version 3, asciicast2 version 2, tlog 2.3; txt is readable text.",
+        help="What to write: asciicast 3 or 2, tlog 2.3, or readable text.",
     )
     @click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Write to this file, for its owner only. [default: standard output]",
+        help="Write to this file, for its owner only, instead of standard output.",
     )
     @click.option("--force", is_flag=True, help="Replace the file if there is one.")  # fmt: skip
     def export(session: str, form: str, output: Path | None, force: bool) -> None:

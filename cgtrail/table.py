@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from cgtrail import lives
+from cgtrail import lives, told_sessions
 from enrich.printable import MAX_MARKS, text
 
 _COLUMNS = (
@@ -41,6 +41,9 @@ def row(body: bytes) -> str:
         return click.style(_line(document, lost(document)), fg="red")
     if document["event"]["dataset"] in lives.DATASETS:
         return life(document, _line(document, lives.told(document)))
+    if document["event"]["dataset"] in told_sessions.DATASETS:
+        line = _line(document, told_sessions.told(document))
+        return click.style(line, fg="red" if told_sessions.dangerous(document) else "blue")
     process = document.get("process", {})
     identity, name = lives.user(document)
     cells = [

@@ -22,14 +22,15 @@ from enrich.document import Part
 from enrich.item import Entry, Epoch, Identity, Made, Process, Step
 from enrich.secrets.scrub import Stream
 from enrich.steps.ledger import Account
+from enrich.terminals.lives import Lives
 from enrich.terminals.passwords import Keys
 from enrich.terminals.recording import Draft, Recording
 from enrich.terminals.session import Alarm, Line, Session
 from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
-    Account, Alarm, CgroupInfo, Container, ContainerInfo, Draft, Entry, Epoch, Identity, Keys, Life, Line, Made, Names,
-    Process, Recording, Running, Session, Stream
+    Account, Alarm, CgroupInfo, Container, ContainerInfo, Draft, Entry, Epoch, Identity, Keys, Life, Line, Lives, Made,
+    Names, Process, Recording, Running, Session, Stream
 )  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Part, deque)}
 

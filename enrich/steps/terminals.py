@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bpf.enums import Change, TerminalFlag
+from bpf.enums import Change
 from bpf.events import (
     CgroupRmdir,
     Exec,
@@ -18,7 +18,6 @@ from bpf.events import (
     Terminal,
     TtyChange,
     TtyInput,
-    TtyOpen,
     TtyOutput,
     TtySignal,
     TtyUring,
@@ -32,9 +31,10 @@ from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
 from enrich.terminals.alarms import Alarms
 from enrich.terminals.input import IDLE_NS, Input
+from enrich.terminals.lives import Finding, Lives
 from enrich.terminals.screen import FLUSH_NS, Screen
-from enrich.terminals.session import Session, begin
-from enrich.terminals.telling import Telling, allowed, is_ready
+from enrich.terminals.session import Session
+from enrich.terminals.telling import Telling, is_ready
 from enrich.terminals.witnesses import Witnesses
 from shipper.wire.records import KeyframeBegin, KeyframeEnd, Tick
 
@@ -42,27 +42,15 @@ MEMORY_NS = 5_000_000_000
 """How long an ended session is remembered."""
 PATIENCE_NS = 1_000_000_000
 """How long it may take until a session's leader runs its program, and what it showed comes once that has ended."""
-MOST = 16384
-"""Sessions that are known at once, as many as the kernel's own map holds; beyond, the one longest quiet is closed."""
 _ENDED_MOST = 1024
-"""Ended ones among them."""
+"""Ended ones that are remembered."""
 _SIGHUP = 1
-_FOUND = int(TerminalFlag.FOUND)
 
 
 class Terminals:
     """The step behind the entries: keeps the sessions, and makes their documents."""
 
-    state: ClassVar[tuple[str, ...]] = (
-        "_sessions",
-        "_leaders",
-        "_busy",
-        "_ended",
-        "_gone",
-        "_keyframe",
-        "_whole",
-        "_removed",
-    )
+    state: ClassVar[tuple[str, ...]] = ("_lives", "_gone", "_whole", "_removed")
 
     def __init__(
         self,
@@ -72,21 +60,13 @@ class Terminals:
         documents: Documents,
         scrubber: Scrubber | None = None,
     ) -> None:
-        self._host, self._registry, self._tree = host, registry, tree
         self._telling, self._witnesses = Telling(host, documents), Witnesses(tree)
         scrubber = scrubber or Scrubber()
         self._screen = Screen(self._telling, self._witnesses, scrubber)
         self._input = Input(self._telling, self._witnesses, scrubber)
         self._alarms = Alarms(self._telling, self._witnesses)
-        self._sessions: dict[tuple[int, int], Session] = {}
-        """The newest life of each terminal; the least recently used first."""
-        self._leaders: dict[int, Session] = {}
-        """Process id of a session's leader → its session."""
-        self._busy: dict[str, Session] = {}
-        """Those that time does something to, by their id."""
-        self._ended: dict[str, Session] = {}
-        """Those that are remembered, in the order in which they ended."""
-        self._keyframe = 0
+        self._finding = Finding(host, registry, tree, self._witnesses, self._end, self._pause)
+        self._lives = Lives()
         self._whole = False
         """A keyframe is being read, and nothing of it is missing so far."""
         self._removed = False
@@ -113,31 +93,39 @@ class Terminals:
         elif isinstance(record, CgroupRmdir):
             self._removed = True
         elif isinstance(record, KeyframeBegin):
-            self._keyframe += 1
+            self._lives.keyframe += 1
             self._whole = True
         elif isinstance(record, KeyframeEnd):
             if self._whole and not record.incomplete:
-                for session in list(self._sessions.values()):
-                    if session.keyframe != self._keyframe:
-                        self._end(item, session, "not_found")
+                self._end_unnamed(item)
             self._whole = False
 
     def rest(self, item: Item) -> None:
         """The stream has ended for ever: what was shown and consumed by then is told."""
-        for session in list(self._sessions.values()):
+        for session in list(self._lives.newest.values()):
             self._input.close(item, session)
             self._screen.interrupt(item, session)
 
     def secret(self, record: TtyInput) -> bool:
-        """Whether what a program consumed with this record, which was seen, is taken for a secret."""
-        session = self._sessions.get((record.device, record.index))
-        return session is not None and (session.keys.secret or session.line is not None and session.line.secret)
+        """Whether what a program consumes at this terminal now is taken for a secret, or was never told."""
+        session = self._lives.newest.get((record.device, record.index))
+        if session is None:
+            return False
+        return session.keys.secret or (session.line is not None and session.line.secret)
 
     def _terminal(self, item: Item, record: Terminal) -> None:
-        session = self._session(item, record)
+        session = self._finding.find(self._lives, item, record)
         if session is None:
             return
-        self._note(item, session, record)
+        self._finding.note(self._lives, item, session, record)
+        if (record.rows, record.columns) != (session.rows, session.columns):
+            self._screen.resize(session, record)
+        self._take(item, session, record)
+        if not session.told and not session.ended and is_ready(session):
+            self._telling.opened(item, session)
+
+    def _take(self, item: Item, session: Session, record: Terminal) -> None:
+        """What is special to a kind of record."""
         if isinstance(record, TtyOutput):
             self._alarms.drained(item, session, record)
             self._screen.show(item, session, record)
@@ -152,135 +140,42 @@ class Terminals:
                 self._alarms.inject(item, session, record)
             elif record.change == Change.HANGUP:
                 self._end(item, session, session.reason or "hangup", own=True)
-        elif isinstance(record, TtySignal):
-            if record.signal == _SIGHUP and record.tgid == session.leader_pid:
-                self._end(item, session, session.reason or "hangup", own=True)
         elif isinstance(record, TtyUring):
             self._alarms.uring(item, session, record)
-        if not session.told and not session.ended and is_ready(session):
-            self._telling.opened(item, session)
-
-    def _session(self, item: Item, record: Terminal) -> Session | None:
-        """The session that a record is about; None where it is one that is long over."""
-        key = record.device, record.index
-        session = self._sessions.pop(key, None)
-        if session is None:
-            return self._begin(item, record)
-        self._sessions[key] = session  # the most recently used
-        if session.generation == record.generation:
-            return session
-        if record.generation < session.generation and not record.terminal_flags & _FOUND:
-            before = session.previous
-            return before if before is not None and before.generation == record.generation else None
-        if not session.ended and record.terminal_flags & _FOUND and self._is_same(session, record):
-            self._resume(item, session, record)
-            return session
-        self._end(item, session, "reused", own=True)
-        if session.previous is not None:
-            self._end(item, session.previous, "reused")
-        del self._sessions[key]
-        new = self._begin(item, record)
-        new.previous, session.previous = session, None
-        return new
-
-    def _begin(self, item: Item, record: Terminal) -> Session:
-        made = begin(record, self._host.boot, item.id, record.time, item.time)
-        made.opener = self._witnesses.find(record.opener) if record.opener else None
-        if made.opener is not None:
-            made.opened_by = made.opener.name
-            outer = self._leaders.get(made.opener.session_leader.pid) if made.opener.session_leader else None
-            if outer is not None and not outer.ended and _leads(outer, made.opener):
-                made.parent = outer.id
-        if isinstance(record, TtyOpen) or record.terminal_flags & _FOUND:  # what went before is not counted as skipped
-            made.partial = True
-            made.output, made.consumed, made.surplus = record.shown, record.consumed, None
-        self._sessions[made.key] = made
-        if len(self._sessions) > MOST:
-            oldest = next(iter(self._sessions.values()))
-            self._end(item, oldest, "forgotten")
-            self._forget(oldest)
-        return made
-
-    def _is_same(self, session: Session, record: Terminal) -> bool:
-        """Whether a terminal that is seen for the first time is one that is known: its session leader is the same."""
-        leader = self._tree.at(record.leader)
-        if not record.leader or record.leader != session.leader_pid:
-            return False
-        return leader is None or session.leader is None or leader.entity_id == session.leader.entity_id
-
-    def _resume(self, item: Item, session: Session, record: Terminal) -> None:
-        """The agent started again, and counts from 0."""
-        self._input.end(item, session)
-        self._screen.interrupt(item, session)
-        shown, consumed, typed = session.before
-        session.before = shown + session.output, consumed + session.consumed, typed + session.typed
-        session.generation, session.output, session.consumed = record.generation, record.shown, record.consumed
-        session.surplus, session.ahead, session.typed = None, 0, 0
-        session.recording.broken = True
-
-    def _note(self, item: Item, session: Session, record: Terminal) -> None:
-        """What every record of a terminal says of it."""
-        session.keyframe = self._keyframe
-        session.typed, session.unwritten = max(session.typed, record.typed), max(session.unwritten, record.unwritten)
-        if record.home != session.home or session.epoch is None:
-            session.home = record.home
-            session.epoch = self._registry.known(record.home) or item.epoch
-        session.unasked, session.allowed = allowed(session.epoch)
-        if record.leader and record.leader != session.leader_pid:
-            if self._leaders.get(session.leader_pid) is session:
-                del self._leaders[session.leader_pid]
-            session.leader_pid, session.leader = record.leader, None
-            session.used = True
-        if record.leader:
-            self._leaders[record.leader] = session
-            if session.leader is None:
-                session.leader = self._tree.at(record.leader)
-        if record.shown > session.output:
-            session.recording.miss(record.shown - session.output)
-            session.output = record.shown
-        if (record.rows, record.columns) != (session.rows, session.columns):
-            self._screen.resize(session, record)
-        moved = isinstance(record, (TtyOutput, TtyInput))
-        session.used |= moved
-        if session.ended and moved:  # it goes on
-            self._ended.pop(session.id, None)
-            session.ended, session.began, session.began_unix = 0, record.time, item.time
-            session.first, session.partial = session.identity(item.id), True
-            before = self._sessions.get(session.key) is not session
-            session.ending = record.time if session.ending or before else 0
-            session.reason = session.reason if session.ending else ""
-        self._busy[session.id] = session
+        elif isinstance(record, TtySignal) and record.signal == _SIGHUP and record.tgid == session.leader_pid:
+            self._end(item, session, session.reason or "hangup", own=True)
 
     def _process(self, item: Item, record: Task, process: Process) -> None:
-        session = self._leaders.get(record.sid)
-        if session is not None and session.tty == record.tty and _leads(session, process):
+        session = self._lives.around(process)
+        if session is not None and session.tty == record.tty:
             item.session = session
             if isinstance(record, Exit):
                 self._witnesses.end(process, record.time)
-        if record.tgid not in self._leaders or not isinstance(record, (Exec, Exit)):
+        if not isinstance(record, (Exec, Exit)):
             return
-        session = self._leaders[record.tgid]
-        if session.ended or (session.leader is not None and session.leader.entity_id != process.entity_id):
+        led = self._lives.of(process)
+        if led is None or led.ended:
             return
-        session.leader = process
+        led.leader = process
         if isinstance(record, Exit):
-            session.ending, session.reason = session.ending or record.time, "leader_exited"
-            self._busy[session.id] = session
-        elif is_ready(session):
-            self._telling.opened(item, session)
+            led.ending, led.reason = led.ending or record.time, "leader_exited"
+            self._lives.busy[led.id] = led
+        elif is_ready(led):
+            self._telling.opened(item, led)
 
     def _tick(self, item: Item, now: int) -> None:
+        lives = self._lives
         if self._removed:
-            self._busy |= {s.id: s for s in self._sessions.values() if s.epoch is not None and s.epoch.ended}
+            lives.busy |= {s.id: s for s in lives.newest.values() if s.epoch is not None and s.epoch.ended}
             self._removed = False
-        for session in list(self._busy.values()):
+        for session in list(lives.busy.values()):
             if self._pass(item, session, now):
-                del self._busy[session.id]
-        while self._ended:
-            oldest = next(iter(self._ended.values()))
+                lives.busy.pop(session.id, None)
+        while lives.ended:
+            oldest = next(iter(lives.ended.values()))
             if abs(now - oldest.ended) <= MEMORY_NS:
                 break
-            self._forget(oldest)
+            lives.forget(oldest)
         self._witnesses.forget(now)
 
     def _pass(self, item: Item, session: Session, now: int) -> bool:
@@ -303,6 +198,12 @@ class Terminals:
             return False
         return not session.ending and (session.told or abs(now - session.began) > PATIENCE_NS)
 
+    def _end_unnamed(self, item: Item) -> None:
+        """A whole keyframe has named all that are open."""
+        for session in list(self._lives.newest.values()):
+            if session.keyframe != self._lives.keyframe:
+                self._end(item, session, "not_found")
+
     def _end(self, item: Item, session: Session, reason: str, *, own: bool = False) -> None:
         """It is over; what it still shows is taken until it is forgotten."""
         if session.ended:
@@ -315,24 +216,13 @@ class Terminals:
         self._alarms.tell(item, session, None)
         self._telling.closed(item, session, own=own)
         session.ended = item.record.time or 1
-        self._ended[session.id] = session
-        if len(self._ended) > _ENDED_MOST:
-            self._forget(next(iter(self._ended.values())))
-        self._busy.pop(session.id, None)
+        ended = self._lives.ended
+        ended[session.id] = session
+        if len(ended) > _ENDED_MOST:
+            self._lives.forget(next(iter(ended.values())))
+        self._lives.busy.pop(session.id, None)
 
-    def _forget(self, session: Session) -> None:
-        self._ended.pop(session.id, None)
-        self._busy.pop(session.id, None)
-        current = self._sessions.get(session.key)
-        if current is session:
-            del self._sessions[session.key]
-        elif current is not None and current.previous is session:
-            current.previous = None
-        if self._leaders.get(session.leader_pid) is session:
-            del self._leaders[session.leader_pid]
-
-
-def _leads(session: Session, process: Process) -> bool:
-    """Whether a session is a process's own, as far as both tell of its leader."""
-    leader, known = session.leader, process.session_leader
-    return leader is None or known is None or leader.entity_id == known.entity_id
+    def _pause(self, item: Item, session: Session) -> None:
+        """What comes next of a session does not follow what was seen last."""
+        self._input.end(item, session)
+        self._screen.interrupt(item, session)

@@ -182,7 +182,7 @@ def begin(record: Terminal, boot: bytes, first: str, time: int, unix: int) -> Se
     return Session(
         identity,
         Part(id=identity, tty=name),
-        0 if line else record.device,
+        record.device,
         record.index,
         record.generation,
         first,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enrich.documents import Documents
 from enrich.item import Step
+from enrich.secrets.scrub import Scrubber
 from enrich.steps.entries import Entries
 from enrich.steps.host import Host
 from enrich.steps.journal import Journal
@@ -14,8 +15,11 @@ from enrich.steps.release import Release
 from enrich.steps.terminals import Terminals
 
 
-def steps(*, forks: bool = False) -> list[Step]:
-    """The steps for one stream, with fresh state. `forks`: processes that were only forked become documents too."""
+def steps(*, forks: bool = False, scrubber: Scrubber | None = None) -> list[Step]:
+    """The steps for one stream, with fresh state. `forks`: processes that were only forked become documents too.
+
+    `scrubber` takes secrets out of documents; without one, the rules that come with cgtrail do.
+    """
     host = Host()
     registry = RegistryView(host)
     tree = ProcessTree(host)
@@ -26,7 +30,7 @@ def steps(*, forks: bool = False) -> list[Step]:
         Ledger(host, registry),
         tree,
         Entries(tree),
-        Terminals(host, registry, tree, documents),
+        Terminals(host, registry, tree, documents, scrubber),
         Journal(host, registry, documents),
         Release(host, documents),
     ]

@@ -127,8 +127,8 @@ class Terminals:
     def _take(self, item: Item, session: Session, record: Terminal) -> None:
         """What is special to a kind of record."""
         if isinstance(record, TtyOutput):
-            self._alarms.drained(item, session, record)
             self._screen.show(item, session, record)
+            self._alarms.drained(item, session, record)
         elif isinstance(record, TtyInput):
             self._input.mode(item, session, record.lflag)
             self._input.read(item, session, record)

@@ -159,7 +159,9 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.session.uring": DocumentField("long", "how often io_uring was asked to act on the terminal"),
     "cgtrail.session.escaped": DocumentField("long", "bytes that were shown past the recording, as far as it is known"),
     "cgtrail.terminal.number": DocumentField("long", "position in the session's recording: 1, 2, 3 and so on"),
-    "cgtrail.terminal.offset": DocumentField("long", "bytes that the terminal had shown in this session before"),
+    "cgtrail.terminal.offset": DocumentField(
+        "long", "bytes that the terminal had shown in this session before: where in the recording it stands"
+    ),
     "cgtrail.terminal.timing": DocumentField(
         "keyword",
         "when the text was shown, from @timestamp on, in tlog's notation: +ms passed, >n characters, =columns x rows of"

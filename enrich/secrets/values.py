@@ -16,7 +16,8 @@ _BLANKS = 64
 _BARE = r"[^\s\x00'\"\\;&|<>()`]"
 _QUOTED = r"""'[^'\r\n\x00]*'|"(?:[^"\\\r\n\x00]|\\[^\r\n\x00])*\""""
 _WORD = pattern(
-    rf"""(?:{_BARE}|\\[^\r\n\x00]|{_QUOTED})*(?:'[^'\r\n\x00]*|"(?:[^"\\\r\n\x00]|\\[^\r\n\x00])*\\?|\\)?""", longest=True
+    rf"""(?:{_BARE}|\\[^\r\n\x00]|{_QUOTED})*(?:'[^'\r\n\x00]*|"(?:[^"\\\r\n\x00]|\\[^\r\n\x00])*\\?|\\)?""",
+    longest=True,
 )
 _WHOLE_WORD = pattern(rf"(?:{_BARE}|\\[^\r\n\x00]|{_QUOTED})*")
 _IN_QUOTES = {

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 FULL = 16384
 """Bytes from which on a document is full."""
 _MILLISECOND = 1_000_000
+_LONG = (1 << 63) - 1
+"""The largest number a document takes; counts of damaged records may be anything."""
+
+
+def long(count: int) -> int:
+    """A count as far as a document takes it."""
+    return min(count, _LONG)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +81,7 @@ class Draft:
         offset = sum(len(text.encode()) for text in self.text)
         if self.skips and self.skips[-1][0] == offset:
             count += self.skips.pop()[1]
-        self.skips.append((offset, count))
+        self.skips.append((offset, long(count)))
 
     def wrote(self, *pids: int) -> None:
         """Who wrote is one of these too, as far as there is room to tell."""
@@ -114,8 +121,8 @@ class Recording:
 
     def miss(self, count: int) -> None:
         """So many bytes were shown that no record holds."""
-        self.skipped += count
-        self.gap += count
+        self.skipped = long(self.skipped + count)
+        self.gap = long(self.gap + count)
 
     def take(self, scrubber: Scrubber, content: bytes) -> None:
         """Add bytes to the draft."""

@@ -12,7 +12,7 @@ from bpf.events import Terminal
 from enrich.document import Part
 from enrich.secrets.scrub import Stream
 from enrich.terminals.passwords import Keys
-from enrich.terminals.recording import Recording
+from enrich.terminals.recording import Recording, long
 
 if TYPE_CHECKING:
     from enrich.item import Epoch, Process
@@ -168,7 +168,7 @@ class Session:
             "escaped": self.escaped.total,
         }
         always = ("shown", "skipped", "consumed", "typed")
-        return {name: count for name, count in counts.items() if count or name in always}
+        return {name: long(count) for name, count in counts.items() if count or name in always}
 
 
 def begin(record: Terminal, boot: bytes, first: str, time: int, unix: int) -> Session:

@@ -12,7 +12,7 @@ from enrich.losses import ECS
 from enrich.steps.entries import SSH_SERVERS
 from enrich.steps.host import Host
 from enrich.terminals.passwords import length_class
-from enrich.terminals.recording import Draft
+from enrich.terminals.recording import Draft, long
 from enrich.terminals.session import Line, Session
 
 SESSION = int(Policy.TERMINAL | Policy.OUTPUT)
@@ -78,7 +78,7 @@ class Telling:
         source = self._session(item, session, session.identity(item.id), stamp, action, "info")
         if process is not None:
             self._name(source, session, process, process.pid)
-        source["cgtrail"]["session"] |= told
+        source["cgtrail"]["session"] |= {name: long(count) for name, count in told.items()}
         self._add(item, session, source, stamp)
 
     def output(self, item: Item, session: Session, draft: Draft) -> None:
@@ -91,12 +91,12 @@ class Telling:
             "type": "tty",
             "text": "".join(draft.text),
             "total_bytes_captured": draft.captured,
-            "total_bytes_skipped": sum(count for _, count in draft.skips),
+            "total_bytes_skipped": long(sum(count for _, count in draft.skips)),
         }
         if draft.skips:
             io["bytes_skipped"] = [{"offset": offset, "length": count} for offset, count in draft.skips]
         source["process"] |= {"io": io, "tty": _tty(session, draft.rows, draft.columns)}
-        told = {"number": session.recording.number, "timing": draft.finish(), "offset": draft.offset}
+        told = {"number": session.recording.number, "timing": draft.finish(), "offset": long(draft.offset)}
         source["cgtrail"]["terminal"] = told | ({"writers": draft.writers} if len(draft.writers) > 1 else {})
         if draft.partial:
             source["cgtrail"]["partial"] = True
@@ -112,9 +112,10 @@ class Telling:
             name = source.get("user", {})
             source["user"] = name if name.get("id") == str(line.uid) else {"id": str(line.uid)}
         source["process"] |= {"tty": _tty(session, session.rows, session.columns), "io": {"type": "tty"}}
+        terminal: dict[str, Any] = {"offset": long(session.before[0] + session.output)}
+        source["cgtrail"]["terminal"] = terminal
         if line.secret:
-            masked = {"kind": "password", "length": length_class(line.length)}
-            source["cgtrail"]["terminal"] = {"masked": masked}
+            terminal["masked"] = {"kind": "password", "length": length_class(line.length)}
         else:
             source["process"]["io"]["text"] = text
         item.made += (Made(identity, stamp, line.epoch, source, TERMINAL, line.unasked),)

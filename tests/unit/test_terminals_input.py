@@ -17,7 +17,8 @@ SECRET = b"Qz7xWpL9vKj2mTqY8nRb"
 
 def masked(documents: list[dict[str, Any]]) -> list[str]:
     """Length classes of the secrets that were told."""
-    told = [d["cgtrail"]["terminal"]["masked"] for d in of(documents, "text_input") if "terminal" in d["cgtrail"]]
+    told = [d["cgtrail"]["terminal"] for d in of(documents, "text_input")]
+    told = [each["masked"] for each in told if "masked" in each]
     assert {each["kind"] for each in told} <= {"password"}
     return [each["length"] for each in told]
 

@@ -110,7 +110,7 @@ class Finding:
         if found and not session.ended and self._is_same(session, record):
             self._resume(item, session, record)
             return session
-        self._end(item, session, "reused", own=True)
+        self._end(item, session, "reused")
         if session.previous is not None:
             self._end(item, session.previous, "reused")
         del lives.newest[key]

@@ -36,7 +36,7 @@ class Telling:
 
     def opened(self, item: Item, session: Session) -> None:
         """A session began, or goes on after its end was told."""
-        if session.told or not session.used or not (session.unasked or session.allowed & SESSION):
+        if session.told or session.ended or not session.used or not (session.unasked or session.allowed & SESSION):
             return
         session.told = True
         session.nested, session.opener = _is_nested(session), None

@@ -110,22 +110,7 @@ struct winsize {
     unsigned short ws_col;
 };
 
-struct tty_buffer { /* on its way to who reads */
-    struct tty_buffer *next;
-    int commit;
-    int read;
-};
-
-struct tty_bufhead {
-    struct tty_buffer *head;
-};
-
-struct tty_port {
-    struct tty_bufhead buf;
-};
-
 struct tty_struct {
-    struct tty_port *port;
     struct tty_driver *driver;
     int index;
     struct ktermios termios;

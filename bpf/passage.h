@@ -116,7 +116,7 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
 
     if (!scratch || !terminal)
         return 0;
-    terminal->shown_tail = tty__drained(master);
+    terminal->told_drained = tty__drained(master);
     owner = terminal__owner(terminal, tty);
     if (!owner && !terminal->home) /* nobody was seen at it yet */
         owner = terminal__acting(terminal, tty, bpf_get_current_task_btf(), &cgroup_id);

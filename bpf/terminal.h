@@ -35,8 +35,8 @@ struct terminal {
     struct bucket writes; /* what is written while a line is edited */
     struct bucket events; /* what is no content */
     __u64 asked;          /* the snapshot that told of it last */
-    __u64 shown_tail;     /* what tty__drained was of its master when it showed something last */
     __u64 told_consumed;  /* of the last TtyChange */
+    __u64 told_drained;   /* what tty__drained was of its master when it showed something last */
     __u64 dentry;         /* its name's address: another one is another life */
     __u32 device;         /* as in the records */
     __u32 index;          /* as in the records */
@@ -99,12 +99,6 @@ static __always_inline __u64 tty__drained(struct tty_struct *tty)
 {
     struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
     return data ? BPF_CORE_READ(data, read_tail) : 0;
-}
-
-static __always_inline bool tty__is_drained(struct tty_struct *tty)
-{
-    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
-    return data && BPF_CORE_READ(data, read_head) == BPF_CORE_READ(data, read_tail);
 }
 
 static __always_inline bool lflag__is_secret(__u32 lflag)
@@ -241,10 +235,12 @@ static __always_inline struct watched *terminal__owner(struct terminal *terminal
 static __always_inline bool terminal__is_shown(struct terminal *terminal, struct tty_struct *tty)
 {
     struct tty_struct *master = BPF_CORE_READ(tty, link);
-    struct tty_buffer *head = master ? BPF_CORE_READ(master, port, buf.head) : 0;
+    struct tty_buffer *coming = master ? BPF_CORE_READ(master, port, buf.head) : 0;
+    struct n_tty_data *data = master ? BPF_CORE_READ(master, disc_data) : 0;
 
-    return head && !BPF_CORE_READ(head, next) && BPF_CORE_READ(head, read) == BPF_CORE_READ(head, commit) &&
-           tty__is_drained(master) && tty__drained(master) == terminal->shown_tail;
+    return data && !BPF_CORE_READ(coming, next) && BPF_CORE_READ(coming, commit) == BPF_CORE_READ(coming, read) &&
+           BPF_CORE_READ(data, read_head) == terminal->told_drained &&
+           BPF_CORE_READ(data, read_tail) == terminal->told_drained;
 }
 
 /* Whose bytes it shows next; not of a write that returns when they were shown already. */

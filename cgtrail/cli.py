@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cgtrail import options, session_commands, tenant_commands
+from cgtrail import options, secrets, session_commands, tenant_commands
 from cgtrail.command import coloured, command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
@@ -180,6 +180,7 @@ def status(as_json: bool) -> None:
 
 tenant_commands.add_to(cli)
 session_commands.add_to(cli)
+cli.add_command(secrets.secrets)
 
 
 @cli.group()

@@ -18,6 +18,7 @@ from cgtrail.config import Config
 from cgtrail.halves import open_sink
 from cgtrail.logs import notice
 from cgtrail.records import shown
+from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
 from enrich.letters import DeadLetters, Letter, LetterKind, LettersError
 from enrich.losses import Trouble
@@ -94,7 +95,7 @@ def _try(config: Config, sink: str, chosen: list[Letter]) -> int:
         closing(open_sink(config, sink)) as opened,
     ):
         places = deadly(letter for letter in letters.all() if letter.id not in ids)
-        retry = Retry(config.spool_folder, opened, stop_on_signal(), config.documents.forks, places)
+        retry = Retry(config.spool_folder, opened, stop_on_signal(), config.documents.forks, places, rules(config))
         retry.run(chosen)
         letters.add(retry.met)
         for letter in chosen:

@@ -9,6 +9,7 @@ import sys
 # By name, because importing the modules would make every command slow.
 _EXIT_CODES = {
     "cgtrail.config.ConfigError": 2,
+    "enrich.secrets.rules.RulesError": 2,
     "enrich.stores.query.QueryError": 2,
     "shipper.tenants.saved.SavedError": 1,
     "shipper.tenants.declare.TenantsError": 2,

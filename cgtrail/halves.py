@@ -16,10 +16,12 @@ import msgspec
 
 from cgtrail import metrics
 from cgtrail.config import Config
+from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
 from enrich.checkpoint import Checkpoints
 from enrich.letters import DeadLetters
 from enrich.mark import Mark
+from enrich.secrets.rules import Rules
 from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
@@ -75,6 +77,7 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
             stop,
             forks=config.documents.forks,
             snapshot_seconds=config.enrich.snapshot_seconds,
+            secrets=rules(config),
         ) as worker,
         _reporting(own_file(config.folder, "status.json", sink), worker),
         metrics.serving(config.metrics.worker, metrics.WORKER, worker.facts),
@@ -91,6 +94,7 @@ def worker_on(
     *,
     forks: bool = False,
     snapshot_seconds: float = SNAPSHOT_SECONDS,
+    secrets: Rules | None = None,
 ) -> Iterator[Worker]:
     """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
     gc.set_threshold(GC_OBJECTS)
@@ -100,7 +104,7 @@ def worker_on(
         letters = stack.enter_context(closing(DeadLetters(own_file(data, "deadletters.db", name))))
         mark = stack.enter_context(closing(Mark(own_file(data, "mark", name), checkpoints)))
         source = SpoolSource(spool, position_file(spool, name))
-        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds)
+        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets)
 
 
 def open_sink(config: Config, name: str, into: Path | None = None) -> Sink:

@@ -13,6 +13,7 @@ import click
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
 from cgtrail.logs import notice
+from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
 from enrich.letters import DeadLetters
 from enrich.render import timestamp
@@ -32,7 +33,9 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
     _tell_reach(oldest(config.spool_folder), since)
     stop = stop_on_signal()
     with closing(open_sink(config, sink, into)) as opened, _progress(chosen) as progress:
-        replay = Replay(opened, stop, forks=config.documents.forks, deadly=known_deadly(config, sink))
+        replay = Replay(
+            opened, stop, forks=config.documents.forks, deadly=known_deadly(config, sink), secrets=rules(config)
+        )
         replay.run(chosen, since, until, progress)
     counts = replay.counts
     summary = f"{counts['documents']:,} documents, {counts['new']:,} of them new"

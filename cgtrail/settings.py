@@ -86,6 +86,15 @@ class Documents(msgspec.Struct, forbid_unknown_fields=True):
     """also processes that were only forked"""
 
 
+class Secrets(msgspec.Struct, forbid_unknown_fields=True):
+    """[secrets]: what is masked in documents."""
+
+    files: list[str] = msgspec.field(default_factory=list)
+    """files with rules of your own, in TOML"""
+    disable: list[str] = msgspec.field(default_factory=list)
+    """ids of rules that are not to be used"""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """The whole configuration, with its defaults."""
 
@@ -99,6 +108,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     store: Store = msgspec.field(default_factory=Store)
     documents: Documents = msgspec.field(default_factory=Documents)
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
 
     @property
     def folder(self) -> Path:

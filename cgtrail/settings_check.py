@@ -21,6 +21,7 @@ _RANGES = {
 
 _READER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"([\w.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}", re.ASCII)
+_RULE = re.compile(r"[a-z0-9-]+")
 _MAX_PORT = 65535
 _DAEMON = re.compile(r"unix://(?P<path>/[^,\0]+)|(?:tcp|https?)://(?P<address>[^/,]+)/?")
 _SOCKET = re.compile(r"(?:unix://)?(?P<path>/[^,\0]+)")
@@ -53,6 +54,7 @@ def check(config: Config, places: Mapping[str, str]) -> None:
             raise ConfigError(message)
     _check_runtimes(config.runtimes, places)
     _check_tenants(config.tenants, places)
+    _check_secrets(config, places)
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
         if address and not _is_address(address):
@@ -81,6 +83,17 @@ def _check_runtimes(runtimes: Runtimes, places: Mapping[str, str]) -> None:
 
 def _is_address(text: str) -> bool:
     return bool(_ADDRESS.fullmatch(text)) and int(text.rpartition(":")[2]) <= _MAX_PORT
+
+
+def _check_secrets(config: Config, places: Mapping[str, str]) -> None:
+    for file in config.secrets.files:
+        if not file.lower().endswith(".toml") or "," in file or "\0" in file or file != file.strip():
+            wanted = "a file is a path without commas that ends in .toml"
+            raise ConfigError(f"{places['secrets.files']}: secrets.files has {file!r}; {wanted}")
+    for name in config.secrets.disable:
+        if not _RULE.fullmatch(name):
+            wanted = "it must be the id of a rule: `cgtrail secrets list` has them"
+            raise ConfigError(f"{places['secrets.disable']}: secrets.disable has {name!r}; {wanted}")
 
 
 def _check_tenants(tenants: Tenants, places: Mapping[str, str]) -> None:

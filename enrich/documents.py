@@ -13,13 +13,13 @@ from bpf.enums import ExitFlag, ImageFlag
 from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image
 from bpf.schema import RECORDS, Record
 from enrich import losses, render
+from enrich.arguments import KEPT_BYTES, Arguments
 from enrich.containers import EXEC, NAMELESS, Shown
 from enrich.document import Part
 from enrich.item import Entry, Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
 from enrich.steps.host import Host
-from enrich.steps.processes import KEPT_BYTES
 from shipper.wire.records import AgentStart, Loss
 
 KINDS = ("process", "loss", "container", "tenant", "session", "terminal")
@@ -43,10 +43,10 @@ _STATE = {Fork, CgroupAttach}
 class Documents:
     """Makes the source of a document of each record that has an event.action and is not only state; and of losses."""
 
-    def __init__(self, host: Host, *, forks: bool = False) -> None:
-        self._host = host
+    def __init__(self, host: Host, arguments: Arguments, *, forks: bool = False) -> None:
+        self._host, self._arguments = host, arguments
         self._forks = forks
-        self._plans = {cls: Plan(cls, host) for cls in RECORDS.values()}
+        self._plans = {cls: Plan(cls, host, arguments) for cls in RECORDS.values()}
         self._events = {cls: _event(cls.layout.action) for cls in RECORDS.values()}
         self._makers: dict[type[Record], Callable[[Item], dict[str, Any] | None]] = {
             cls: self._process for cls in RECORDS.values() if cls.layout.action and cls not in _STATE
@@ -97,6 +97,7 @@ class Documents:
             source["cgtrail"]["session"] = item.session.shown
         if parent is not None:
             shown["parent"] = self._as_parent(parent)
+        self._secrets(source, item)
         return source
 
     def name(self, source: dict[str, Any], process: Process) -> None:
@@ -105,6 +106,15 @@ class Documents:
         source["process"] = start | _life(process)
         if process.entry is not None:
             self._entry(source, process, process.entry)
+
+    def _secrets(self, source: dict[str, Any], item: Item) -> None:
+        """Which kinds were masked: in its own arguments, in those of the process, and in its parent's."""
+        masked = [each.secrets for each in (item.process, item.parent) if each is not None and each.secrets]
+        if isinstance(item.record, (Exec, ExecFailed)):
+            masked.append(self._arguments(item.record.args).secrets)
+        kinds = sorted({kind for each in masked for kind in each})
+        if kinds:
+            source["cgtrail"]["secrets"] = kinds
 
     def _as_parent(self, process: Process) -> Part:
         """Made once for all its children; its start moves with the clock."""
@@ -134,7 +144,7 @@ class Documents:
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
         if record.error:  # those shown so far are of the program that goes on
-            shown["args"] = render.arguments(record.args)[0]
+            shown["args"] = self._arguments(record.args).args
         if record.error or len(record.args) > KEPT_BYTES:  # of others, the process knows it
             shown["command_line"] = render.command_line(shown["args"])
         shown["args_count"] = len(shown["args"])

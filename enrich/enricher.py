@@ -17,6 +17,8 @@ from enrich.item import Item, Step
 from enrich.letters import Letter, LetterKind
 from enrich.losses import Trouble
 from enrich.pipeline import steps
+from enrich.secrets.rules import Rules, builtin
+from enrich.secrets.scrub import Scrubber
 from enrich.snapshot import SnapshotError, restore, save, schema
 from enrich.steps.host import Host
 from enrich.steps.ledger import Ledger
@@ -57,6 +59,7 @@ class Enricher:
         *,
         opened: int = 0,
         forks: bool = False,
+        secrets: Rules | None = None,
         watch: Watch | None = None,
         counts: Counter[str] | None = None,
     ) -> None:
@@ -65,8 +68,9 @@ class Enricher:
         """All frames below it have been taken."""
         self.counts: Counter[str] = Counter() if counts is None else counts
         """frames, records, documents by attribution, and the troubles met."""
-        self._steps = steps(forks=forks)
-        self.schema = schema(self._steps, forks=forks)
+        rules = secrets or builtin()
+        self._steps = steps(forks=forks, scrubber=Scrubber(rules=rules))
+        self.schema = schema(self._steps, forks=forks, secrets=rules.hash)
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
         self._release.counts = self.counts
         self.ledger = _one(self._steps, Ledger)

@@ -200,6 +200,7 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.return_code": DocumentField("long", "what execve returned: 0 or a negative errno"),
     "cgtrail.signal": DocumentField("keyword", "the signal that ended the process, by name"),
     "cgtrail.loss.record": DocumentField("keyword", "the kind of record that was lost (docs/events.md)"),
+    "cgtrail.secrets": DocumentField("keyword", "kinds of secrets that were masked in the document"),
     "cgtrail.raw": DocumentField("flattened", "field name: base64 of bytes that were not UTF-8"),
 }
 

@@ -58,6 +58,8 @@ class Process:
     """None where they are long."""
     command_line: str = ""
     """Of a long one the beginning."""
+    secrets: tuple[str, ...] = ()
+    """The kinds of secrets that were masked in its arguments."""
     working_directory: str = ""
     exe_inode: int = 0
     group_leader: Identity | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enrich.arguments import Arguments
 from enrich.documents import Documents
 from enrich.item import Step
 from enrich.secrets.scrub import Scrubber
@@ -20,10 +21,12 @@ def steps(*, forks: bool = False, scrubber: Scrubber | None = None) -> list[Step
 
     `scrubber` takes secrets out of documents; without one, the rules that come with cgtrail do.
     """
+    scrubber = scrubber or Scrubber()
+    arguments = Arguments(scrubber)
     host = Host()
     registry = RegistryView(host)
-    tree = ProcessTree(host)
-    documents = Documents(host, forks=forks)
+    tree = ProcessTree(host, arguments)
+    documents = Documents(host, arguments, forks=forks)
     return [
         host,
         registry,

@@ -10,6 +10,7 @@ from typing import Any
 from bpf.events import Header
 from bpf.schema import Field, Record
 from enrich import render
+from enrich.arguments import Arguments
 from enrich.containers import NAMELESS, Shown
 from enrich.document import Part
 from enrich.steps.host import Host
@@ -26,7 +27,7 @@ _SHARED: dict[str, Callable[[Any], Any]] = {
     "name": lambda value: render.text(value)[0] or None,
 }
 """Kinds of fields that are the same in record after record: who, with what rights, where, on which terminal."""
-_TEXTS: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": render.arguments}
+_TEXTS = ("text", "args")
 _BIG = 3
 """Entries from which on an object is worth encoding apart."""
 _REMEMBERED = 4096
@@ -40,7 +41,7 @@ _NOT_SHOWN = frozenset({"cgtrail.exec.device"})
 class Plan:
     """What to do for the fields of one class. Those that share their first two names are a group."""
 
-    def __init__(self, cls: type[Record], host: Host) -> None:
+    def __init__(self, cls: type[Record], host: Host, arguments: Arguments) -> None:
         groups: dict[Path, list[Field]] = {}
         for declared in _shown(cls):
             groups.setdefault(_path(declared)[:2], []).append(declared)
@@ -49,7 +50,8 @@ class Plan:
         self._values = attrgetter("type", *(f.name for f in shared))
         self._parts = lru_cache(_REMEMBERED)(partial(_parts, tuple(shared)))
         self._nest = _compiled([f for f in own if f.wire.kind not in _TEXTS])
-        self._texts = tuple((f.name, _TEXTS[f.wire.kind], _path(f)) for f in own if f.wire.kind in _TEXTS)
+        texts: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": arguments.text}
+        self._texts = tuple((f.name, texts[f.wire.kind], _path(f)) for f in own if f.wire.kind in _TEXTS)
         self._timestamp = host.timestamp
 
     def source(self, record: Record, names: Shown = NAMELESS) -> Nested:

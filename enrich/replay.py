@@ -18,6 +18,7 @@ import structlog
 from enrich.document import Document
 from enrich.enricher import Enricher, Output
 from enrich.letters import Letter
+from enrich.secrets.rules import Rules
 from enrich.sinks import Outcome, Sink, Status
 from shipper.wire.frame import HEADER_SIZE, Frame, FrameError
 from shipper.wire.reader import Damage, Gap, Reader
@@ -78,6 +79,8 @@ class Replay:
     forks: bool = False
     deadly: Collection[Place] = ()
     """Records to leave alone: workers died of them."""
+    secrets: Rules | None = None
+    """What is masked; None: what the built-in rules find."""
     counts: Counter[str] = field(default_factory=Counter)
     """documents, those that were new, rejected; letters: what makes no document, among the dead letters already."""
 
@@ -100,7 +103,9 @@ class Replay:
 
     def _outputs(self, stretch: Stretch, until: int, progress: Callable[[int], object]) -> Iterator[Output]:
         watch = PassOver(stretch.stream.id, self.deadly)
-        enricher = Enricher(stretch.stream.id, opened=stretch.stream.opened, forks=self.forks, watch=watch)
+        enricher = Enricher(
+            stretch.stream.id, opened=stretch.stream.opened, forks=self.forks, secrets=self.secrets, watch=watch
+        )
         for piece in Reader(stretch.stream, stretch.first).read():
             yield enricher.take(piece)
             if isinstance(piece, Frame):

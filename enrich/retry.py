@@ -14,6 +14,7 @@ from enrich.document import Document
 from enrich.enricher import Enricher, Output
 from enrich.letters import Letter, LetterKind
 from enrich.replay import SLACK_NS, PassOver, Place, ReplayError, send
+from enrich.secrets.rules import Rules
 from enrich.sinks import Outcome, Sink, Status
 from shipper.wire.frame import Frame
 from shipper.wire.reader import Reader
@@ -36,6 +37,8 @@ class Retry:
     forks: bool = False
     deadly: Collection[Place] = ()
     """Records to leave alone: workers died of them."""
+    secrets: Rules | None = None
+    """What is masked; None: what the built-in rules find."""
     stays: dict[str, str] = field(default_factory=dict)
     """Ids of letters that failed again, each with its reason; the others are done."""
     met: list[Letter] = field(default_factory=list)
@@ -65,7 +68,7 @@ class Retry:
         """The documents of each letter's record or frames, out of the stream."""
         attempt = _Attempt(letters)
         watch = PassOver(stream.id, self.deadly)
-        enricher = Enricher(stream.id, opened=stream.opened, forks=self.forks, watch=watch)
+        enricher = Enricher(stream.id, opened=stream.opened, forks=self.forks, secrets=self.secrets, watch=watch)
         oldest = min((segment.first for segment in stream.segments()), default=0)
         for piece in Reader(stream, oldest).read():
             attempt.take(enricher.take(piece))

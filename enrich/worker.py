@@ -27,6 +27,7 @@ from enrich.document import Document
 from enrich.enricher import Enricher, Output
 from enrich.letters import DeadLetters, Letter, rejected
 from enrich.mark import Mark
+from enrich.secrets.rules import Rules
 from enrich.sinks import Sink, Status
 from enrich.snapshot import SnapshotError
 from enrich.source import SpoolSource
@@ -60,6 +61,8 @@ class Worker:
     stop: threading.Event
     forks: bool = False
     snapshot_seconds: float = SNAPSHOT_SECONDS
+    secrets: Rules | None = None
+    """What is masked in documents; None: what the built-in rules find."""
     counts: Counter[str] = field(default_factory=Counter)
     """frames, records, documents by outcome, letters, troubles: what was done since the start."""
     enricher: Enricher | None = None
@@ -140,7 +143,9 @@ class Worker:
         return fresh
 
     def _fresh(self, stream: Stream) -> Enricher:
-        return Enricher(stream.id, opened=stream.opened, forks=self.forks, watch=self.mark, counts=self.counts)
+        return Enricher(
+            stream.id, opened=stream.opened, forks=self.forks, secrets=self.secrets, watch=self.mark, counts=self.counts
+        )
 
     def _keep(self, output: Output, *, wanted: bool) -> None:
         self.mark.rest()

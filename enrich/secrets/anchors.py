@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from enrich.secrets.rules import Rule, Rules
 
@@ -54,12 +55,11 @@ def context(text: bytes, at: int, half: int) -> bytes:
 def _line(rules: Rules, line: bytes, offset: int, since: int, half: int) -> Iterator[Place]:
     least = max(since - offset, 0)
     begin = start(max(least, 1), half)
-    while True:
-        window = line[begin : begin + 2 * half]
-        if rules.prefilter.search(window):
-            bound = max(least, begin + half + 1 if begin else 0) - begin
-            for end, index, quote in _window(rules, window, bound):
-                yield Place(offset + begin + end, rules.rules[index], index, quote)
+    while (hit := rules.prefilter.search(line, begin)) is not None:
+        begin = max(begin, -(-(hit.end() - 2 * half) // half) * half)  # the first window that has all of it
+        bound = max(least, begin + half + 1 if begin else 0) - begin
+        for end, index, quote in _window(rules, line[begin : begin + 2 * half], bound):
+            yield Place(offset + begin + end, rules.rules[index], index, quote)
         if begin + 2 * half >= len(line):
             return
         begin += half
@@ -69,9 +69,8 @@ def _window(rules: Rules, window: bytes, least: int) -> list[tuple[int, int, byt
     """(where it ends, rule, quote) of the anchors that end at `least` or later, in order."""
     lower = window.lower()
     found: list[tuple[int, int, bytes]] = []
-    for index, rule in enumerate(rules.rules):
-        if any(word in lower for word in rule.compiled.keywords):
-            found += [(end, index, quote) for end, quote in _ends(rule, window) if end >= least]
+    for index in {place for word, having in rules.words if word in lower for place in having}:
+        found += [(end, index, quote) for end, quote in _ends(rules.rules[index], window) if end >= least]
     found.sort()
     return found
 
@@ -81,11 +80,24 @@ def _ends(rule: Rule, window: bytes) -> Iterator[tuple[int, bytes]]:
     compiled = rule.compiled
     search, at = compiled.anchor.search, 0
     while (match := search(window, at)) is not None:
-        while (earlier := search(window[: match.end() - 1], at)) is not None:
-            match = earlier
+        if (earlier := search(window[: match.end() - 1], at)) is not None:
+            match = _earliest(search, window, at, earlier)
         at = match.end()
         if compiled.command is not None and not compiled.command.search(window[: match.start() + 1]):
             continue
         if compiled.not_anchor is not None and compiled.not_anchor.search(match.group()):
             continue
         yield at, match.group(compiled.quote) or b"" if compiled.quote is not None else b""
+
+
+def _earliest(search: Any, window: bytes, at: int, match: Any) -> Any:
+    """The match that ends first: a longer part of the window has one where a shorter one has."""
+    least = at
+    while least < match.end() - 1:
+        middle = (least + match.end() - 1) // 2
+        earlier = search(window[:middle], at)
+        if earlier is None:
+            least = middle + 1
+        else:
+            match = earlier
+    return match if (earlier := search(window[:least], at)) is None else earlier

@@ -131,6 +131,15 @@ class Rules:
         return pattern("(?i)" + "|".join(map(re2.escape, words)) if words else r"[^\x00-\xff]")
 
     @cached_property
+    def words(self) -> list[tuple[bytes, list[int]]]:
+        """Each keyword, and the places of the rules that have it."""
+        words: dict[bytes, list[int]] = {}
+        for place, rule in enumerate(self.rules):
+            for word in rule.compiled.keywords:
+                words.setdefault(word, []).append(place)
+        return list(words.items())
+
+    @cached_property
     def index(self) -> dict[str, int]:
         """Where each stands."""
         return {rule.id: place for place, rule in enumerate(self.rules)}

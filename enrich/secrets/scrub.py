@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from enrich.secrets.anchors import Place, context, places
-from enrich.secrets.rules import Rules, builtin
+from enrich.secrets.rules import Rule, Rules, builtin
 from enrich.secrets.values import Long, Secret, Undecided, ends, read, skim
 from enrich.secrets.view import View, plain, terminal, titles
 
@@ -40,6 +40,8 @@ class Scrubber:
 
     masked: Counter[str] = field(default_factory=Counter)
     rules: Rules = field(default_factory=builtin)
+    found: Counter[str] = field(default_factory=Counter)
+    """The same by rule."""
 
     def text(self, text: str) -> str:
         """A whole text, with the secrets in it masked."""
@@ -128,12 +130,16 @@ class Scrubber:
             stream.held = rest
             return ""
         mask = f"[{rule.kind}:{stream.length}]"
-        self.masked[rule.kind] += 1
+        self._count(rule)
         stream.length, stream.mode, stream.rule = 0, "", ""
         return mask + self._scan(stream, _viewed(rest, final=final, half=half), final=final, half=half)
 
+    def _count(self, rule: Rule) -> None:
+        self.masked[rule.kind] += 1
+        self.found[rule.id] += 1
+
     def _mask(self, place: Place, found: Secret) -> str:
-        self.masked[place.rule.kind] += 1
+        self._count(place.rule)
         return f"[{place.rule.kind}:{found.length}]"
 
     @staticmethod

@@ -10,12 +10,11 @@ from typing import ClassVar
 from bpf.enums import ImageFlag
 from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
 from enrich import render
+from enrich.arguments import Arguments as Rendered
 from enrich.item import Identity, Item, Process
 from enrich.steps.host import Host
 from shipper.wire.records import Arguments, KeyframeBegin, KeyframeEnd
 
-KEPT_BYTES = 2048
-"""Of a process's arguments: its own exec document has them all."""
 _LIFE = struct.Struct("<16sIQ")
 
 
@@ -24,8 +23,8 @@ class ProcessTree:
 
     state: ClassVar[tuple[str, ...]] = ("_live", "_keyframe", "_ended", "_in_keyframe")
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, arguments: Rendered) -> None:
+        self._host, self._arguments = host, arguments
         self._live: dict[int, Process] = {}
         self._keyframe = 0
         self._ended: set[tuple[int, int]] = set()
@@ -41,7 +40,7 @@ class ProcessTree:
             item.parent = self._parent(record)
             item.process = self._see(record, item.parent)
         elif isinstance(record, Arguments):
-            _tell(self._live.get(record.tgid), record)
+            self._tell(self._live.get(record.tgid), record)
         elif isinstance(record, KeyframeBegin):
             self._keyframe += 1
             self._in_keyframe = True
@@ -60,9 +59,9 @@ class ProcessTree:
         process.keyframe = self._keyframe
         if isinstance(record, Exec):
             process.identity.found = False
-            _set_image(process, record)
+            self._set_image(process, record)
         elif isinstance(record, Running):
-            _find(process, record)
+            self._find(process, record)
         elif not process.name:
             _inherit_image(process, record, parent)
         process.identity.name = process.name
@@ -73,6 +72,39 @@ class ProcessTree:
             if self._in_keyframe:
                 self._ended.add((record.tgid, record.start))
         return process
+
+    def _set_image(self, process: Process, record: Image) -> None:
+        process.only_forked, process.as_parent = False, None
+        process.exe_inode = record.exe_inode
+        process.executable = render.text(record.exe)[0]
+        filename = render.text(record.filename)[0]
+        # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
+        named = process.executable if not filename or filename.startswith("/dev/fd/") else filename
+        process.name = posixpath.basename(named) or render.text(record.comm)[0]
+        self._set_arguments(process, record.args)
+        process.working_directory = render.text(record.cwd)[0]
+
+    def _set_arguments(self, process: Process, raw: bytes, *, cut: bool = False) -> None:
+        """What is kept of them goes into the process's end, and into each of its children's documents."""
+        shown = self._arguments(raw)
+        process.secrets = shown.secrets
+        process.args, process.command_line = shown.cut()
+        if cut and process.args:
+            process.args, process.command_line = (), f"{process.command_line}…"
+
+    def _find(self, process: Process, record: Running) -> None:
+        """What a snapshot tells is believed of a process that was not known, or that started a program unseen."""
+        forked = bool(record.flags & ImageFlag.FORKED)
+        if not process.name or process.exe_inode != record.exe_inode or (process.only_forked and not forked):
+            process.identity.found = True
+            self._set_image(process, record)
+            process.only_forked = forked
+
+    def _tell(self, process: Process | None, record: Arguments) -> None:
+        """What a process that was found running says of itself, unless it was told or started a program meanwhile."""
+        if process and process.start == record.start and process.identity.found and not process.command_line:
+            self._set_arguments(process, record.args, cut=bool(record.cut))
+            process.as_parent = None
 
     def known(self, pid: int, start: int) -> Process | None:
         """A process that lives, by its id and when it was made."""
@@ -108,47 +140,13 @@ class ProcessTree:
         return hashlib.blake2b(_LIFE.pack(self._host.boot, pid, start), digest_size=16).hexdigest()
 
 
-def _set_image(process: Process, record: Image) -> None:
-    process.only_forked, process.as_parent = False, None
-    process.exe_inode = record.exe_inode
-    process.executable = render.text(record.exe)[0]
-    filename = render.text(record.filename)[0]
-    # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
-    named = process.executable if not filename or filename.startswith("/dev/fd/") else filename
-    process.name = posixpath.basename(named) or render.text(record.comm)[0]
-    process.args, process.command_line = _arguments(record.args)
-    process.working_directory = render.text(record.cwd)[0]
-
-
-def _arguments(raw: bytes, *, cut: bool = False) -> tuple[tuple[str, ...], str]:
-    """What is kept of a process's arguments: it goes into its end, and into each of its children's documents."""
-    args, _ = render.arguments(raw[:KEPT_BYTES])
-    line = render.command_line(args)
-    return (tuple(args), line) if len(raw) <= KEPT_BYTES and not cut else ((), f"{line}…")
-
-
-def _find(process: Process, record: Running) -> None:
-    """What a snapshot tells is believed of a process that was not known, or that started a program unseen."""
-    forked = bool(record.flags & ImageFlag.FORKED)
-    if not process.name or process.exe_inode != record.exe_inode or (process.only_forked and not forked):
-        process.identity.found = True
-        _set_image(process, record)
-        process.only_forked = forked
-
-
-def _tell(process: Process | None, record: Arguments) -> None:
-    """What a process that was found running says of itself, unless it was told or started a program meanwhile."""
-    if process and process.start == record.start and process.identity.found and not process.command_line:
-        process.args, process.command_line = _arguments(record.args, cut=bool(record.cut))
-        process.as_parent = None
-
-
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:
     """A fork is its parent's image until it execs; of one that is not known, the kernel's name is."""
     process.identity.found, process.as_parent = parent.identity.found, None
     if parent.executable:
         process.name, process.executable = parent.name, parent.executable
         process.args, process.command_line = parent.args, parent.command_line
+        process.secrets = parent.secrets
         process.working_directory, process.exe_inode = parent.working_directory, parent.exe_inode
     else:
         process.name = render.text(record.comm)[0]

@@ -10,8 +10,9 @@ import pytest
 
 from bpf.enums import ImageFlag
 from bpf.events import CgroupAttach, ExecFailed, Task
+from enrich.arguments import KEPT_BYTES
 from enrich.steps.host import Host
-from enrich.steps.processes import KEPT_BYTES, ProcessTree
+from enrich.steps.processes import ProcessTree
 from shipper.wire.records import KeyframeBegin, KeyframeEnd
 from tests.unit.stream import BOOT, SECOND, Stream, arguments, container, end, exec_, fork, process, running
 

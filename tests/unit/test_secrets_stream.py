@@ -62,16 +62,16 @@ def test_each_edge_of_each_case(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(["hunter2", "s3cr3t-pass"]), st.lists(st.sampled_from(CONTROLS), min_size=1, max_size=4), st.data())
+@given(
+    st.sampled_from(["hunter2", "s3cr3t-x1"]), st.lists(st.sampled_from(CONTROLS), min_size=1, max_size=4), st.data()
+)
 def test_control_sequences_break_no_secret(secret: str, controls: list[str], data: st.DataObject) -> None:
     """Between any two characters of a command line may stand what moves the cursor or colours the text."""
-    line = f"$ mysql -u root -p{secret} shop"
+    characters = list(f"$ mysql -u root -p{secret} shop")
     for control in controls:
-        place = data.draw(st.integers(2, len(line)))
-        while re.search(r"[\x00-\x1f]", line[place - 1 : place + 1]):
-            place -= 1
-        line = line[:place] + control + line[place:]
-    got = shown(line)
+        place = data.draw(st.integers(1, len(characters) - 1))
+        characters[place] += control
+    got = shown("".join(characters))
     assert "[password:" in got
     assert not any(secret[at : at + 4] in got for at in range(len(secret) - 3))
 
@@ -108,7 +108,9 @@ def test_a_part_of_a_secret_is_never_shown() -> None:
     assert seen + scrubber.finish(stream) == "export API_KEY=[secret:10] run"
 
 
-@pytest.mark.parametrize(("before", "size"), [("TOKEN=", HELD * 3), ("TOKEN='", HELD * 2), ("-----BEGIN PRIVATE KEY-----", HELD_LINES * 2)])
+@pytest.mark.parametrize(
+    ("before", "size"), [("TOKEN=", HELD * 3), ("TOKEN='", HELD * 2), ("-----BEGIN PRIVATE KEY-----", HELD_LINES * 2)]
+)
 @pytest.mark.parametrize("piece", [977, 1 << 20])
 def test_of_a_long_secret_the_length_is_kept(before: str, size: int, piece: int) -> None:
     """It is masked to its end, and what is held stays small."""

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from cgtrail import options
 from cgtrail.command import command, config, shared
 from cgtrail.config import Config
-from enrich.printable import json_line, message, text
 
 if TYPE_CHECKING:
     from enrich.secrets.rules import Rules
@@ -37,7 +35,10 @@ def secrets() -> None:
 @options.as_json
 def list_rules(as_json: bool) -> None:
     """List the rules in the order in which they are tried."""
+    import orjson
+
     from cgtrail.listing import table
+    from enrich.printable import json_line, text
     from enrich.secrets.rules import described
 
     told = described(rules(config()).rules)
@@ -53,6 +54,7 @@ def list_rules(as_json: bool) -> None:
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 def test(files: tuple[Path, ...]) -> None:
     """Run the cases that rules carry: those in use, or those of FILE beside them. Exit code 1 when one fails."""
+    from enrich.printable import text
     from enrich.secrets.cases import failures
     from enrich.secrets.rules import load, read
 
@@ -74,6 +76,7 @@ def test(files: tuple[Path, ...]) -> None:
 @click.argument("given", metavar="[TEXT|-]", default="-")
 def try_text(given: str) -> None:
     """Show what a text becomes, and which rules found a secret in it. Without TEXT, it is read from standard input."""
+    from enrich.printable import message
     from enrich.secrets.scrub import Scrubber
 
     if given == "-":

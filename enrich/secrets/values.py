@@ -161,7 +161,7 @@ def _opened(part: bytes) -> str:
 
 def _checked(rule: Rule, mode: str, text: bytes, start: int, end: int) -> Secret | None:
     value, compiled = text[start:end], rule.compiled
-    if len(value) < rule.value.min or (rule.value.max and len(value) > rule.value.max) or _MASK.fullmatch(value):
+    if len(value) < rule.value.min or (rule.value.max and len(value) > rule.value.max):
         return None
     if mode in {"w", "'", '"'} and _REFERENCE.fullmatch(value):
         return None
@@ -174,5 +174,7 @@ def _checked(rule: Rule, mode: str, text: bytes, start: int, end: int) -> Secret
         if compiled.secret is not None:
             start, end = start + match.start(compiled.secret), start + match.end(compiled.secret)
             value = text[start:end]
+    if _MASK.fullmatch(value):
+        return None
     quoted = mode == "w" and len(value) >= 2 and value[0] == value[-1] and value[:1] in b"'\""
     return Secret(start, end, len(value) - 2 * quoted) if value else None

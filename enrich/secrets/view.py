@@ -28,7 +28,7 @@ _BREAK = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
 
 @dataclass(slots=True)
 class View:
-    """Characters as one byte each (those beyond Latin-1 as `?`, line breaks as \\n), and where they stand in the raw."""
+    """Characters as one byte each (`?` beyond Latin-1, \\n for a line break), and where they stand in the raw."""
 
     raw: str
     shown: bytes

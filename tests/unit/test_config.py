@@ -81,6 +81,8 @@ OF_EACH_KEY = {
     "metrics.agent": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "metrics.worker": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "store.retention_days": ("1", "2", 3, 1, 2, 3),
+    "secrets.files": ('["/a/b.toml"]', "/x.toml, y.toml", ["z.toml"], ["/a/b.toml"], ["/x.toml", "y.toml"], ["z.toml"]),
+    "secrets.disable": ('["jwt"]', "jwt, npm", [], ["jwt"], ["jwt", "npm"], []),
     "documents.forks": ("true", "0", True, True, False, True),
 }
 

@@ -6,6 +6,7 @@ import pickle
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -17,11 +18,42 @@ from enrich.secrets.values import HELD, HELD_LINES
 
 TEXTS = [case.text for rule in builtin().rules for case in rule.cases if case.text]
 SECRETS = [case.text for rule in builtin().rules for case in rule.cases if case.text and case.masked]
-CONTROLS = ["\x1b[0m", "\x1b[01;31m\x1b[K", "\x1b[K", "\x1b]0;title\x07", "\x1b]8;;x\x1b\\", "\b", "\a", " \r", "\b \b", "\x1b=",
-            "\x1b(B", "\x1b[?2004h", "\0"]  # fmt: skip
+CONTROLS = [
+    *(
+        "\x1b[0m",
+        "\x1b[01;31m\x1b[K",
+        "\x1b[K",
+        "\x1b]0;title\x07",
+        "\x1b]8;;x\x1b\\",
+        "\x1b=",
+        "\x1b(B",
+        "\x1b[?2004h",
+    ),
+    *("\b", "\a", " \r", "\b \b", "\0"),
+]
 """What a terminal gets between characters that people see."""
-NOISE = ["\r", "\n", "\r\n", " ", "\x1b", "\x1b[", "\x1b]", "\x1b[5;1H", "eyJ", "pass=", "TOKEN=", "mysql -p", "'", '"', "\\", "$", "…", "é",
-         "http://a:", "-----BEGIN PRIVATE KEY-----", "-----EN", "D PRIVATE KEY-----", "\x9b1m", "x" * 40, "x" * 600, "echo ", "| chpasswd", "\ud800"]  # fmt: skip
+NOISE = [
+    *(
+        "\r",
+        "\n",
+        "\r\n",
+        " ",
+        "\x1b",
+        "\x1b[",
+        "\x1b]",
+        "\x1b[5;1H",
+        "\x9b1m",
+        "'",
+        '"',
+        "\\",
+        "$",
+        "…",
+        "é",
+        "\ud800",
+    ),
+    *("eyJ", "pass=", "TOKEN=", "mysql -p", "http://a:", "echo ", "| chpasswd", "x" * 40, "x" * 600),
+    *("-----BEGIN PRIVATE KEY-----", "-----EN", "D PRIVATE KEY-----"),
+]
 HOSTILE = st.lists(st.sampled_from([*TEXTS, *CONTROLS, *NOISE]) | st.text(max_size=9), max_size=12).map("".join)
 
 
@@ -34,7 +66,7 @@ def shown(pieces: Iterable[str], scrubber: Scrubber | None = None) -> str:
 def cut(text: str, places: Sequence[int]) -> list[str]:
     """A text cut at places, as far as it has them."""
     edges = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
-    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
 @settings(max_examples=300, deadline=None)

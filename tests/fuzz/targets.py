@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import files, generators, records, runtimes, search, spool, users, worker
+from tests.fuzz import files, generators, records, runtimes, search, secrets, spool, users, worker
 from tests.unit.any_record import any_record
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -32,6 +32,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "containerd": runtimes.containerd,
     "cgroup": runtimes.cgroup,
     "users": users.users,
+    "secrets": secrets.secrets,
 }
 
 

@@ -7,7 +7,7 @@
 #define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a call of the 32-bit table, whatever the program is */
 #define X32_BIT 0x40000000
 #define EIO 5              /* errno(3) */
-#define MAX_PIECES 32       /* of a readv or writev that are looked at */
+#define MAX_PIECES 32      /* of a readv or writev that are looked at */
 #define MAX_GATHERED 16384 /* and bytes of it */
 
 enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN, CALL_SUBMIT };

@@ -16,8 +16,8 @@ from bpf.enums import Change, TerminalFlag
 from bpf.events import TtyChange, TtyInput
 from tests.kernel.capture import of
 from tests.kernel.conftest import GCC
-from tests.kernel.dockerd import Container, Dockerd, program
 from tests.kernel.distribution import PASSWORD, distribution
+from tests.kernel.dockerd import Container, Dockerd, program
 from tests.kernel.raw import FRAGMENT, Raw, raw_capture
 from tests.kernel.terminals import Client, at_terminal, consumed, life, lives, record_all, screen
 

@@ -255,6 +255,10 @@ def test_only_declared_fields() -> None:
     for life in Life:
         stream.feed(ContainerEvent(key=KEY, life=life, realtime=UNIX))
     made = stream.documents + stream.journal
-    assert {d["event"]["dataset"].removeprefix("cgtrail.") for d in made} == set(KINDS) - {"loss", "session", "terminal"}
+    assert {d["event"]["dataset"].removeprefix("cgtrail.") for d in made} == set(KINDS) - {
+        "loss",
+        "session",
+        "terminal",
+    }
     for document in made:
         assert undeclared(document) == set()

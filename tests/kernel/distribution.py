@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.kernel.dockerd import Container, Dockerd, program
 
-PASSWORD = "xQ7vK2mZ9wJ4bT6h"
+TYPED = "xQ7vK2mZ9wJ4bT6h"
 """Of both users; no four characters in a row occur twice, or anywhere else."""
 _HASH = "$6$saltsalt$jydg9Tk6Ur.yEPHl8zImZMu7Gy3X3rgJuBWjfvVfwYMDcB.ij.8lIjYCs6/4ztzW7hS0XFGxl9GTGABvlf8XE."
 _ALL = "".join(f"{kind} required pam_unix.so\n" for kind in ("auth", "account", "password", "session"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import string
 import subprocess
 import time
@@ -16,12 +15,12 @@ from bpf.enums import Change, TerminalFlag
 from bpf.events import TtyChange, TtyInput
 from tests.kernel.capture import of
 from tests.kernel.conftest import GCC
-from tests.kernel.distribution import PASSWORD, distribution
+from tests.kernel.distribution import TYPED, distribution
 from tests.kernel.dockerd import Container, Dockerd, program
 from tests.kernel.raw import FRAGMENT, Raw, raw_capture
 from tests.kernel.terminals import Client, at_terminal, consumed, life, lives, record_all, screen
 
-SECRET = PASSWORD.encode()
+SECRET = TYPED.encode()
 WRONG = b"pY5nH8cL3sG6fD1r"
 PROMPT = b"@@ "
 """Of the shell: nothing else prints it."""
@@ -179,7 +178,7 @@ def test_edited(shell: Session, typed: bytes, fragments: bytes) -> None:
 def test_long(shell: Session) -> None:
     """A password that is longer than what the kernel keeps of a line, 4,095 bytes."""
     letters = string.ascii_letters + string.digits
-    secret = "".join(random.Random(7).choices(letters, k=6000)).encode()
+    secret = "".join(letters[at * at * 31 % len(letters)] for at in range(6000)).encode()
     shell.client.type(b"read -s -p 'password: ' x\r", b"\npassword: ")
     shell.client.type(secret + b"\r", PROMPT)
     read, _ = shell.end()
@@ -248,7 +247,7 @@ def test_cancelled(shell: Session) -> None:
 
 def test_injected(shell: Session) -> None:
     """A secret that a program pushes into the terminal's input is one, and that it was pushed is told."""
-    script = f"stty -echo; /work/moves inject call {PASSWORD[::-1]} 1; read x; stty echo\r".encode()
+    script = f"stty -echo; /work/moves inject call {TYPED[::-1]} 1; read x; stty echo\r".encode()
     shell.client.type(script, PROMPT)
     read, _ = shell.end()
     assert read == b"echo before\r" + script + b"exit\r"
@@ -263,7 +262,7 @@ def test_typed_by_any_call(raw: Raw, box: Container, how: str) -> None:
     raw.drain()
     raw.raw.clear()
     begin = len(raw.records)
-    assert box.run("/work/moves", "secret", how, PASSWORD[::-1]) == f"{len(SECRET)}\n".encode()
+    assert box.run("/work/moves", "secret", how, TYPED[::-1]) == f"{len(SECRET)}\n".encode()
     raw.drain()
     (record,) = of(raw.records[begin:], TtyInput)
     assert (record.size, record.content) == (len(SECRET), b"")
@@ -276,7 +275,7 @@ def test_race(raw: Raw, box: Container, how: str) -> None:
     raw.drain()
     raw.raw.clear()
     begin, rounds = len(raw.records), 3000
-    assert box.run("/work/moves", "race", how, PASSWORD[::-1], str(rounds)) == f"{rounds}\n".encode()
+    assert box.run("/work/moves", "race", how, TYPED[::-1], str(rounds)) == f"{rounds}\n".encode()
     raw.drain()
     read = of(raw.records[begin:], TtyInput)
     assert sum(record.size for record in read) == rounds * (len(SECRET) + 1)

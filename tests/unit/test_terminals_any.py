@@ -106,9 +106,10 @@ def test_captured_and_skipped_are_all(pieces: list[tuple[bytes, int, bool]]) -> 
         records += [Tick()] if lost else [record]
     records += [terminal.change(Change.HANGUP)]
     whole, documents = Enricher(ID), []
-    for number, record in enumerate(records):
-        record.time = (number + 10) * SECOND // 4  # type: ignore[attr-defined]
-        documents += whole.take(Frame(ID, ID, ID, number, 1, wrap(record.encode()), time=UNIX)).documents
+    for number, each in enumerate(records):
+        assert isinstance(each, Header)
+        each.time = (number + 10) * SECOND // 4
+        documents += whole.take(Frame(ID, ID, ID, number, 1, wrap(each.encode()), time=UNIX)).documents
     told = [d.source for d in documents if d.kind == "terminal"]
     ends = [d.source for d in documents if d.source["event"]["action"] == "session_closed"]
     assert [d["cgtrail"]["terminal"]["number"] for d in told] == list(range(1, len(told) + 1))

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpf.enums import Change, TerminalFlag
-from bpf.events import CgroupRmdir, Terminal, TtyChange, TtyInput, TtyOpen, TtyOutput, TtySignal, TtyUring, TtyWrite
+from bpf.events import (
+    CgroupRmdir,
+    Header,
+    Terminal,
+    TtyChange,
+    TtyInput,
+    TtyOpen,
+    TtyOutput,
+    TtySignal,
+    TtyUring,
+    TtyWrite,
+)
 from bpf.schema import Record
 from enrich.enricher import Enricher
 from shipper.wire.frame import Frame, wrap

@@ -100,6 +100,7 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
         if (bucket__take(&terminal->input, INPUT_BURST, owner, e->header.length, CGTRAIL_RECORD_TYPE_TTY_INPUT))
             record__submit(&e->header, owner);
     }
+    __sync_fetch_and_add(&terminal->past_consumed, call->size);
     terminal->tail = tty__drained(tty);
     terminal__settle(terminal, tty);
     return 0;
@@ -157,6 +158,7 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
         __sync_fetch_and_add(&owner->shown.bytes, e->header.length);
         record__submit(&e->header, owner);
     }
+    __sync_fetch_and_add(&terminal->past_shown, call->size);
     return 0;
 }
 

@@ -29,6 +29,8 @@ struct terminal {
     __u64 shown;          /* bytes */
     __u64 consumed;       /* bytes */
     __u64 typed;          /* bytes */
+    __u64 past_shown;     /* of these, what the records tell of that are in the ring: none may tell of more before */
+    __u64 past_consumed;  /* the same */
     __u64 tail;           /* of its input, n_tty_data.read_tail when a read returned last */
     struct bucket output; /* recorded: what it shows */
     struct bucket input;  /* what is read */
@@ -262,8 +264,8 @@ static __always_inline void terminal__fill(struct cgtrail_terminal_block *block,
     block->start = 0;
     block->generation = terminal->generation;
     block->home = terminal->home;
-    block->shown = terminal->shown;
-    block->consumed = terminal->consumed;
+    block->shown = terminal->past_shown;
+    block->consumed = terminal->past_consumed;
     block->typed = terminal->typed;
     block->device = terminal->device;
     block->index = terminal->index;

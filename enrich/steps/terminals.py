@@ -33,15 +33,15 @@ from enrich.terminals.alarms import Alarms
 from enrich.terminals.input import IDLE_NS, Input
 from enrich.terminals.lives import Finding, Lives
 from enrich.terminals.screen import FLUSH_NS, Screen
-from enrich.terminals.session import Session
+from enrich.terminals.session import PATIENCE_NS, Session
 from enrich.terminals.telling import Telling, is_ready
 from enrich.terminals.witnesses import Witnesses
 from shipper.wire.records import KeyframeBegin, KeyframeEnd, Tick
 
 MEMORY_NS = 5_000_000_000
 """How long an ended session is remembered."""
-PATIENCE_NS = 1_000_000_000
-"""How long it may take until a session's leader runs its program, and what it showed comes once that has ended."""
+QUIET_NS = 600_000_000_000
+"""The same of one that was not hung up, but whose leader is gone: somebody else may hold it open."""
 _ENDED_MOST = 1024
 """Ended ones that are remembered."""
 _SIGHUP = 1
@@ -143,7 +143,7 @@ class Terminals:
         elif isinstance(record, TtyUring):
             self._alarms.uring(item, session, record)
         elif isinstance(record, TtySignal) and record.signal == _SIGHUP and record.tgid == session.leader_pid:
-            self._end(item, session, session.reason or "hangup", own=True)
+            session.begin_end(record.time, "hangup")  # sent too when the leader exits, before what it wrote is shown
 
     def _process(self, item: Item, record: Task, process: Process) -> None:
         session = self._lives.around(process)
@@ -158,7 +158,7 @@ class Terminals:
             return
         led.leader = process
         if isinstance(record, Exit):
-            led.ending, led.reason = led.ending or record.time, "leader_exited"
+            led.begin_end(record.time, "leader_exited")
             self._lives.busy[led.id] = led
         elif is_ready(led):
             self._telling.opened(item, led)
@@ -171,11 +171,9 @@ class Terminals:
         for session in list(lives.busy.values()):
             if self._pass(item, session, now):
                 lives.busy.pop(session.id, None)
-        while lives.ended:
-            oldest = next(iter(lives.ended.values()))
-            if abs(now - oldest.ended) <= MEMORY_NS:
-                break
-            lives.forget(oldest)
+        for session in list(lives.ended.values()):
+            if abs(now - session.ended) > (QUIET_NS if session.quiet else MEMORY_NS):
+                lives.forget(session)
         self._witnesses.forget(now)
 
     def _pass(self, item: Item, session: Session, now: int) -> bool:
@@ -190,7 +188,8 @@ class Terminals:
         if line is not None and abs(now - line.last) >= IDLE_NS:
             self._input.end(item, session)
         self._alarms.tell(item, session, now)
-        if session.ending and abs(now - session.ending) > PATIENCE_NS:
+        if session.ending and abs(now - session.last) > session.patience:
+            session.quiet = True
             self._end(item, session, session.reason)
         elif session.epoch is not None and session.epoch.ended:
             self._end(item, session, "container_died")

@@ -127,27 +127,29 @@ class Finding:
             session.epoch = self._registry.known(record.home) or item.epoch
         session.unasked, session.allowed = allowed(session.epoch)
         if record.leader:
-            lives.lead(session, record.leader)
-            if session.leader is None:
-                session.leader = self._tree.at(record.leader)
+            self._lead(lives, session, record.leader)
         if record.shown > session.output:
             session.recording.miss(record.shown - session.output)
             session.output = record.shown
         moved = isinstance(record, (TtyOutput, TtyInput))
         session.used |= moved
-        if session.ended and moved:
-            self._go_on(lives, item, session, record)
+        if session.ended and moved:  # without its leader, or with another life behind it, not for long
+            lives.ended.pop(session.id, None)
+            session.go_on(record, item.time, bool(session.ending) or lives.newest.get(session.key) is not session)
+            session.first = session.identity(item.id)
+        if moved:
+            session.last = record.time
         lives.busy[session.id] = session
 
-    @staticmethod
-    def _go_on(lives: Lives, item: Item, session: Session, record: Terminal) -> None:
-        """Its end was told, and it goes on; without its leader, or with another life behind it, not for long."""
-        lives.ended.pop(session.id, None)
-        session.ended, session.began, session.began_unix = 0, record.time, item.time
-        session.first, session.partial = session.identity(item.id), True
-        over = session.ending or lives.newest.get(session.key) is not session
-        session.ending = record.time if over else 0
-        session.reason = session.reason if over else ""
+    def _lead(self, lives: Lives, session: Session, pid: int) -> None:
+        """A process leads it: perhaps another one than before, with which it lives on."""
+        found, before = self._tree.at(pid), session.leader
+        same = before is None or (pid == before.pid and (found is None or found.entity_id == before.entity_id))
+        if not same and session.ending and not session.ended:
+            session.ending, session.reason, session.leader = 0, "", None
+        lives.lead(session, pid)
+        if session.leader is None:
+            session.leader = found
 
     def _begin(self, lives: Lives, item: Item, record: Terminal) -> Session:
         made = begin(record, self._host.boot, item.id, record.time, item.time)

@@ -17,6 +17,10 @@ from enrich.terminals.recording import Recording, long
 if TYPE_CHECKING:
     from enrich.item import Epoch, Process
 
+PATIENCE_NS = 1_000_000_000
+"""How long it may take until a session's leader runs its program, and what it showed comes once that has ended."""
+_IMPATIENT_NS = 600_000_000_000
+"""The longest that an end waits for what may still be shown."""
 _LIFE = struct.Struct("<16sIIQ")
 _LINE = int(TerminalFlag.LINE)
 
@@ -93,7 +97,13 @@ class Session:
     told: bool = False
     """Its beginning has been told, and its end has not."""
     ending: int = 0
-    """When its leader ended; 0: it lives."""
+    """When its leader ended or was sent away; 0: it lives."""
+    last: int = 0
+    """When its end began, or something was shown or consumed after that."""
+    patience: int = PATIENCE_NS
+    """How long nothing may come once its end began: longer each time that it went on all the same."""
+    quiet: bool = False
+    """Its end was told since nothing more came; it may be open still."""
     reason: str = ""
     """Why it ended or is about to."""
     ended: int = 0
@@ -140,6 +150,18 @@ class Session:
     def tty(self) -> int:
         """The terminal's device number, as processes have it."""
         return 136 << 20 | self.index if self.device else self.index
+
+    def begin_end(self, time: int, reason: str) -> None:
+        """It is about to end: what it wrote may still be shown."""
+        if not self.ending:
+            self.ending, self.last, self.reason = time, max(time, self.last), reason
+
+    def go_on(self, record: Terminal, unix: int, over: bool) -> None:
+        """Its end was told, and it goes on; not for long where it is `over`, but longer each time."""
+        self.ended, self.began, self.began_unix = 0, record.time, unix
+        self.partial, self.quiet, self.patience = True, False, min(2 * self.patience, _IMPATIENT_NS)
+        self.ending = record.time if over else 0
+        self.reason = self.reason if over else ""
 
     def identity(self, record: str) -> str:
         """The id of a document that is made at a record: each is another one's."""

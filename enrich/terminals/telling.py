@@ -52,12 +52,15 @@ class Telling:
             return
         session.told = False
         identity = item.id if own else session.identity(item.id)
-        stamp = session.timestamp(item.time)
+        over = item.time
+        if session.ending:  # told when nothing more came for a while; it was over before
+            over -= max(item.record.time - max(session.ending, session.last), 0)  # type: ignore[attr-defined]
+        stamp = session.timestamp(over)
         source = self._session(item, session, f"{identity}-session-end", stamp, "session_closed", "end")
         source["event"] |= {
             "start": render.timestamp(session.began_unix),
             "end": source["@timestamp"],
-            "duration": max(item.time - session.began_unix, 0),
+            "duration": max(stamp - session.began_unix, 0),
         }
         recording = session.recording
         source.setdefault("process", {})["io"] = {

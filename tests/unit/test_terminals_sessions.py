@@ -72,7 +72,9 @@ def test_reasons(reason: str) -> None:
         case "hangup":
             stream.feed(terminal.any(TtySignal, signal=1, tgid=21), terminal.any(TtySignal, signal=2))
             assert not of(stream.documents, "session_closed")
-            stream.feed(terminal.any(TtySignal, signal=1))
+            stream.feed(terminal.any(TtySignal, signal=1), end(SHELL, 1, tty=TTY))
+            assert not of(stream.documents, "session_closed")
+            stream.feed(terminal.change(Change.HANGUP))
         case "leader_exited":
             stream.feed(end(SHELL, 1, tty=TTY), terminal.output(b"y"))
             stream.wait(SECOND)

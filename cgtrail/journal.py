@@ -13,7 +13,7 @@ from typing import Any
 import click
 import orjson
 
-from cgtrail import lives, table
+from cgtrail import lives, table, told_sessions
 from cgtrail.config import Config
 from cgtrail.search import POLL_SECONDS, Span, damage, open_store, show
 from enrich.stores.query import Exists, Query, Term, all_of, any_of, negation
@@ -96,6 +96,8 @@ class Form:
                 return click.style(_line(document, table.lost(document)), fg="red")
             case dataset if dataset in lives.DATASETS:
                 return table.life(document, _line(document, lives.told(document)))
+            case dataset if dataset in told_sessions.DATASETS:
+                return table.session(document, _line(document, told_sessions.told(document)))
             case _:
                 return self._process(document)
 
@@ -201,6 +203,8 @@ def _follow(store: SqliteStore, chosen: Chosen, cursor: Cursor, form: Form, *, a
 
 def _wanted(chosen: Chosen) -> Query:
     parts = [whose(chosen.container, chosen.tenant)]
+    if chosen.kind != "terminal":
+        parts.append(negation(told_sessions.RECORDING))
     if not chosen.ends:
         parts.append(negation(Term("event.action", "end")))
     return all_of(parts)

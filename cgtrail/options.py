@@ -45,7 +45,11 @@ whose = together(
 )
 chosen = together(
     whose,
-    click.option("--kind", metavar="KIND", help="Only documents of this kind: process, container, tenant or loss."),
+    click.option(
+        "--kind",
+        metavar="KIND",
+        help="Only documents of this kind: process, container, tenant, session, terminal (the recordings) or loss.",
+    ),
     as_json,
 )
 filters = together(click.argument("query", nargs=-1), chosen)

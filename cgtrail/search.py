@@ -12,14 +12,14 @@ from typing import Protocol
 import click
 import orjson
 
-from cgtrail import table
+from cgtrail import table, told_sessions
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
 from enrich.stores.dayfile import StoreError
 from enrich.stores.lucene import parse
-from enrich.stores.query import QueryError
+from enrich.stores.query import QueryError, negation
 from enrich.stores.sqlite import Cursor, SqliteStore
 
 POLL_SECONDS = 0.1
@@ -77,6 +77,8 @@ def damage(config: Config, damaged: int) -> None:
 def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches as it is stored, until interrupted. Raises QueryError and StoreError."""
     wanted = parse(query)
+    if not as_json and chosen.kind is None and not query.strip():
+        wanted = negation(told_sessions.RECORDING)  # `cgtrail replay` shows it
     store = open_store(config)
     cursor = store.end()
     if not as_json:

@@ -42,8 +42,7 @@ def row(body: bytes) -> str:
     if document["event"]["dataset"] in lives.DATASETS:
         return life(document, _line(document, lives.told(document)))
     if document["event"]["dataset"] in told_sessions.DATASETS:
-        line = _line(document, told_sessions.told(document))
-        return click.style(line, fg="red" if told_sessions.dangerous(document) else "blue")
+        return session(document, _line(document, told_sessions.told(document)))
     process = document.get("process", {})
     identity, name = lives.user(document)
     cells = [
@@ -66,6 +65,11 @@ def row(body: bytes) -> str:
 def life(document: dict[str, Any], line: str) -> str:
     """The line of a container's or tenant's document, in the colour that it deserves."""
     return click.style(line, fg="red" if lives.dangerous(document) else "cyan")
+
+
+def session(document: dict[str, Any], line: str) -> str:
+    """The same of a session's or a terminal's."""
+    return click.style(line, fg="red" if told_sessions.dangerous(document) else "blue")
 
 
 def _line(document: dict[str, Any], words: str) -> str:

@@ -4,36 +4,93 @@ from __future__ import annotations
 
 from typing import Any
 
+from cgtrail import lives
 from cgtrail.lives import short
+from enrich.stores.query import Term
 
 DATASETS = ("cgtrail.session", "cgtrail.terminal")
+RECORDING = Term("event.dataset", "cgtrail.terminal")
+"""Documents that are pieces of a recording: who watches what happens has them replayed instead."""
 
 
 def told(document: dict[str, Any]) -> str:
     """One line on what happened, without time and container; safe for a terminal."""
-    own = document.get("cgtrail", {})
-    session, terminal = own.get("session", {}), own.get("terminal", {})
-    io = document.get("process", {}).get("io", {})
-    action = document["event"]["action"]
-    who = short(str(document.get("process", {}).get("name", "?")), 16)
-    where = f"session {short(str(session.get('id', '?')), 16)} at {short(str(session.get('tty', '?')), 16)}"
-    match action:
+    session = document.get("cgtrail", {}).get("session", {})
+    tty = short(str(session.get("tty", "?")), 16)
+    match document["event"]["action"]:
         case "session_opened":
-            return f"{where} opened: {short(str(own.get('entry', '?')))}, {who}"
+            what = f"session opened on {tty}: {_entry(document)}{_by(document)}{_partial(document)}"
         case "session_closed":
-            shown, skipped = session.get("shown", 0), session.get("skipped", 0)
-            return f"{where} closed: {short(str(session.get('reason', '?')))}, {shown} bytes shown, {skipped} skipped"
-        case "text_output":
-            skipped = io.get("total_bytes_skipped", 0)
-            gap = f", {skipped} bytes skipped" if skipped else ""
-            return f"{where} {who} showed{gap}: {short(str(io.get('text', '')))}"
-        case "text_input" if "masked" in terminal:
-            return f"{where} {who} read a {short(str(terminal['masked'].get('kind', 'secret')))}"
-        case "text_input":
-            return f"{where} {who} read: {short(str(io.get('text', '')))}"
-    return f"{where}: {short(action)}"
+            what = f"session closed on {tty}{_after(document)}: {_bytes(session)}{_attention(session)}"
+        case "echo_off":
+            what = f"ECHO OFF over several lines on {tty}{_reader(document)}: {_count(session, 'masked')} inputs masked"
+        case "input_injected":
+            what = f"INPUT INJECTED on {tty}{_reader(document)}: {_count(session, 'injected')} bytes"
+        case "output_escaped":
+            what = f"OUTPUT ESCAPED the recording on {tty}{_reader(document)}: {_escaped(session)}"
+        case "text_output" | "text_input" as action:
+            what = f"{tty}: {_piece(document, action)}"
+        case action:
+            what = f"session {short(str(action))} on {tty}"
+    return f"{what} [{short(str(session.get('id', '?')), 16)}]"
 
 
 def dangerous(document: dict[str, Any]) -> bool:
     """Somebody should look at it."""
     return document["event"]["action"] in ("echo_off", "input_injected", "output_escaped")
+
+
+def _entry(document: dict[str, Any]) -> str:
+    opener = document["cgtrail"]["session"].get("opener")
+    return f"nested in {short(str(opener), 16)}" if opener else lives.entry(document)
+
+
+def _by(document: dict[str, Any]) -> str:
+    identity, name = lives.user(document)
+    whom = f" by {name}({identity})" if name else f" by {identity}" if identity else ""
+    program = document.get("process", {}).get("name")
+    return f"{whom}, {short(str(program), 16)}" if program else whom
+
+
+def _partial(document: dict[str, Any]) -> str:
+    return "; it was open before" if document["cgtrail"].get("partial") else ""
+
+
+def _after(document: dict[str, Any]) -> str:
+    lasted = document["event"].get("duration")
+    return "" if lasted is None else f" after {lives.duration(lasted)}"
+
+
+def _bytes(session: dict[str, Any]) -> str:
+    return f"{_count(session, 'shown')} bytes shown, {_count(session, 'skipped')} skipped"
+
+
+def _attention(session: dict[str, Any]) -> str:
+    names = ("masked", "injected", "escaped")
+    return "".join(f", {_count(session, name)} {name}" for name in names if session.get(name))
+
+
+def _escaped(session: dict[str, Any]) -> str:
+    known = f"{_count(session, 'escaped')} bytes" if session.get("escaped") else "nobody knows how much"
+    return f"{known}, {_count(session, 'uring')} calls of io_uring" if session.get("uring") else known
+
+
+def _count(session: dict[str, Any], name: str) -> str:
+    return f"{session.get(name, 0):,d}"
+
+
+def _reader(document: dict[str, Any]) -> str:
+    process = document.get("process", {})
+    return f" by {short(str(process['name']), 16)} {process.get('pid', 0):d}" if process.get("name") else ""
+
+
+def _piece(document: dict[str, Any], action: str) -> str:
+    io, terminal = document.get("process", {}).get("io", {}), document["cgtrail"].get("terminal", {})
+    who, text = short(str(document.get("process", {}).get("name", "?")), 16), short(str(io.get("text", "")))
+    if action == "text_output":
+        gap = f" ({io['total_bytes_skipped']:,d} bytes skipped)" if io.get("total_bytes_skipped") else ""
+        return f"{who} showed{gap} {text}"
+    if "masked" in terminal:
+        kind, length = (short(str(terminal["masked"].get(name, "?")), 16) for name in ("kind", "length"))
+        return f"{who} read a {kind} of {length} bytes"
+    return f"{who} read {text}"

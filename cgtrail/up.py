@@ -16,7 +16,8 @@ from cgtrail.logs import notice
 from cgtrail.search import keep_up, show
 from cgtrail.signals import stop_on_signal
 from cgtrail.supervise import running
-from enrich.stores.query import Range
+from cgtrail.told_sessions import RECORDING
+from enrich.stores.query import Range, all_of, negation
 from enrich.stores.sqlite import SqliteStore
 from shipper.tell import boot_ns
 
@@ -57,7 +58,8 @@ def _follower(config: Config, began: int, *, as_json: bool, quiet: bool) -> Call
         if quiet:
             return False
         since = min(since, _by_the_clock(began))  # once the clock is set back, documents of now look like of before
-        found, cursor = store.after(cursor, Range("@timestamp", since, None, include_low=True, include_high=True))
+        new = Range("@timestamp", since, None, include_low=True, include_high=True)
+        found, cursor = store.after(cursor, new if as_json else all_of([new, negation(RECORDING)]))
         show(found, as_json=as_json, header=False)
         if found and not as_json:
             cursor = keep_up(store, cursor)

@@ -6,10 +6,10 @@ from typing import Any
 
 from cgtrail import lives
 from cgtrail.lives import short
-from enrich.stores.query import Term
+from enrich.stores.query import Term, any_of
 
 DATASETS = ("cgtrail.session", "cgtrail.terminal")
-RECORDING = Term("event.dataset", "cgtrail.terminal")
+RECORDING = any_of([Term("event.action", "text_output"), Term("event.action", "text_input")])
 """Documents that are pieces of a recording: who watches what happens has them replayed instead."""
 
 

@@ -71,7 +71,7 @@ class Session:
     """Id of its first record, of the first behind its end where it went on."""
     began: int
     began_unix: int
-    """What documents say of it, in ns since 1970."""
+    """What documents say of it, in ns since 1970: the @timestamp of its first, which may be told after others."""
     partial: bool
     """It was open before it was recorded."""
     home: int = 0
@@ -158,7 +158,7 @@ class Session:
 
     def go_on(self, record: Terminal, unix: int, over: bool) -> None:
         """Its end was told, and it goes on; not for long where it is `over`, but longer each time."""
-        self.ended, self.began, self.began_unix = 0, record.time, unix
+        self.ended, self.began, self.began_unix = 0, record.time, self.timestamp(unix)
         self.partial, self.quiet, self.patience = True, False, min(2 * self.patience, _IMPATIENT_NS)
         self.ending = record.time if over else 0
         self.reason = self.reason if over else ""
@@ -211,6 +211,6 @@ def begin(record: Terminal, boot: bytes, first: str, time: int, unix: int) -> Se
         time,
         unix,
         partial,
-        stamp=unix - 1,
+        stamp=unix,
         surplus=None if partial else 0,
     )

@@ -40,7 +40,7 @@ class Telling:
             return
         session.told = True
         session.nested, session.opener = _is_nested(session), None
-        stamp = session.timestamp(session.began_unix)
+        stamp = session.began_unix
         source = self._session(item, session, f"{session.first}-session", stamp, "session_opened", "start")
         if session.partial:
             source["cgtrail"]["partial"] = True

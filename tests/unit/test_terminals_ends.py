@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bpf.enums import Change
 from bpf.events import TtySignal
-from tests.unit.at_terminal import SHELL, TTY, begun, of
-from tests.unit.stream import SECOND, end
+from tests.unit.at_terminal import SHELL, TTY, At, begun, of
+from tests.unit.stream import SECOND, Stream, container, end, fork
 
 
 def test_the_end_takes_a_moment() -> None:
@@ -52,3 +52,17 @@ def test_another_leader() -> None:
     stream.feed(terminal.output(b"x", leader=40))
     stream.wait(9 * SECOND)
     assert not of(stream.documents, "session_closed")
+
+
+def test_the_beginning_comes_first() -> None:
+    """What is shown before it is known how a session was entered has a later time than its beginning."""
+    stream, terminal = Stream(), At()
+    stream.feed(*container(), fork(SHELL, 1, vpid=1, parent_comm=b"runc"))
+    stream.feed(terminal.output(b"a", writer=99), terminal.output(b"b", writer=98), terminal.change(Change.CONTROL))
+    stream.wait(2 * SECOND)
+    stream.feed(terminal.change(Change.HANGUP), terminal.output(b"c"), terminal.change(Change.HANGUP))
+    told = [(d["@timestamp"], d["event"]["action"]) for d in stream.documents]
+    assert [action for _, action in sorted(told)] == [
+        *("session_opened", "text_output", "session_closed", "session_opened", "text_output", "session_closed"),
+    ]
+    assert len({time for time, _ in told}) == len(told)

@@ -92,7 +92,7 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, dict=True):
         )
 
 
-_COMMAND = r"""(?:^|[\s\x00/;&|("'`])(?:%s)(?:\x00(?s:.*)|[ \t](?:[^;&|'"]|'[^']*'|"[^"]*")*['"]?)?\z"""
+_COMMAND = r"""(?:^|[\s\x00/;&|("'`\\])(?:%s)['"]?(?:\x00(?s:.*)|[ \t](?:[^;&|'"]|'[^']*'|"[^"]*")*['"]?)?\z"""
 """A program's name, and its arguments up to where the pattern ends."""
 
 

@@ -187,6 +187,7 @@ struct dentry {
     struct dentry *d_parent;
     struct qstr d_name;
     struct super_block *d_sb;
+    void *d_fsdata; /* in devpts: the tty_struct that it names */
 };
 
 struct vfsmount {

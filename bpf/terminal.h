@@ -18,7 +18,7 @@
 #define INPUT_BURST (16 << 20)
 #define WRITES_BURST (4 << 20)
 #define EVENTS_BURST (1 << 20)
-#define TOLD_SHIFT 12 /* nanoseconds >> 12: 238 KiB a second */
+#define TOLD_SHIFT 12          /* nanoseconds >> 12: 238 KiB a second */
 #define OWNER_TOLD_BURST (64 << 20)
 #define OWNER_TOLD_SHIFT 8 /* 3.7 MiB a second */
 
@@ -58,9 +58,11 @@ struct terminal {
     __u32 told_columns;
 };
 
-/* By the address of its tty_struct, the slave's. The least recently used are forgotten when there are too many. */
+/* By the address of its tty_struct, the slave's. Nothing tells that one is freed: those that are no terminals any more
+ * are removed when there is no room. All that can be open at one time have room (kernel.pty.max, by default 4,096), so
+ * that nobody can push out or keep out others' by opening many. */
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, MAX_TERMINALS);
     __type(key, __u64);
     __type(value, struct terminal);
@@ -162,6 +164,32 @@ static __always_inline bool bucket__take(struct bucket *bucket, __u64 burst, str
     return true;
 }
 
+/* Of a terminal that is no pseudo-terminal: the device's number. */
+static __always_inline __u32 line__number(struct tty_struct *tty)
+{
+    return BPF_CORE_READ(tty, index) +
+           (BPF_CORE_READ(tty, driver, major) << 20 | BPF_CORE_READ(tty, driver, minor_start));
+}
+
+struct bpf_map; /* what bpf_for_each_map_elem is given */
+
+/* Whether a terminal's life has ended. A pseudo-terminal's name refers to it until its master is closed, and names
+ * another one or none then; what was freed since may be anything, but is not that. */
+static long terminal__remove_ended(struct bpf_map *map, __u64 *key, struct terminal *terminal, void *unused)
+{
+    struct tty_struct *tty = (struct tty_struct *)*key;
+    struct dentry *dentry = (struct dentry *)terminal->dentry;
+    bool open;
+
+    if (dentry)
+        open = BPF_CORE_READ(dentry, d_fsdata) == tty && BPF_CORE_READ(tty, driver_data) == dentry;
+    else
+        open = terminal->device == 0 && line__number(tty) == terminal->index;
+    if (!open)
+        bpf_map_delete_elem(map, key);
+    return 0;
+}
+
 /* Begins a life: of a terminal that was opened now, or (FOUND) is seen for the first time. */
 static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, struct dentry *dentry, __u32 flags)
 {
@@ -174,12 +202,15 @@ static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, 
     if (dentry) {
         new.device = BPF_CORE_READ(dentry, d_sb, s_dev);
     } else {
-        new.index += BPF_CORE_READ(tty, driver, major) << 20 | BPF_CORE_READ(tty, driver, minor_start);
+        new.index = line__number(tty);
         new.flags |= CGTRAIL_TERMINAL_FLAG_LINE;
     }
     if (!(flags & CGTRAIL_TERMINAL_FLAG_FOUND))
         new.opener = bpf_get_current_pid_tgid() >> 32;
-    bpf_map_update_elem(&terminals, &key, &new, BPF_ANY);
+    if (bpf_map_update_elem(&terminals, &key, &new, BPF_ANY)) {
+        bpf_for_each_map_elem(&terminals, terminal__remove_ended, 0, 0);
+        bpf_map_update_elem(&terminals, &key, &new, BPF_ANY);
+    }
     return bpf_map_lookup_elem(&terminals, &key);
 }
 

@@ -24,7 +24,7 @@ static __always_inline int terminal__change(struct tty_struct *tty, __u32 change
     struct cgtrail_tty_change *e;
     struct terminal *terminal;
     struct watched *owner;
-    __u64 cgroup_id;
+    __u64 cgroup_id, leave = END_RESERVE;
 
     terminal = slave ? terminal__of(slave) : 0;
     if (!scratch || !terminal)
@@ -33,6 +33,7 @@ static __always_inline int terminal__change(struct tty_struct *tty, __u32 change
         if (terminal->hung_up)
             return 0;
         terminal->hung_up = 1;
+        leave = 0;
     }
     terminal__settle(terminal, slave);
     owner = terminal__acting(terminal, slave, task, &cgroup_id);
@@ -45,7 +46,7 @@ static __always_inline int terminal__change(struct tty_struct *tty, __u32 change
     e->tty_change.change = change;
     e->tty_change.change_spare = 0;
     if (terminal__is_told(terminal, e) ||
-        !bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), CGTRAIL_RECORD_TYPE_TTY_CHANGE))
+        !bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), leave, CGTRAIL_RECORD_TYPE_TTY_CHANGE))
         return 0;
     terminal->told_by = e->header.tgid;
     terminal->told_consumed = e->terminal.consumed;

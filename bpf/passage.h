@@ -97,7 +97,8 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
             e->tty_input.content_size = got;
             e->header.length += got;
         }
-        if (bucket__take(&terminal->input, INPUT_BURST, owner, e->header.length, CGTRAIL_RECORD_TYPE_TTY_INPUT))
+        if (bucket__take(&terminal->input, INPUT_BURST, owner, e->header.length, END_RESERVE,
+                         CGTRAIL_RECORD_TYPE_TTY_INPUT))
             record__submit(&e->header, owner);
     }
     __sync_fetch_and_add(&terminal->past_consumed, call->size);
@@ -200,7 +201,8 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     e->tty_write.write_spare = 0;
     e->tty_write.content_size = length;
     e->header.length += length;
-    if (bucket__take(&terminal->writes, WRITES_BURST, owner, e->header.length, CGTRAIL_RECORD_TYPE_TTY_WRITE))
+    if (bucket__take(&terminal->writes, WRITES_BURST, owner, e->header.length, END_RESERVE,
+                     CGTRAIL_RECORD_TYPE_TTY_WRITE))
         record__submit(&e->header, owner);
     else
         __sync_fetch_and_add(&terminal->unwritten, 1);

@@ -19,6 +19,7 @@
 #define WRITES_BURST (4 << 20)
 #define EVENTS_BURST (1 << 20)
 #define TOLD_SHIFT 12          /* nanoseconds >> 12: 238 KiB a second */
+#define END_RESERVE (64 << 10) /* for the end of terminals: whatever else is told in bulk leaves that much */
 #define OWNER_TOLD_BURST (64 << 20)
 #define OWNER_TOLD_SHIFT 8 /* 3.7 MiB a second */
 
@@ -150,12 +151,12 @@ static __always_inline __u64 bucket__room(struct bucket *bucket, __u64 burst, __
     return taken < burst ? burst - taken : 0;
 }
 
-/* Whether a record that is no output may be made; if not, it is counted as lost. */
+/* Whether a record that is no output may be made and leaves room for so many bytes; if not, it is counted as lost. */
 static __always_inline bool bucket__take(struct bucket *bucket, __u64 burst, struct watched *owner, __u64 length,
-                                         __u32 type)
+                                         __u64 leave, __u32 type)
 {
-    if (bucket__room(bucket, burst, TOLD_SHIFT) < length ||
-        bucket__room(&owner->told, OWNER_TOLD_BURST, OWNER_TOLD_SHIFT) < length) {
+    if (bucket__room(bucket, burst, TOLD_SHIFT) < length + leave ||
+        bucket__room(&owner->told, OWNER_TOLD_BURST, OWNER_TOLD_SHIFT) < length + leave) {
         record__omit(owner, CGTRAIL_CAUSE_OVER_BUDGET, type);
         return false;
     }
@@ -341,7 +342,7 @@ static __always_inline int terminal__escaped(struct cgtrail_tty_uring *e, struct
     terminal__actor(&e->header, &e->terminal, task);
     e->tty_uring.opcode = opcode;
     e->tty_uring.uring_spare = 0;
-    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), CGTRAIL_RECORD_TYPE_TTY_URING))
+    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(*e), END_RESERVE, CGTRAIL_RECORD_TYPE_TTY_URING))
         record__send(&e->header, owner, sizeof(*e));
     return 0;
 }

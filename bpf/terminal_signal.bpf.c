@@ -33,7 +33,7 @@ int BPF_PROG(terminal_signal, int signal, void *info, struct task_struct *task)
     terminal__fill(&e.terminal, terminal, tty);
     terminal__actor(&e.header, &e.terminal, task);
     e.tty_signal.signal = signal;
-    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(e), CGTRAIL_RECORD_TYPE_TTY_SIGNAL))
+    if (bucket__take(&terminal->events, EVENTS_BURST, owner, sizeof(e), END_RESERVE, CGTRAIL_RECORD_TYPE_TTY_SIGNAL))
         record__send(&e.header, owner, sizeof(e));
     return 0;
 }

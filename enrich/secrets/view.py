@@ -15,11 +15,12 @@ STRING = 4096
 _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}"
 _TEXT = rf"\x1b[\]PX^_k][^\x07\x1b\x9c]{{0,{STRING}}}"
 _TOKEN = re.compile(
+    r"(?=[\x00\x07\x08\x0e\x0f\x1b\x7f\x84\x85\x8d\x9b]| \r)(?:"
     rf"(?P<rest>(?:{_CSI}|{_TEXT}\x1b?|\x1b[ -/]{{0,8}}|\x08 ?)\Z| \r\Z)"
     rf"|(?P<move>{_CSI}[HfdEF]|\x1b[DEM]|\x84|\x85|\x8d)"
     rf"|(?P<text>{_TEXT}(?:\x07|\x1b\\|\x9c))"
     rf"|{_CSI}[@-~]|\x1b[ -/]{{0,8}}[0-OQ-WYZ\\`-jl-~]|\x1b[\]PX^_k\[]?"
-    r"|\x08 \x08|[\x00\x07\x08\x0e\x0f\x7f\x9b]| \r(?!\n)"
+    r"|\x08 \x08|[\x00\x07\x08\x0e\x0f\x7f\x9b]| \r(?!\n))"
 )
 _TITLE = re.compile(rf"(\x1b[\]PX^_k])([^\x07\x1b\x9c]{{0,{STRING}}})(?=\x07|\x1b\\|\x9c)")
 _SPECIAL = re.compile(r"[\x00\x07\x08\x0e\x0f\x1b\x7f\x84\x85\x8d\x9b]| \r")
@@ -34,18 +35,33 @@ class View:
     shown: bytes
     lexed: int
     """Raw characters that it is made of; behind them a sequence has begun and not ended."""
+    special: bool = False
+    """Whether there are others in the raw than those that are shown."""
     _starts: list[int] = field(default_factory=list)
     _shifts: list[int] = field(default_factory=list)
-    """From a shown character on, how many more raw ones there are before it."""
+    """From a shown character on, how many more raw ones there are before it; made when it is asked for."""
 
     def at(self, place: int) -> int:
         """Where a shown character stands in the raw text."""
+        if self.special and not self._starts:
+            self._place()
         found = bisect_right(self._starts, place)
         return place + self._shifts[found - 1] if found else place
 
     def behind(self, place: int) -> int:
         """Where the raw text goes on behind the last shown character before `place`."""
         return self.at(place - 1) + 1 if place else 0
+
+    def _place(self) -> None:
+        at = length = 0
+        for token in _TOKEN.finditer(self.raw):
+            start, end = token.span()
+            if end > self.lexed:
+                break
+            length += start - at + (token.lastgroup == "move")
+            at = end
+            self._starts.append(length)
+            self._shifts.append(end - length)
 
 
 def plain(text: str) -> View:
@@ -57,27 +73,19 @@ def terminal(raw: str, *, final: bool = False) -> View:
     """Terminal output; `final`: nothing more comes, so that what has begun has ended."""
     if not _SPECIAL.search(raw):
         return View(raw, _bytes(raw), len(raw))
-    shown: list[str] = []
-    starts: list[int] = []
-    shifts: list[int] = []
-    at = length = 0
-    for token in _TOKEN.finditer(raw):
-        start, end = token.span()
-        rest = token.lastgroup == "rest"
-        if rest and not final and token[0] != " \r":
-            return View(raw, _bytes("".join([*shown, raw[at:start]])), start, starts, shifts)
-        if rest and not final:  # the space may stay where it is
-            return View(raw, _bytes("".join([*shown, raw[at : start + 1]])), start + 1, starts, shifts)
-        shown.append(raw[at:start])
-        length += start - at
-        if token.lastgroup == "move":
-            shown.append("\n")
-            length += 1
-        at = end
-        starts.append(length)
-        shifts.append(end - length)
-    shown.append(raw[at:])
-    return View(raw, _bytes("".join(shown)), len(raw), starts, shifts)
+    parts = _TOKEN.split(raw)
+    lexed = len(raw)
+    if len(parts) > 1 and parts[-4]:  # only the last can be one
+        rest = parts[-4]
+        if not final:  # of a wrap, the space may stay where it is
+            parts[-1] = " " if rest == " \r" else ""
+            lexed -= len(rest) - len(parts[-1])
+    shown = "".join(parts[::4])
+    if any(parts[2::4]):
+        shown = "".join(
+            [f"{text}\n" if move else text for text, move in zip(parts[::4], [*parts[2::4], None], strict=True)]
+        )
+    return View(raw, _bytes(shown), lexed, special=True)
 
 
 def titles(raw: str) -> re.Pattern[str] | None:

@@ -13,6 +13,7 @@ from bpf.enums import EVERYTHING as ALL
 from bpf.enums import Policy
 from enrich import render
 from enrich.document import Part
+from enrich.secrets.scrub import Scrubber
 from shipper.wire.records import ContainerFlag, ContainerInfo, State, UserNames
 
 EXEC = int(Policy.EXEC)
@@ -100,13 +101,13 @@ class Container:
             return NAMELESS
         return self.names.of(record)
 
-    def tell(self, info: ContainerInfo) -> bool:
-        """What the registry says of it from now on; True where that is something else than before."""
+    def tell(self, info: ContainerInfo, scrubber: Scrubber) -> bool:
+        """What the registry says of it from now on, without secrets; True where that is not what it said before."""
         if self.info is not None and _TOLD(self.info) == _TOLD(info):
             return False
         self.info, self.policy = info, info.policy
         self.pending = info.state == State.PENDING
-        self.shown = Part(_container(info))
+        self.shown = Part(_container(info, scrubber))
         self.journal = Part(self.shown | _details(info, self.shown))
         self.allowed = {"runtime_socket": bool(info.flags & ContainerFlag.RUNTIME_SOCKET)}
         if info.created:
@@ -145,13 +146,13 @@ def _numbered(lines: bytes) -> dict[int, str]:
     return found
 
 
-def _container(info: ContainerInfo) -> dict[str, Any]:
+def _container(info: ContainerInfo, scrubber: Scrubber) -> dict[str, Any]:
     shown = {
         "id": render.text(info.container_id)[0],
         "name": render.text(info.name)[0],
         "runtime": render.text(info.runtime)[0],
         "image": render.image(render.text(info.image)[0]) if info.image else None,
-        "labels": labels(info.labels),
+        "labels": {name: scrubber.named(name, value) for name, value in labels(info.labels).items()},
     }
     return {name: value for name, value in shown.items() if value}
 

@@ -24,7 +24,7 @@ def steps(*, forks: bool = False, scrubber: Scrubber | None = None) -> list[Step
     scrubber = scrubber or Scrubber()
     arguments = Arguments(scrubber)
     host = Host()
-    registry = RegistryView(host)
+    registry = RegistryView(host, scrubber)
     tree = ProcessTree(host, arguments)
     documents = Documents(host, arguments, forks=forks)
     return [

@@ -56,6 +56,14 @@ class Scrubber:
             return list(arguments)
         return self._scan(Stream(), plain(line), final=True, half=LOOK_BACK_ARGUMENTS).split("\0")
 
+    def named(self, name: str, value: str) -> str:
+        """A value that has a name, as a label has: what it would be in `NAME=VALUE`."""
+        before = f"{name.replace('-', '_')}="
+        shown = "\0".join(self.arguments([before + value]))
+        if not shown.startswith(before):
+            return f"[secret:{len(value)}]"
+        return "\0".join(self.arguments([shown[len(before) :]]))
+
     def feed(self, stream: Stream, piece: str) -> str:
         """What may be shown after the next piece: all but what may be a secret that has not ended."""
         return self._take(stream, piece, final=False)

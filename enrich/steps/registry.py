@@ -11,6 +11,7 @@ from enrich import render
 from enrich.containers import Container, names
 from enrich.document import Part
 from enrich.item import Epoch, Item
+from enrich.secrets.scrub import Scrubber
 from enrich.steps.host import Host
 from shipper.wire.records import (
     CgroupInfo,
@@ -57,8 +58,8 @@ class RegistryView:
         "_in_keyframe",
     )
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, scrubber: Scrubber) -> None:
+        self._host, self._scrubber = host, scrubber
         self._epochs: dict[int, Epoch] = {}
         self._ended: deque[tuple[int, Epoch]] = deque()
         self._containers: dict[bytes, Container] = {}
@@ -141,7 +142,7 @@ class RegistryView:
             container = self._containers[info.key] = Container(info.key)
         container.keyframe = self._keyframe
         pending = container.pending
-        if container.tell(info):
+        if container.tell(info, self._scrubber):
             container.ask(self._tenants)
             container.connected = self._runtimes.get(info.runtime, (True, 0))[0]
         return pending and not container.pending

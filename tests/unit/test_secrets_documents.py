@@ -61,3 +61,25 @@ def test_no_document_has_it() -> None:
         assert document["cgtrail"]["secrets"] == ["password"]
         assert not undeclared(document)
     assert SECRET.decode() not in orjson.dumps(stream.documents + stream.journal).decode()
+
+
+def test_labels_of_a_container() -> None:
+    """They are scrubbed by their names, and by what their values look like; others stay as they are."""
+    stream = Stream()
+    labels = {
+        "com.example.db-password": "hunter2-long",
+        "run": "mysql -phunter2-long -h db",
+        "at": "https://bob:hunter2-long@db/x",
+        "cgtrail.tenant": "shop",
+        "zero": "a\0b TOKEN=hunter2-long",
+    }
+    stream.feed(*container(labels=orjson.dumps(labels)))
+    shown = stream.one(exec_(2, 1, b"/bin/true"))["container"]["labels"]
+    assert shown == {
+        "com.example.db-password": "[secret:12]",
+        "run": "mysql -p[password:12] -h db",
+        "at": "https://bob:[password:12]@db/x",
+        "cgtrail.tenant": "shop",
+        "zero": "a\0b TOKEN=[secret:12]",
+    }
+    assert SECRET.decode() not in orjson.dumps(stream.documents + stream.journal).decode()

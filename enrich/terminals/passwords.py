@@ -54,6 +54,13 @@ def asks(line: str) -> bool:
     return _PROMPT.search(line) is not None
 
 
+def _line(before: bytes, content: bytes) -> bytes:
+    """The end of the last line: of earlier ones, which may have secrets in them, a worker's state keeps nothing."""
+    content = content[-_KEPT:]
+    newline = content.rfind(b"\n")
+    return content[newline + 1 :] if newline >= 0 else (before + content)[-_KEPT:]
+
+
 @dataclass(slots=True, eq=False)
 class Keys:
     """What a program reads key by key, as far as it may be a secret. No key is kept, only how many there were.
@@ -69,9 +76,9 @@ class Keys:
     prompt: str = ""
     """The line that asked."""
     shown: bytes = b""
-    """The end of what the terminal showed."""
+    """The end of the line that the terminal shows."""
     written: bytes = b""
-    """The end of what programs wrote to it: it is told before it is shown."""
+    """The end of the line that programs wrote to it: it is told before it is shown."""
 
     @property
     def secret(self) -> bool:
@@ -80,19 +87,20 @@ class Keys:
 
     def show(self, content: bytes) -> None:
         """The terminal showed something."""
-        self.shown = (self.shown + content)[-_KEPT:] if len(content) < _KEPT else content[-_KEPT:]
+        self.shown = _line(self.shown, content)
 
     def write(self, writer: int, content: bytes) -> None:
         """A program wrote something in raw mode or without a newline last: perhaps a prompt, perhaps an echo.
 
         Lines of another process than the reader are no echo: background jobs end theirs.
         """
-        self.written = (self.written + content)[-_KEPT:] if len(content) < _KEPT else content[-_KEPT:]
+        self.written = _line(self.written, content)
         if not self.reader or (writer != self.reader and b"\n" in content):
             return
         text = _MASK.sub("", _CONTROL.sub("", content.decode(errors="replace")))
         if text and text != _MASK.sub("", self.prompt):
             self.reader = self.length = 0
+            self.prompt = ""
 
     def read(self, reader: int, content: bytes) -> int | None:
         """Keys were read in raw mode without echo. Returns how long the secret is that they end, None where none."""

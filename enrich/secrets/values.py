@@ -13,6 +13,8 @@ HELD = 4096
 HELD_LINES = 16384
 """The same of one with several lines."""
 _BLANKS = 64
+_LEAST = 10
+"""Of what has so many characters at the least, a part at a text's very end is taken for one that was cut."""
 _BARE = r"[^\s\x00'\"\\;&|<>()`]"
 _QUOTED = r"""'[^'\r\n\x00]*'|"(?:[^"\\\r\n\x00]|\\[^\r\n\x00])*\""""
 _WORD = pattern(
@@ -161,7 +163,10 @@ def _opened(part: bytes) -> str:
 
 def _checked(rule: Rule, mode: str, text: bytes, start: int, end: int) -> Secret | None:
     value, compiled = text[start:end], rule.compiled
-    if len(value) < rule.value.min or (rule.value.max and len(value) > rule.value.max):
+    cut = end == len(text) and mode == "c" and rule.value.min >= _LEAST  # of a token, half of it is one
+    if len(value) < (rule.value.min // 2 if cut else rule.value.min) or (
+        rule.value.max and len(value) > rule.value.max
+    ):
         return None
     if mode in {"w", "'", '"'} and _REFERENCE.fullmatch(value):
         return None

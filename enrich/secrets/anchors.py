@@ -87,7 +87,8 @@ def _ends(rule: Rule, window: bytes) -> Iterator[tuple[int, bytes]]:
             continue
         if compiled.not_anchor is not None and compiled.not_anchor.search(match.group()):
             continue
-        yield at, match.group(compiled.quote) or b"" if compiled.quote is not None else b""
+        quote = match.group(compiled.quote) if compiled.quote is not None else b""
+        yield at, quote if quote in {b"'", b'"'} else b""
 
 
 def _earliest(search: Any, window: bytes, at: int, match: Any) -> Any:

@@ -168,6 +168,8 @@ def load(files: Iterable[str | Path] = (), disable: Collection[str] = ()) -> Rul
 def read(path: Path) -> list[Rule]:
     """The rules of one file. Raises RulesError."""
     try:
+        if path.exists() and not path.is_file():
+            raise RulesError(f"{path}: it is no file: name one that has rules")
         with path.open("rb") as file:
             raw = file.read(MAX_FILE + 1)
         if len(raw) > MAX_FILE:

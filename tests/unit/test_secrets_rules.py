@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,19 @@ def test_a_token_that_is_cut_at_the_end() -> None:
     assert Scrubber().arguments(["x", "ghp_" + "a1" * 10]) == ["x", "ghp_[github-token:20]"]
     assert Scrubber().text("ghp_" + "a1" * 10) == "ghp_[github-token:20]"
     assert Scrubber().text("ghp_" + "a1" * 10 + "\n") == "ghp_" + "a1" * 10 + "\n"
+
+
+def test_a_pipe_is_no_rule_file(tmp_path: Path) -> None:
+    """It would be waited for."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(RulesError, match="no file"):
+        load([tmp_path / "pipe.toml"])
+
+
+def test_a_quote_that_is_none(tmp_path: Path) -> None:
+    """A group of this name may match anything in a rule of a user: what is no quote is none."""
+    file = tmp_path / "own.toml"
+    file.write_text(
+        GOOD.replace("acme_'", "acme_(?P<quote>x?)'").replace('value = { chars = "[a-z0-9]", min = 4 }', "")
+    )
+    assert Scrubber(rules=load([file])).text("x acme_xabcd y") == "x acme_[acme-token:5] y"

@@ -27,6 +27,7 @@ from tests.unit.frames import ID, chained, frame
 from tests.unit.meaning import DOCUMENTS, NOON, SECOND
 from tests.unit.stream import BOOT, BOX, UNIX, container, end, exec_, fork, removed, running
 from tests.unit.test_cgroups import CONTAINERS
+from tests.unit.test_terminals_sessions import frames
 
 QUERIES = [
     'process.name:ls AND NOT (container.name:web-? OR process.args:"--all")',
@@ -66,6 +67,11 @@ def stream() -> bytes:
     return NEXT_FRAME.join(frames[:3]) + gap(2) + frames[3]
 
 
+def terminals() -> bytes:
+    """Sessions with all that they can have, each record in a frame of its own."""
+    return NEXT_FRAME.join(each.payload for each in frames())
+
+
 def seeds() -> Iterator[tuple[str, str, bytes]]:
     """(target, name, input) of each."""
     for number, kind in RECORDS.items():
@@ -83,6 +89,7 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
         yield target, "swapped", whole[size : 2 * size] + whole[:size] + whole[2 * size :]
         yield target, "twice", whole[: 2 * size] * 2 + whole[2 * size :]
     yield "worker", "life", stream()
+    yield "worker", "terminals", terminals()
     for number, text in enumerate(QUERIES):
         yield "query", f"{number}", text.encode()
     enricher = Enricher(ID)

@@ -30,7 +30,7 @@ class Saved(NamedTuple):
 
 def bounded(columns: int, rows: int) -> tuple[int, int]:
     """A window's size that can be shown: 1 to MOST each, and what is usual instead of 0."""
-    return min(columns or _UNSET[0], MOST), min(rows or _UNSET[1], MOST)
+    return min(max(columns, 0) or _UNSET[0], MOST), min(max(rows, 0) or _UNSET[1], MOST)
 
 
 def fresh(columns: int, rows: int, style: Style = PLAIN) -> list[Row]:

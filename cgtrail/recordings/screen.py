@@ -19,8 +19,6 @@ from enrich.printable import visible
 _TAB = 8
 _LINES = dict(zip(range(ord("`"), ord("~") + 1), "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
 """DEC's special graphics, which programs draw frames with."""
-_MOST_FULL = 4
-"""How often at most one sequence may fill the screen with what it repeats."""
 
 
 class Screen(Grid):
@@ -43,7 +41,7 @@ class Screen(Grid):
         self._cleared, self._switched = cleared, switched
         self._parser = Parser()
         self._last = ""
-        """The character that can be repeated."""
+        """The character that can be repeated: for a line at most, so that a few bytes make no megabytes."""
 
     def feed(self, text: str) -> None:
         """Show what a program wrote."""
@@ -148,8 +146,7 @@ class Screen(Grid):
 
     def _repeat(self, sequence: Sequence) -> None:
         if self._last:
-            count = min(sequence.number(0, 1), _MOST_FULL * self.columns * self.rows)
-            self.put(self._last * count, width)
+            self.put(self._last * min(sequence.number(0, 1), self.columns), width)
 
     def _style(self, sequence: Sequence) -> None:
         self.style = changed(self.style, sequence)
@@ -219,9 +216,10 @@ class Screen(Grid):
         self.autowrap = self.cursor_shown = True
         self.graphics, self.shift = (False, False), 0
 
-    def _fill(self) -> None:
-        """DECALN: the screen full of E."""
-        self.cells = [[("E", PLAIN)] * self.columns for _ in range(self.rows)]
+    def _adjust(self) -> None:
+        """DECALN. Its screen full of E is nobody's words, and in txt three bytes would make a megabyte: left empty."""
+        self._clearing()
+        self.erase_rows(0, self.rows)
         self.x = self.y = 0
 
     _CONTROLS: ClassVar[dict[str, Callable[[Any], object]]] = {
@@ -241,7 +239,7 @@ class Screen(Grid):
         "E": _next_line,
         "M": Grid.reverse_line_feed,
         "c": _reset,
-        "#8": _fill,
+        "#8": _adjust,
         "(0": lambda self: self._charset(0, graphics=True),
         "(B": lambda self: self._charset(0, graphics=False),
         ")0": lambda self: self._charset(1, graphics=True),

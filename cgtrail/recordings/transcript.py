@@ -84,4 +84,7 @@ class _Lines:
 
 
 def _text(row: Row) -> str:
+    first = row[0]
+    if first[0] == " " and row.count(first) == len(row):  # much faster, and most are empty where a window is large
+        return ""
     return "".join(char for char, _ in whole(row)).rstrip()

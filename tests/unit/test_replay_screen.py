@@ -96,7 +96,8 @@ def texts(screen: Screen) -> list[str]:
         ("\x1b(0lqk\x1b(Blqk", ["┌─┐lqk"]),
         ("\x1b)0\x0eq\x0fq", ["─q"]),
         ("x\x1b[3b", ["xxxx"]),
-        ("x\x1b[99999999999b", ["xxxxxxxxxx"] * 3 + ["x"]),
+        ("x\x1b[99999999999b", ["xxxxxxxxxx", "x"]),
+        ("ab\x1b#8c", ["c"]),
         ("字a\x1b[2GX", [" Xa"]),
         ("e\u0301" + "\u0301" * 90, ["e" + "\u0301" * 4]),
         ("a\u200bb\u202ec\ufe0f\u00a0d", ["abc d"]),
@@ -241,3 +242,12 @@ def test_endless_sequences_are_not_kept() -> None:
     assert len(screen._parser._held) < 5_000
     screen.feed("\x18c")
     assert texts(screen)[0].startswith("ab")
+
+
+@pytest.mark.parametrize("size", [(-1, -1), (0, 0), (65535, 65535), (1, 1)])
+def test_any_size(size: tuple[int, int]) -> None:
+    """Whatever a damaged document says of the window, there is one to write to."""
+    screen = Screen(*size)
+    screen.resize(*size)
+    screen.feed("\u5b57ab\r\n\x1b[9999;9999Hc")
+    assert (1, 1) <= (screen.columns, screen.rows) <= (MOST, MOST)

@@ -47,7 +47,7 @@ SESSIONS: dict[str, tuple[tuple[str, ...], Typed]] = {
         ("busybox", "vi", "/tmp/b"),
         [(b"", rb"~"), (b"ihello\rworld\x1b", rb"world"), (b":wq\r", None)],
     ),
-    "top": (("top", "-d", "0.2"), [(b"", rb"PID"), (b"M", rb"PID"), (b" ", rb"PID"), (b"q", None)]),
+    "top": (("top", "-d", "2"), [(b"", rb"PID"), (b"", SETTLED), (b"M", SETTLED), (b" ", SETTLED), (b"q", None)]),
     "mc": (
         ("mc", "-x"),
         [(b"", SETTLED), (b"\x1bOB\x1bOB\t", SETTLED), (b"ls /lines\r", SETTLED), (b"\x1b[21~", None)],

@@ -22,6 +22,8 @@ DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What flipped bytes in a document cause."""
 _PREFIX = re.compile(r"[0-9a-fA-F]{1,16}", re.ASCII)
 _ENDS = any_of([Term("event.action", "session_opened"), Term("event.action", "session_closed")])
+_AGAIN = 60 * 10**9
+"""Nanoseconds, far more than a session is remembered after its end."""
 _NAMED = 10
 """How many sessions an error lists."""
 
@@ -86,32 +88,47 @@ def sessions(
     Where only a session's end is left in the store, it comes at last. A damaged document comes as it is. Raises
     StoreError.
     """
-    ended: dict[str, bytes] = {}
     known: set[str] = set()
-    for body in store.search(_ENDS, container=container, tenant=tenant, kind="session", limit=ANY):
+    bodies = store.search(_ENDS, container=container, tenant=tenant, kind="session", limit=ANY)
+    for session in _paired(bodies):
+        if isinstance(session, bytes):
+            yield session
+            continue
+        try:
+            wanted = session.id not in known and _within(session, since, until)
+        except DAMAGED:
+            yield session.opened or session.closed
+            continue
+        known.add(session.id)
+        if wanted:
+            yield session
+
+
+def _paired(bodies: Iterator[bytes]) -> Iterator[Session | bytes]:
+    """Openings, each with its end, then the ends that are left; from documents of which the newest comes first."""
+    ended: dict[str, bytes] = {}
+    again: dict[str, tuple[int, Session]] = {}
+    """That may have gone on after an end that was told too early: then their opening is the one before that end."""
+    for body in bodies:
         try:
             document = orjson.loads(body)
-            name = str(document["cgtrail"]["session"]["id"])
-            if document["event"]["action"] == "session_closed":
-                ended.setdefault(name, body)
-                continue
-            session = Session(name, body, ended.pop(name, b""))
-            wanted = name not in known and _within(session, since, until)
+            name, now = str(document["cgtrail"]["session"]["id"]), instant(document["@timestamp"])
+            is_end, partial = document["event"]["action"] == "session_closed", document["cgtrail"].get("partial")
         except DAMAGED:
             yield body
             continue
-        known.add(name)
-        if wanted:
-            yield session
-    for name, body in ended.items():
-        session = Session(name, b"", body)
-        try:
-            wanted = name not in known and _within(session, since, until)
-        except DAMAGED:
-            yield body
-            continue
-        if wanted:
-            yield session
+        for began, late in list(again.values()):
+            if began - now > _AGAIN:
+                del again[late.id]
+                yield late
+        if is_end:
+            ended.setdefault(name, again.pop(name)[1].closed if name in again else body)
+        elif partial:
+            again[name] = now, Session(name, body, ended.pop(name, b""))
+        else:
+            yield Session(name, body, ended.pop(name, b""))
+    yield from (late for _, late in again.values())
+    yield from (Session(name, b"", body) for name, body in ended.items() if body)
 
 
 def one(store: SqliteStore, prefix: str) -> Session:
@@ -126,8 +143,8 @@ def one(store: SqliteStore, prefix: str) -> Session:
         name = document["cgtrail"]["session"]["id"]
         known = found.setdefault(name, Session(name))
         match document["event"]["action"]:
-            case "session_opened" if not known.opened:
-                found[name] = Session(name, body, known.closed)
+            case "session_opened":  # the first; what is opened again is not closed
+                found[name] = Session(name, known.opened or body)
             case "session_closed":
                 found[name] = Session(name, known.opened, body)
     whole = {name: session for name, session in found.items() if session.opened or session.closed}

@@ -139,3 +139,18 @@ def test_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [item.value[0] for item in items] == ["c", "b", "a"]
     assert "db" in str(items[1].help)
     assert [item.value[0] for item in module.complete(context, context.command.params[0], "b")] == ["b"]
+
+
+def test_opened_again(run: Run, tmp_path: Path) -> None:
+    """A session that went on after its end was told is one session: from its first beginning to its last end."""
+    for number, name in enumerate("ab"):
+        again = Tape(name * 16, NOON + number * HOUR).opened().closed(2 * SECOND)
+        again.add("session", "session_opened", 2 * SECOND + 1, cgtrail={"partial": True})
+        (again.closed(3 * SECOND, shown=77) if name == "a" else again).store(tmp_path)
+    Tape("c" * 16, NOON + 2 * HOUR).opened(cgtrail={"partial": True}).closed(9 * SECOND).store(tmp_path)
+    first, second, third = run("sessions").out.splitlines()[1:]
+    assert first.split()[2:4] == ["3.0", "s"]
+    assert " 77 " in first
+    assert second.split()[2] == "open,"
+    assert "(or before)" in third
+    assert ids(run("sessions", "--open").out) == ["b"]

@@ -16,8 +16,9 @@ static __always_inline bool terminal__is_told(struct terminal *terminal, struct 
 }
 
 /* A change is told on the account of who makes it. */
-static __always_inline int terminal__change(struct tty_struct *tty, __u32 change)
+__noinline int terminal__change(__u64 address, __u32 change)
 {
+    struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
     struct scratch *scratch = terminal__scratch();
     struct tty_struct *slave = tty__is_master(tty) ? BPF_CORE_READ(tty, link) : tty;
@@ -70,15 +71,15 @@ static __always_inline int terminal__ioctl(struct tty_struct *tty, __u32 command
     case 0x402c542b: /* TCSETS2, TCSETSW2, TCSETSF2 */
     case 0x402c542c:
     case 0x402c542d:
-        return terminal__change(tty, CGTRAIL_CHANGE_TERMIOS);
+        return terminal__change((__u64)tty, CGTRAIL_CHANGE_TERMIOS);
     case 0x540b: /* TCFLSH: a secret may be gone */
-        return terminal__change(tty, 0);
+        return terminal__change((__u64)tty, 0);
     case 0x5414: /* TIOCSWINSZ */
-        return terminal__change(tty, CGTRAIL_CHANGE_WINDOW);
+        return terminal__change((__u64)tty, CGTRAIL_CHANGE_WINDOW);
     case 0x540e: /* TIOCSCTTY */
-        return terminal__change(tty, CGTRAIL_CHANGE_CONTROL);
+        return terminal__change((__u64)tty, CGTRAIL_CHANGE_CONTROL);
     case 0x5412: /* TIOCSTI */
-        return terminal__change(tty, CGTRAIL_CHANGE_INJECTED);
+        return terminal__change((__u64)tty, CGTRAIL_CHANGE_INJECTED);
     }
     return 0;
 }

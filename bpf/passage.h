@@ -8,6 +8,8 @@
 #define CONTENT_BYTES 65536 /* one more than is ever read */
 #define WRITE_BYTES 16384   /* of a TtyWrite in raw mode */
 #define PROMPT_BYTES 256    /* and in canonical mode */
+#define MAX_PIECES 32       /* of a readv or writev that are looked at */
+#define MAX_GATHERED 16384  /* and bytes of it */
 #define LEAST_BYTES 1024    /* of what is only recorded in part */
 
 /* Bytes of records that may be made at once, and a second, of what a terminal shows and what all terminals of a
@@ -47,23 +49,73 @@ static __always_inline struct watched *terminal__acting(struct terminal *termina
     return owner;
 }
 
-/* Copies what a call moved behind a record: `length` bytes from byte `at` on. */
-static __always_inline __u32 content__copy(__u8 *to, struct call *call, __u64 at, __u64 length)
+struct iovec64 {
+    __u64 base;
+    __u64 length;
+};
+
+/* Lives in the scratch, for the verifier forgets what it knows of memory: with registers, 6.1 would tell every number
+ * of pieces apart, and give up. */
+struct gathering {
+    __u64 at;   /* bytes of the pieces that come that are passed over */
+    __u64 used; /* bytes that were copied */
+};
+
+/* Copies `length` bytes from byte `at` on of what lies in pieces behind a record of `fixed` bytes. 0: the first few
+ * pieces do not hold all of that. */
+__noinline int content__gather(struct call *call, __u64 at, __u64 length, __u32 fixed)
+{
+    struct scratch *scratch = terminal__scratch();
+    struct gathering *all;
+
+    if (!call || !scratch || length > MAX_GATHERED)
+        return 0;
+    all = (void *)scratch->path;
+    all->at = at;
+    all->used = 0;
+    for (__u32 i = 0; i < MAX_PIECES && i < call->pieces; i++) {
+        __u64 from = all->at, used = all->used, take;
+        struct iovec64 piece;
+
+        if (used >= length)
+            break;
+        if (bpf_probe_read_user(&piece, sizeof(piece), (struct iovec64 *)call->buffer + i))
+            return 0;
+        if (piece.length <= from) {
+            all->at = from - piece.length;
+            continue;
+        }
+        take = length - used < piece.length - from ? length - used : piece.length - from;
+        asm volatile("" : "+r"(take));
+        take &= 2 * MAX_GATHERED - 1;
+        if (bpf_probe_read_user(scratch->room + (fixed & 255) + (used & (MAX_GATHERED - 1)), take,
+                                (void *)piece.base + from))
+            return 0;
+        all->used = used + take;
+        all->at = 0;
+    }
+    return all->used == length ? length : 0;
+}
+
+/* Copies what a call moved behind a record of `fixed` bytes: `length` bytes from byte `at` on. */
+static __always_inline __u32 content__copy(struct scratch *scratch, __u32 fixed, struct call *call, __u64 at,
+                                           __u64 length)
 {
     __u64 from = call->buffer + at;
 
     if (call->pieces)
-        return call__gather(call, to, at, length);
+        return content__gather(call, at, length, fixed);
     asm volatile("" : "+r"(length), "+r"(from)); /* keep the check below, and nothing behind it: 6.1 forgets it */
     if (length >= CONTENT_BYTES)
         return 0;
-    return bpf_probe_read_user(to, length, (void *)from) ? 0 : length;
+    return bpf_probe_read_user(scratch->room + fixed, length, (void *)from) ? 0 : length;
 }
 
 /* A program got what was typed. What was typed or is read without echo in canonical mode is a secret and stays here;
  * while what is left of it may be in the queue, so is what is read otherwise. */
-static __always_inline int terminal__consumed(struct call *call, struct tty_struct *tty)
+__noinline int terminal__consumed(struct call *call, __u64 address)
 {
+    struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
     struct scratch *scratch = terminal__scratch();
     struct terminal *terminal = terminal__of(tty);
@@ -72,7 +124,7 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
     __u64 cgroup_id, at;
     bool secret;
 
-    if (!scratch || !terminal)
+    if (!call || !scratch || !terminal)
         return 0;
     e = &scratch->record.tty_input;
     terminal->hung_up = 0;
@@ -90,7 +142,7 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
             e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_SECRET;
         } else {
             __u64 length = call->size < CONTENT_BYTES ? call->size : CONTENT_BYTES - 1;
-            __u32 got = content__copy(e->tail, call, call->size - length, length);
+            __u32 got = content__copy(scratch, sizeof(*e), call, call->size - length, length);
 
             if (!got)
                 e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
@@ -108,15 +160,16 @@ static __always_inline int terminal__consumed(struct call *call, struct tty_stru
 }
 
 /* Whoever shows a terminal got what it is to show. */
-static __always_inline int terminal__shown(struct call *call, struct tty_struct *master, struct tty_struct *tty)
+__noinline int terminal__shown(struct call *call, __u64 master_address, __u64 address)
 {
+    struct tty_struct *master = (void *)master_address, *tty = (void *)address;
     struct terminal *terminal = terminal__of(tty);
     struct scratch *scratch = terminal__scratch();
     struct cgtrail_tty_output *e;
     struct watched *owner;
     __u64 room, owners, length, at, cgroup_id;
 
-    if (!scratch || !terminal)
+    if (!call || !scratch || !terminal)
         return 0;
     terminal->told_drained = tty__drained(master);
     owner = terminal__owner(terminal, tty);
@@ -150,7 +203,7 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
         terminal->writer = 0;
         terminal->last_writer = 0;
         e->tty_output.output_spare = 0;
-        length = content__copy(e->tail, call, call->size - length, length);
+        length = content__copy(scratch, sizeof(*e), call, call->size - length, length);
         if (!length)
             e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
         e->tty_output.content_size = length;
@@ -165,8 +218,9 @@ static __always_inline int terminal__shown(struct call *call, struct tty_struct 
 
 /* A program wrote. What it wrote is shown and told there; here is told what belongs to a line being edited, before it
  * is mixed with what others write: all that is written in raw mode, and otherwise what looks like a prompt. */
-static __always_inline int terminal__wrote(struct call *call, struct tty_struct *tty)
+__noinline int terminal__wrote(struct call *call, __u64 address)
 {
+    struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
     struct scratch *scratch = terminal__scratch();
     struct terminal *terminal = terminal__of(tty);
@@ -175,7 +229,7 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     struct watched *owner;
     bool canonical;
 
-    if (!scratch || !terminal)
+    if (!call || !scratch || !terminal)
         return 0;
     terminal->hung_up = 0;
     terminal__note_writer(terminal, tty, task->tgid);
@@ -190,7 +244,7 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
     } else if (length > WRITE_BYTES) {
         length = WRITE_BYTES;
     }
-    length = content__copy(e->tail, call, at, length);
+    length = content__copy(scratch, sizeof(*e), call, at, length);
     if (!length || (canonical && e->tail[(length - 1) & (PROMPT_BYTES - 1)] == '\n'))
         return 0;
     header__fill(&e->header, CGTRAIL_RECORD_TYPE_TTY_WRITE, sizeof(*e), cgroup_id);
@@ -210,11 +264,12 @@ static __always_inline int terminal__wrote(struct call *call, struct tty_struct 
 }
 
 /* Somebody types: what, is told once it is consumed, for only then its secrecy is known. */
-static __always_inline int terminal__typed(struct call *call, struct tty_struct *tty)
+__noinline int terminal__typed(struct call *call, __u64 address)
 {
+    struct tty_struct *tty = (void *)address;
     struct terminal *terminal = terminal__of(tty);
 
-    if (!terminal)
+    if (!call || !terminal)
         return 0;
     __sync_fetch_and_add(&terminal->typed, call->size);
     if (lflag__is_secret(BPF_CORE_READ(tty, termios.c_lflag)))
@@ -232,9 +287,9 @@ static __always_inline int terminal__moved(struct call *call, struct tty_struct 
             return 0;
         if (!write && BPF_CORE_READ(tty, ctrl.packet))
             call__strip(call); /* a byte of ioctl_tty(2)'s TIOCPKT */
-        return write ? terminal__typed(call, slave) : terminal__shown(call, tty, slave);
+        return write ? terminal__typed(call, (__u64)slave) : terminal__shown(call, (__u64)tty, (__u64)slave);
     }
-    return write ? terminal__wrote(call, slave) : terminal__consumed(call, slave);
+    return write ? terminal__wrote(call, (__u64)slave) : terminal__consumed(call, (__u64)slave);
 }
 
 #endif

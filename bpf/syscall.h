@@ -6,9 +6,7 @@
 
 #define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a call of the 32-bit table, whatever the program is */
 #define X32_BIT 0x40000000
-#define EIO 5              /* errno(3) */
-#define MAX_PIECES 32      /* of a readv or writev that are looked at */
-#define MAX_GATHERED 16384 /* and bytes of it */
+#define EIO 5 /* errno(3) */
 
 enum call_kind { CALL_READ = 1, CALL_WRITE, CALL_SEND, CALL_IOCTL, CALL_OPEN, CALL_BROKEN, CALL_SUBMIT };
 
@@ -20,11 +18,6 @@ struct call {
     __u64 size;    /* bytes that were moved */
     __u64 buffer;  /* where they lie; 0: in nobody's memory */
     __u64 pieces;  /* or how many struct iovec lie there */
-};
-
-struct iovec64 {
-    __u64 base;
-    __u64 length;
 };
 
 /* Of the 64-bit table (arch/x86/entry/syscalls/syscall_64.tbl). */
@@ -158,34 +151,6 @@ static __always_inline void call__strip(struct call *call)
         call->buffer++;
     else
         call->buffer = 0; /* who would read packets in pieces? */
-}
-
-/* `length` bytes from byte `at` on of what lies in pieces. 0: the first few of them do not hold all of that. */
-static __always_inline __u32 call__gather(struct call *call, __u8 *to, __u64 at, __u64 length)
-{
-    __u32 used = 0;
-
-    if (length > MAX_GATHERED)
-        return 0;
-    for (__u32 i = 0; i < MAX_PIECES && i < call->pieces && used < length; i++) {
-        struct iovec64 piece;
-        __u32 take;
-
-        if (bpf_probe_read_user(&piece, sizeof(piece), (struct iovec64 *)call->buffer + i))
-            return 0;
-        if (piece.length <= at) {
-            at -= piece.length;
-            continue;
-        }
-        take = length - used < piece.length - at ? length - used : piece.length - at;
-        asm volatile("" : "+r"(take));
-        take &= 2 * MAX_GATHERED - 1;
-        if (bpf_probe_read_user(to + (used & (MAX_GATHERED - 1)), take, (void *)piece.base + at))
-            return 0;
-        used += take;
-        at = 0;
-    }
-    return used == length ? used : 0;
 }
 
 /* The open file of the current process that a descriptor names, or null. */

@@ -22,6 +22,7 @@ static __always_inline int terminal__opened(struct file *file)
     struct task_struct *task = bpf_get_current_task_btf();
     struct tty_struct *tty, *slave;
     struct terminal *terminal;
+    __u64 key;
 
     if (BPF_CORE_READ(file, f_inode, i_rdev) != PTMX)
         return 0;
@@ -29,20 +30,22 @@ static __always_inline int terminal__opened(struct file *file)
     slave = tty ? BPF_CORE_READ(tty, link) : 0;
     if (!slave)
         return 0;
-    terminal = terminal__begin(slave, tty__dentry(slave), 0);
+    key = (__u64)slave;
+    terminal__begin(key, (__u64)tty__dentry(slave), 0);
+    terminal = bpf_map_lookup_elem(&terminals, &key);
     if (terminal)
         terminal->home = task->cgroups->dfl_cgrp->kn->id;
     return 0;
 }
 
 /* Of the requests of an io_submit, each of which may have moved bytes, we know not how many. */
-static __always_inline int terminal__submitted(struct call *call)
+__noinline int terminal__submitted(struct call *call)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     struct watched *owner = watch__cgroup(task->cgroups->dfl_cgrp);
     struct scratch *scratch = terminal__scratch();
 
-    for (__u32 i = 0; owner && scratch && i < MAX_REQUESTS && i < call->size; i++) {
+    for (__u32 i = 0; call && owner && scratch && i < MAX_REQUESTS && i < call->size; i++) {
         struct aio_request request = {}, *at = 0;
         struct tty_struct *tty;
         struct file *file;
@@ -58,6 +61,12 @@ static __always_inline int terminal__submitted(struct call *call)
     return 0;
 }
 
+/* A global function, for its stack. */
+__noinline int terminal__exec_failed(__u64 filename, __u64 argv, long error)
+{
+    return exec_failed__record(terminal__scratch(), (void *)filename, (void *)argv, error);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(terminal, struct pt_regs *regs, long ret)
 {
@@ -67,9 +76,9 @@ int BPF_PROG(terminal, struct pt_regs *regs, long ret)
 
     if (settings.failed_execs && ret < 0) {
         if (regs->orig_ax == SYS_EXECVE)
-            return exec_failed__record(terminal__scratch(), (void *)regs->di, (void *)regs->si, ret);
+            return terminal__exec_failed(regs->di, regs->si, ret);
         if (regs->orig_ax == SYS_EXECVEAT)
-            return exec_failed__record(terminal__scratch(), (void *)regs->si, (void *)regs->dx, ret);
+            return terminal__exec_failed(regs->si, regs->dx, ret);
     }
     if (!call__read(&call, regs, ret))
         return 0;
@@ -84,7 +93,7 @@ int BPF_PROG(terminal, struct pt_regs *regs, long ret)
     if (call.kind == CALL_IOCTL)
         return tty ? terminal__ioctl(tty, call.command) : 0;
     if (call.kind == CALL_BROKEN)
-        return tty && tty__is_master(tty) ? terminal__change(tty, CGTRAIL_CHANGE_HANGUP) : 0;
+        return tty && tty__is_master(tty) ? terminal__change((__u64)tty, CGTRAIL_CHANGE_HANGUP) : 0;
     if (tty)
         terminal__moved(&call, tty, call.kind == CALL_WRITE);
     if (call.kind == CALL_SEND) { /* the other end */

@@ -191,10 +191,12 @@ static long terminal__remove_ended(struct bpf_map *map, __u64 *key, struct termi
     return 0;
 }
 
-/* Begins a life: of a terminal that was opened now, or (FOUND) is seen for the first time. */
-static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, struct dentry *dentry, __u32 flags)
+/* Begins a life: of a terminal that was opened now, or (FOUND) is seen for the first time. A global function, as all
+ * that are long here: the verifier walks each once, and 6.1 gives a chain of them 512 bytes of stack. */
+__noinline int terminal__begin(__u64 key, __u64 name, __u32 flags)
 {
-    __u64 key = (__u64)tty;
+    struct dentry *dentry = (void *)name;
+    struct tty_struct *tty = (void *)key;
     struct terminal new = {.generation = bpf_ktime_get_boot_ns(), .dentry = (__u64)dentry, .flags = flags};
 
     new.index = BPF_CORE_READ(tty, index);
@@ -212,7 +214,7 @@ static __always_inline struct terminal *terminal__begin(struct tty_struct *tty, 
         bpf_for_each_map_elem(&terminals, terminal__remove_ended, 0, 0);
         bpf_map_update_elem(&terminals, &key, &new, BPF_ANY);
     }
-    return bpf_map_lookup_elem(&terminals, &key);
+    return 0;
 }
 
 /* A pseudo-terminal's slave has its name in devpts; what has none is no pseudo-terminal. */
@@ -230,7 +232,8 @@ static __always_inline struct terminal *terminal__of(struct tty_struct *tty)
 
     if (found && found->dentry == (__u64)dentry)
         return found;
-    return terminal__begin(tty, dentry, CGTRAIL_TERMINAL_FLAG_FOUND);
+    terminal__begin(key, (__u64)dentry, CGTRAIL_TERMINAL_FLAG_FOUND);
+    return bpf_map_lookup_elem(&terminals, &key);
 }
 
 /* The address of the cgroup of a terminal's session: of its leader or, once that is gone, of whoever is left. */

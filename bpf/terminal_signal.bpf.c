@@ -21,7 +21,7 @@ int BPF_PROG(terminal_signal, int signal, void *info, struct task_struct *task)
         return 0;
     if ((__u64)info != SEND_SIG_PRIV)
         return 0;
-    tty = task->signal->tty;
+    tty = BPF_CORE_READ(task, signal, tty); /* a plain number to the verifier */
     owner = watch__cgroup(task->cgroups->dfl_cgrp);
     if (!tty || !owner || !(owner->policy & (CGTRAIL_POLICY_TERMINAL | CGTRAIL_POLICY_OUTPUT)))
         return 0;

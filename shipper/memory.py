@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shipper import cgroups
 
-LOADING_BYTES = 72 << 20
+LOADING_BYTES = 54 << 20
 """What the verifier and the other maps take beside the ring while the programs are loaded; measured on Linux 6.18."""
 
 

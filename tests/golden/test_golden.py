@@ -1,7 +1,8 @@
 """A spool that was recorded once makes the same documents for ever, ids included.
 
-`spool/` holds what an agent recorded of `cgtrail demo`; `documents.ndjson` what the worker made of it. When documents
-are meant to change: `CGTRAIL_GOLDEN=write pytest tests/golden`, and read the difference before committing it.
+`spool/` holds what agents recorded of `cgtrail demo`, the newer one with a session; `documents.ndjson` what the worker
+made of it. When documents are meant to change: `CGTRAIL_GOLDEN=write pytest tests/golden`, and read the difference
+before committing it.
 """
 
 from __future__ import annotations

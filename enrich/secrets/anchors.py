@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from enrich.secrets.rules import Rule, Rules
@@ -25,8 +26,11 @@ class Place:
     """What the anchor opened."""
 
 
-def places(rules: Rules, text: bytes, since: int, half: int) -> Iterator[Place]:
-    """All places in `text` from `since` on, in order. A window has one to two times `half` characters of a line."""
+def places(rules: Rules, text: bytes, since: int, half: int, most: int = 0) -> Iterator[Place]:
+    """All places in `text` from `since` on, in order; `most`: so many of each rule in a window, 0 is all.
+
+    A window has one to two times `half` characters of a line.
+    """
     search = rules.prefilter.search
     line = text.rfind(b"\n", 0, since) + 1
     while line <= len(text):
@@ -37,7 +41,7 @@ def places(rules: Rules, text: bytes, since: int, half: int) -> Iterator[Place]:
             line = max(line, text.rfind(b"\n", line, hit.start()) + 1)
         end = text.find(b"\n", line)
         end = len(text) if end < 0 else end
-        yield from _line(rules, text[line:end], line, since, half)
+        yield from _line(rules, text[line:end], line, since, half, most)
         line = end + 1
 
 
@@ -52,25 +56,26 @@ def context(text: bytes, at: int, half: int) -> bytes:
     return text[line + start(at - line, half) : at]
 
 
-def _line(rules: Rules, line: bytes, offset: int, since: int, half: int) -> Iterator[Place]:
+def _line(rules: Rules, line: bytes, offset: int, since: int, half: int, most: int) -> Iterator[Place]:
     least = max(since - offset, 0)
     begin = start(max(least, 1), half)
     while (hit := rules.prefilter.search(line, begin)) is not None:
         begin = max(begin, -(-(hit.end() - 2 * half) // half) * half)  # the first window that has all of it
         bound = max(least, begin + half + 1 if begin else 0) - begin
-        for end, index, quote in _window(rules, line[begin : begin + 2 * half], bound):
+        for end, index, quote in _window(rules, line[begin : begin + 2 * half], bound, most):
             yield Place(offset + begin + end, rules.rules[index], index, quote)
         if begin + 2 * half >= len(line):
             return
         begin += half
 
 
-def _window(rules: Rules, window: bytes, least: int) -> list[tuple[int, int, bytes]]:
+def _window(rules: Rules, window: bytes, least: int, most: int) -> list[tuple[int, int, bytes]]:
     """(where it ends, rule, quote) of the anchors that end at `least` or later, in order."""
     lower = window.lower()
     found: list[tuple[int, int, bytes]] = []
     for index in {place for word, having in rules.words if word in lower for place in having}:
-        found += [(end, index, quote) for end, quote in _ends(rules.rules[index], window) if end >= least]
+        ends = islice(_ends(rules.rules[index], window), most or None)
+        found += [(end, index, quote) for end, quote in ends if end >= least]
     found.sort()
     return found
 

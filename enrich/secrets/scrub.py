@@ -15,6 +15,8 @@ from enrich.secrets.view import View, plain, terminal, titles
 LOOK_BACK = 512
 """Characters of a line that anchors are looked for in, at the least; twice that, at the most."""
 LOOK_BACK_ARGUMENTS = 4096
+MOST_ARGUMENTS = 32
+"""Places in one program's arguments that are looked at; where there are more, all that comes is masked."""
 _PIECE = 1 << 16
 
 
@@ -42,6 +44,8 @@ class Scrubber:
     rules: Rules = field(default_factory=builtin)
     found: Counter[str] = field(default_factory=Counter)
     """The same by rule."""
+    looked: int = 0
+    """Places where a secret might have begun: what looking costs."""
 
     def text(self, text: str) -> str:
         """A whole text, with the secrets in it masked."""
@@ -100,7 +104,14 @@ class Scrubber:
         shown: list[str] = []
         settled, out = known, 0  # up to there, in the text and in the raw
         resumed = self.rules.index.get(stream.rule, -1) if stream.rule else -1
-        for place in places(self.rules, text, known if resumed >= 0 else known + 1, half):
+        most = MOST_ARGUMENTS + 1 if half == LOOK_BACK_ARGUMENTS else 0
+        for count, place in enumerate(places(self.rules, text, known if resumed >= 0 else known + 1, half, most), 1):
+            self.looked += 1
+            if count == most:
+                at = max(view.behind(place.at - known), out)
+                self.masked["secret"] += 1
+                masks = (f"[secret:{len(each)}]" if each else "" for each in view.raw[at:].split("\0"))
+                return "".join([*shown, view.raw[out:at], "\0".join(masks)])
             if place.at < settled or (place.at == settled and shown) or (place.at == known and place.index < resumed):
                 continue
             found = read(place, text, final=final)

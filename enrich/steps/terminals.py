@@ -30,6 +30,7 @@ from enrich.steps.host import Host
 from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
 from enrich.terminals.alarms import Alarms
+from enrich.terminals.effort import Effort
 from enrich.terminals.input import IDLE_NS, Input
 from enrich.terminals.lives import Finding, Lives
 from enrich.terminals.screen import FLUSH_NS, Screen
@@ -50,7 +51,7 @@ _SIGHUP = 1
 class Terminals:
     """The step behind the entries: keeps the sessions, and makes their documents."""
 
-    state: ClassVar[tuple[str, ...]] = ("_lives", "_gone", "_whole", "_removed")
+    state: ClassVar[tuple[str, ...]] = ("_lives", "_gone", "_owed", "_whole", "_removed")
 
     def __init__(
         self,
@@ -62,8 +63,9 @@ class Terminals:
     ) -> None:
         self._telling, self._witnesses = Telling(host, documents), Witnesses(tree)
         scrubber = scrubber or Scrubber()
-        self._screen = Screen(self._telling, self._witnesses, scrubber)
-        self._input = Input(self._telling, self._witnesses, scrubber)
+        self._effort = Effort()
+        self._screen = Screen(self._telling, self._witnesses, scrubber, self._effort)
+        self._input = Input(self._telling, self._witnesses, scrubber, self._effort)
         self._alarms = Alarms(self._telling, self._witnesses)
         self._finding = Finding(host, registry, tree, self._witnesses, self._end, self._pause)
         self._lives = Lives()
@@ -79,6 +81,14 @@ class Terminals:
     @_gone.setter
     def _gone(self, gone: dict[int, tuple[int, Process]]) -> None:
         self._witnesses.gone = gone
+
+    @property
+    def _owed(self) -> dict[bytes, tuple[int, int]]:
+        return self._effort.owed
+
+    @_owed.setter
+    def _owed(self, owed: dict[bytes, tuple[int, int]]) -> None:
+        self._effort.owed = owed
 
     def __call__(self, item: Item) -> None:
         """Sets the session of a process's record; takes records of terminals."""

@@ -6,6 +6,7 @@ from bpf.enums import TerminalFlag
 from bpf.events import TtyInput
 from enrich.item import Item
 from enrich.secrets.scrub import Scrubber, Stream
+from enrich.terminals.effort import Effort
 from enrich.terminals.session import Line, Session
 from enrich.terminals.telling import TERMINAL, Telling, allowed
 from enrich.terminals.witnesses import Witnesses
@@ -23,8 +24,8 @@ _SILENT_LINES, _SILENT_NS = 3, 30_000_000_000
 class Input:
     """Takes what is consumed into documents."""
 
-    def __init__(self, telling: Telling, witnesses: Witnesses, scrubber: Scrubber) -> None:
-        self._telling, self._witnesses, self._scrubber = telling, witnesses, scrubber
+    def __init__(self, telling: Telling, witnesses: Witnesses, scrubber: Scrubber, effort: Effort) -> None:
+        self._telling, self._witnesses, self._scrubber, self._effort = telling, witnesses, scrubber, effort
 
     def read(self, item: Item, session: Session, record: TtyInput) -> None:
         """A program consumed something."""
@@ -70,7 +71,12 @@ class Input:
             self._mask(item, session, line)
             self._silent(item, session, line)
             return
+        if not self._effort.may(line.epoch, line.last):
+            session.missed += len(line.content)
+            return
+        looked = self._scrubber.looked
         text = self._scrubber.feed(session.input, line.content.decode(errors="replace"))
+        self._effort.spend(line.epoch, line.last, self._scrubber.looked - looked)
         if text:
             self._tell(item, session, line, text)
 

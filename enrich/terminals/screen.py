@@ -5,6 +5,7 @@ from __future__ import annotations
 from bpf.events import Terminal, TtyOutput
 from enrich.item import Item, Process
 from enrich.secrets.scrub import Scrubber
+from enrich.terminals.effort import Effort
 from enrich.terminals.recording import FULL, Draft
 from enrich.terminals.session import Session
 from enrich.terminals.telling import OUTPUT, Telling, allowed
@@ -17,8 +18,8 @@ FLUSH_NS = 1_000_000_000
 class Screen:
     """Takes what is shown into a session's recording."""
 
-    def __init__(self, telling: Telling, witnesses: Witnesses, scrubber: Scrubber) -> None:
-        self._telling, self._witnesses, self._scrubber = telling, witnesses, scrubber
+    def __init__(self, telling: Telling, witnesses: Witnesses, scrubber: Scrubber, effort: Effort) -> None:
+        self._telling, self._witnesses, self._scrubber, self._effort = telling, witnesses, scrubber, effort
 
     def show(self, item: Item, session: Session, record: TtyOutput) -> None:
         """Bytes were shown. What the record does not hold of them came before those that it holds."""
@@ -26,7 +27,7 @@ class Screen:
         unasked, policy = allowed(item.epoch)
         session.output = max(session.output, record.shown) + record.size
         recording.miss(max(record.size - len(content), 0))
-        if not unasked and not policy & OUTPUT:
+        if (not unasked and not policy & OUTPUT) or not self._effort.may(item.epoch, record.time):
             recording.miss(len(content))
             return
         session.keys.show(content)
@@ -36,7 +37,7 @@ class Screen:
             self.flush(item, session)
         if not content:
             return
-        offset = session.before[0] + session.output - len(content)
+        offset, looked = session.before[0] + session.output - len(content), self._scrubber.looked
         for at in self._pieces(session, len(content)):
             draft = recording.draft or self._begin(item, session, record.time, offset + at.start, pid, process)
             draft.unasked, draft.epoch = unasked, item.epoch
@@ -49,6 +50,7 @@ class Screen:
             draft.wrote(record.writer, record.last_writer)
             if draft.captured >= FULL:
                 self.flush(item, session)
+        self._effort.spend(item.epoch, record.time, self._scrubber.looked - looked)
 
     def resize(self, session: Session, record: Terminal) -> None:
         """The window is another one, as a record says."""

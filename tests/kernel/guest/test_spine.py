@@ -47,6 +47,9 @@ def test_demo(told: tuple[Lines, Lines, str]) -> None:
     found = told[1]
     assert {d["container"]["name"] for d in found} == {"cgtrail-demo"}
     assert {d["cgtrail"]["attribution"] for d in found} == {"exact"}
+    sessions = [d["event"]["action"] for d in found if d["event"]["dataset"] == "cgtrail.session"]
+    assert sessions == ["session_opened", "session_closed"]
+    found = [d for d in found if d["event"]["dataset"] == "cgtrail.process"]
     (listing,) = [d for d in found if d["process"]["args"] == ["ls", "-la"] and d["event"]["action"] == "exec"]
     assert listing["process"]["working_directory"] == "/etc"
     assert listing["process"]["executable"] == "/usr/bin/ls"

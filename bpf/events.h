@@ -200,8 +200,10 @@ _Static_assert(sizeof(struct cgtrail_tty_output_block) == 32, "struct cgtrail_tt
 struct cgtrail_tty_input_block {
     __u32 size; /* how many bytes it got */
     __u32 content_size; /* the last of these bytes; none of a SECRET */
+    __u32 cwd_size; /* where a line ends in what it got: its working directory, seen from its root; else nothing */
+    __u32 cwd_flags; /* ImageFlag: what is to be known of the working directory */
 };
-_Static_assert(sizeof(struct cgtrail_tty_input_block) == 8, "struct cgtrail_tty_input_block");
+_Static_assert(sizeof(struct cgtrail_tty_input_block) == 16, "struct cgtrail_tty_input_block");
 
 struct cgtrail_tty_write_block {
     __u32 size; /* how many bytes it wrote */
@@ -323,7 +325,7 @@ struct cgtrail_tty_input {
     struct cgtrail_tty_input_block tty_input;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_tty_input) == 144, "struct cgtrail_tty_input");
+_Static_assert(sizeof(struct cgtrail_tty_input) == 152, "struct cgtrail_tty_input");
 
 /* A process wrote what belongs to a line being edited: in raw mode, or in canonical mode without a newline last. */
 struct cgtrail_tty_write {

@@ -201,6 +201,12 @@ class TtyInput(Terminal):
 
     size: U32 = field(None, "how many bytes it got")
     content: Text = field(None, "the last of these bytes; none of a SECRET", default=b"")
+    cwd: Text = field(
+        None,
+        "where a line ends in what it got: its working directory, seen from its root; else nothing",
+        default=b"",
+    )
+    cwd_flags: U32 = field(None, "ImageFlag: what is to be known of the working directory")
 
 
 @record(number=12, family="terminal")

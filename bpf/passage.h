@@ -137,6 +137,8 @@ __noinline int terminal__consumed(struct call *call, __u64 address)
         e->terminal.consumed = at;
         e->tty_input.size = call->size;
         e->tty_input.content_size = 0;
+        e->tty_input.cwd_size = 0;
+        e->tty_input.cwd_flags = 0;
         secret = terminal->tainted || lflag__is_secret(e->terminal.lflag) || lflag__is_secret(terminal->lflag);
         if (secret) {
             e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_SECRET;

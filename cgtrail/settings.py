@@ -84,6 +84,8 @@ class Documents(msgspec.Struct, forbid_unknown_fields=True):
 
     forks: bool = False
     """also processes that were only forked"""
+    output: str = "none"
+    """what a command showed, in its document: none, head (the first 4,096 bytes) or all (at most 1,048,576)"""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True):

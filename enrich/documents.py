@@ -22,7 +22,7 @@ from enrich.plan import Plan
 from enrich.steps.host import Host
 from shipper.wire.records import AgentStart, Loss
 
-KINDS = ("process", "loss", "container", "tenant", "session", "terminal")
+KINDS = ("process", "loss", "container", "tenant", "session", "terminal", "command")
 """What a document can be about: the last part of its event.dataset."""
 _CORE_SIGNAL = 0x7F
 _OOM = int(ExitFlag.OOM)
@@ -95,6 +95,8 @@ class Documents:
                 source["cgtrail"]["partial"] = True
         if item.session is not None:
             source["cgtrail"]["session"] = item.session.shown
+        if process is not None and process.command:
+            source["cgtrail"]["command"] = {"id": process.command}
         if parent is not None:
             shown["parent"] = self._as_parent(parent)
         self._secrets(source, item)

@@ -158,6 +158,39 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.session.injected": DocumentField("long", "bytes that a program pushed into the input (TIOCSTI)"),
     "cgtrail.session.uring": DocumentField("long", "how often io_uring was asked to act on the terminal"),
     "cgtrail.session.escaped": DocumentField("long", "bytes that were shown past the recording, as far as it is known"),
+    "cgtrail.command.id": DocumentField(
+        "keyword",
+        "the typed line: its session and the place of its Return in the stream; also in documents of what it started",
+    ),
+    "cgtrail.command.line": DocumentField("wildcard", "what was typed, without its Return; it may have several lines"),
+    "cgtrail.command.number": DocumentField("long", "position among the lines of the session: 1, 2, 3 and so on"),
+    "cgtrail.command.prompt": DocumentField("keyword", "what stood before it on the screen"),
+    "cgtrail.command.role": DocumentField(
+        "keyword", "command (to a shell, a REPL, a client) or input (data for a program)"
+    ),
+    "cgtrail.command.continues": DocumentField(
+        "keyword", "id of the first line of what it is a further line of (PS2, a here-document)"
+    ),
+    "cgtrail.command.class": DocumentField("keyword", "what rules say of it; unrelated where none does"),
+    "cgtrail.command.confidence": DocumentField(
+        "keyword", "high, medium or low: how sure it is that the line reads as it was typed"
+    ),
+    "cgtrail.command.reasons": DocumentField(
+        "keyword",
+        "why: read (by a program in lines), edited (a line editor painted it), keys (as they were typed), in_band,"
+        " remote, gap, cut, started (a program that it names)",
+    ),
+    "cgtrail.command.masked": DocumentField("boolean", "something secret in the line or its output was masked"),
+    "cgtrail.command.ended": DocumentField(
+        "keyword", "why it is over: prompt (the next one), exited (who took the line), session (its end), replaced"
+    ),
+    "cgtrail.command.execs": DocumentField("keyword", "event.id of the first 256 programs that it started"),
+    "cgtrail.command.execs_count": DocumentField("long", "how many programs it started until it was over"),
+    "cgtrail.command.output.text": DocumentField(
+        "wildcard", "what was shown while it ran, without control sequences, as far as [documents] output keeps it"
+    ),
+    "cgtrail.command.output.bytes": DocumentField("long", "bytes that the terminal showed while it ran"),
+    "cgtrail.command.output.skipped": DocumentField("long", "bytes among them that are not in the text"),
     "cgtrail.terminal.number": DocumentField("long", "position in the session's recording: 1, 2, 3 and so on"),
     "cgtrail.terminal.offset": DocumentField(
         "long", "bytes that the terminal had shown in this session before: where in the recording it stands"

@@ -81,6 +81,8 @@ class Process:
     """The mount namespace that it had when it came."""
     login: bytes | None = None
     """What an SshLogin told of it before its program was."""
+    command: str = ""
+    """cgtrail.command.id of the typed line that it is a part of; empty: of none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -168,7 +170,9 @@ class Item:
     entered: Entry | None = None
     """A way in that began with it."""
     session: Session | None = None
-    """That of its process's controlling terminal, where that is known."""
+    """That of its process's controlling terminal, where that is known; of a terminal's record that terminal's."""
+    secret: bool = False
+    """What its process consumed is taken for a secret."""
     made: tuple[Made, ...] = ()
     """Documents that steps made at this record beside its own."""
     documents: list[Document] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""What was typed at a terminal, line by line, from what programs read from it and write to it."""

@@ -59,10 +59,9 @@ class Terminals:
         registry: RegistryView,
         tree: ProcessTree,
         documents: Documents,
-        scrubber: Scrubber | None = None,
+        scrubber: Scrubber,
     ) -> None:
         self._telling, self._witnesses = Telling(host, documents), Witnesses(tree)
-        scrubber = scrubber or Scrubber()
         self._effort = Effort()
         self._screen = Screen(self._telling, self._witnesses, scrubber, self._effort)
         self._input = Input(self._telling, self._witnesses, scrubber, self._effort)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bpf.enums import TerminalFlag
 from bpf.events import Terminal, TtyInput, TtyOpen, TtyOutput
-from enrich.item import Item, Process
+from enrich.item import Identity, Item, Process
 from enrich.steps.host import Host
 from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
@@ -43,20 +43,15 @@ class Lives:
     """Those that are remembered, in the order in which they ended."""
     keyframe: int = 0
 
-    def of(self, leader: Process) -> Session | None:
+    def of(self, leader: Process | Identity) -> Session | None:
         """The session that a process leads."""
         session = self.leaders.get(leader.pid)
-        if session is None or session.leader is None:
-            return session
-        return session if session.leader.entity_id == leader.entity_id else None
+        same = session is None or session.leader is None or session.leader.entity_id == leader.entity_id
+        return session if same else None
 
     def around(self, process: Process) -> Session | None:
         """The session that a process belongs to, whatever terminal it has itself."""
-        leader = process.session_leader
-        session = self.leaders.get(leader.pid) if leader is not None else None
-        if session is None or leader is None or session.leader is None:
-            return session
-        return session if session.leader.entity_id == leader.entity_id else None
+        return self.of(process.session_leader) if process.session_leader is not None else None
 
     def lead(self, session: Session, pid: int) -> None:
         """A process is a session's leader."""

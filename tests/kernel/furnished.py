@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bpf.enums import Change
 from bpf.events import TtyChange
 from tests.kernel.capture import Capture, of
-from tests.kernel.dockerd import Container, Dockerd, busybox_archive
+from tests.kernel.dockerd import Container, Dockerd, busybox_archive, program
 from tests.kernel.terminals import Life, life, lives, screen
 
 FOREVER = ("tail", "-f", "/dev/null")
@@ -27,6 +29,15 @@ FILES = {
     "etc/sudoers": (b"Defaults use_pty\nroot ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440),
     "run/sshd/here": (b"", 0o644),
 }
+SSHD = b"""HostKey /etc/ssh/host_key
+AuthorizedKeysFile /etc/ssh/authorized_keys
+PermitRootLogin prohibit-password
+UsePAM no
+PrintMotd no
+PrintLastLog no
+PidFile none
+"""
+"""Its configuration."""
 
 
 @contextmanager
@@ -40,6 +51,17 @@ def furnished(
     options = {"volumes": volumes, "environment": ENVIRONMENT, "security_opt": ["seccomp=unconfined"], **options}
     with daemon.container("furnished", *FOREVER, **options) as made:
         yield made
+
+
+def ssh_server(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Files of a container with an SSH server; `user` in the folder is the key that logs in as anybody."""
+    for name in ("host", "user"):
+        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    return {
+        "etc/ssh/host_key": ((folder / "host").read_bytes(), 0o600),
+        "etc/ssh/authorized_keys": ((folder / "user.pub").read_bytes(), 0o644),
+        "etc/ssh/sshd_config": (SSHD, 0o644),
+    }
 
 
 @contextmanager

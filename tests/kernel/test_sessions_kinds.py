@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -14,10 +13,9 @@ import pytest
 
 from tests.kernel.conftest import FOREVER
 from tests.kernel.dockerd import DEADLINE, Container, Dockerd, program, wait_until
-from tests.kernel.furnished import FOLDERS, furnished
+from tests.kernel.furnished import FOLDERS, furnished, ssh_server
 from tests.kernel.spine import Document, Spine, spine
 from tests.kernel.terminals import at, at_terminal
-from tests.kernel.test_terminal_ssh import CONFIG
 from tests.unit.stream import undeclared
 
 pytestmark = pytest.mark.kernel
@@ -49,14 +47,7 @@ def running(docker_daemon: Dockerd, tmp_path_factory: pytest.TempPathFactory) ->
 def box(docker_daemon: Dockerd, running: Spine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """A container of two tenants with this machine's programs, and an SSH server that listens."""
     folder = tmp_path_factory.mktemp("ssh")
-    for name in ("host", "user"):
-        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    files = {
-        "etc/ssh/host_key": ((folder / "host").read_bytes(), 0o600),
-        "etc/ssh/authorized_keys": ((folder / "user.pub").read_bytes(), 0o644),
-        "etc/ssh/sshd_config": (CONFIG, 0o644),
-    }
-    with furnished(docker_daemon, files, shared=str(folder), name="k3-box") as made:
+    with furnished(docker_daemon, ssh_server(folder), shared=str(folder), name="k3-box") as made:
         running.until("event.action:started", 1, "--container", "k3-box")
         made.run("/usr/sbin/sshd", "-f", "/etc/ssh/sshd_config")
         yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,20 +14,12 @@ from bpf.enums import Change
 from bpf.events import Exec, Fork, Header, SshLogin, Terminal, TtyChange, TtyInput
 from tests.kernel.capture import Capture, of
 from tests.kernel.dockerd import DEADLINE, Container, Dockerd, program
-from tests.kernel.furnished import draining, furnished
+from tests.kernel.furnished import draining, furnished, ssh_server
 from tests.kernel.terminals import Client, Life, at, consumed, life, lives, record_all, screen
 
 pytestmark = pytest.mark.kernel
 
 PROMPT = rb"[#$] "
-CONFIG = b"""HostKey /etc/ssh/host_key
-AuthorizedKeysFile /etc/ssh/authorized_keys
-PermitRootLogin prohibit-password
-UsePAM no
-PrintMotd no
-PrintLastLog no
-PidFile none
-"""
 
 
 @dataclass(frozen=True)
@@ -54,14 +45,7 @@ class Server:
 def server(docker_daemon: Dockerd, capture: Capture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A container with an SSH server, of which everything is recorded."""
     folder = tmp_path_factory.mktemp("keys")
-    for name in ("host", "user"):
-        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    files = {
-        "etc/ssh/host_key": ((folder / "host").read_bytes(), 0o600),
-        "etc/ssh/authorized_keys": ((folder / "user.pub").read_bytes(), 0o644),
-        "etc/ssh/sshd_config": (CONFIG, 0o644),
-    }
-    with furnished(docker_daemon, files) as made:
+    with furnished(docker_daemon, ssh_server(folder)) as made:
         record_all(capture, made)
         yield Server(docker_daemon, made, folder / "user")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bpf.enums import Change
 from bpf.events import TtyChange
 from tests.kernel.capture import Capture, of
 from tests.kernel.dockerd import Container, Dockerd
@@ -17,7 +18,11 @@ def test_shell(docker_daemon: Dockerd, capture: Capture, container: Container) -
         client.type(b"echo one two\r", rb"two\r\n.*# ")
         client.type(b"exit\r")
         received = client.end()
-    capture.until(lambda: any(r.change == 5 for r in of(capture.records[begin:], TtyChange)), "the hang-up")
+
+    def hung_up() -> bool:
+        return any(r.change == Change.HANGUP for r in of(capture.records[begin:], TtyChange))
+
+    capture.until(hung_up, "the hang-up")
     records = capture.records[begin:]
     (terminal,) = lives(records, container.cgroup_id)
     assert screen(records, terminal).content == received

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -210,15 +211,20 @@ def test_quiet_neighbour(docker_daemon: Dockerd, capture: Capture, box: Containe
 
 
 def test_settings(capture: Capture, box: Container) -> None:
-    """Settings that change all the time are bounded, and what is left out is counted; repeats are no change."""
+    """Settings that change all the time are bounded; each change is told or counted, the last is told; no repeat is.
+
+    What is set back to what was told last is a repeat: so is what follows each that was left out.
+    """
     begin, rounds = len(capture.records), 20_000
     box.run("moves", "settings", "call", "x", str(rounds))
     capture.drain()
     changes = [r for r in of(capture.records[begin:], TtyChange) if r.change == Change.TERMIOS]
     assert_bounded(changes, EVENTS, SESSION_RATE, processors=0)
+    assert all(one.lflag != other.lflag for one, other in pairwise(changes))
+    assert changes[-1].lflag & (termios.ICANON | termios.ECHO) == 0
     lost = capture.losses(box.cgroup_id)[CHANGE]
-    assert rounds <= len(changes) + 2 * lost  # what is set back to what was told last is no change
-    assert len(changes) + lost <= rounds + 2
+    assert lost > 0
+    assert len(changes) - 1 + 2 * lost == rounds
 
 
 def test_injected(docker_daemon: Dockerd, capture: Capture, box: Container) -> None:

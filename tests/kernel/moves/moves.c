@@ -220,6 +220,7 @@ int main(int argc, char **argv)
     if (!strcmp(what, "settings")) { /* are changed, there and back, and then set again to what they are */
         for (int i = 0; i < count; i++)
             settings(i & 1, i & 1);
+        usleep(20000); /* until there is room for one more */
         for (int i = 0; i < count; i++)
             settings(0, 0);
     } else if (!strcmp(what, "secret")) { /* is typed without echo, and read in raw mode */

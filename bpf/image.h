@@ -90,8 +90,8 @@ static __noinline __u32 path__walk(struct scratch *scratch, struct path *start, 
     return CGTRAIL_IMAGE_FLAG_CWD_CUT;
 }
 
-/* Appends what path__walk wrote; returns its length. The root directory itself is "/". */
-static __always_inline __u32 image__path(struct cgtrail_exec *e, struct scratch *scratch)
+/* Copies what path__walk wrote; returns its length. The root directory itself is "/". */
+static __always_inline __u32 path__copy(void *to, struct scratch *scratch)
 {
     __u32 at = scratch->at, length = PATH_BYTES - at;
 
@@ -101,24 +101,38 @@ static __always_inline __u32 image__path(struct cgtrail_exec *e, struct scratch 
         scratch->path[at] = '/';
     }
     length &= PATH_BYTES - 1;
-    bpf_probe_read_kernel((void *)e + (e->header.length & (FIXED_BYTES - 1)), length,
-                          &scratch->path[at & (PATH_BYTES - 1)]);
+    bpf_probe_read_kernel(to, length, &scratch->path[at & (PATH_BYTES - 1)]);
+    return length;
+}
+
+/* Appends it. */
+static __always_inline __u32 image__path(struct cgtrail_exec *e, struct scratch *scratch)
+{
+    __u32 length = path__copy((void *)e + (e->header.length & (FIXED_BYTES - 1)), scratch);
+
     e->header.length += length;
     return length;
+}
+
+/* As path__walk, of the working directory; returns all that is to be known of it. */
+static __always_inline __u32 cwd__walk(struct scratch *scratch, struct fs_struct *fs)
+{
+    struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry);
+    __u32 flags = path__walk(scratch, &fs->pwd, &fs->root);
+
+    if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
+        flags |= CGTRAIL_IMAGE_FLAG_CWD_DELETED;
+    return flags;
 }
 
 static __always_inline void image__cwd(struct cgtrail_exec *e, struct scratch *scratch, struct task_struct *task)
 {
     struct fs_struct *fs = task->fs;
-    struct dentry *dentry;
 
     if (!fs)
         return; /* the process is ending */
-    dentry = BPF_CORE_READ(fs, pwd.dentry);
-    e->image.flags |= path__walk(scratch, &fs->pwd, &fs->root);
+    e->image.flags |= cwd__walk(scratch, fs);
     e->image.cwd_size = image__path(e, scratch);
-    if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
-        e->image.flags |= CGTRAIL_IMAGE_FLAG_CWD_DELETED;
 }
 
 static __always_inline void image__exe(struct cgtrail_exec *e, struct scratch *scratch, struct task_struct *task,

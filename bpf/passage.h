@@ -2,6 +2,7 @@
 #ifndef CGTRAIL_PASSAGE_H
 #define CGTRAIL_PASSAGE_H
 
+#include "image.h"
 #include "syscall.h"
 #include "terminal.h"
 
@@ -11,6 +12,8 @@
 #define MAX_PIECES 32       /* of a readv or writev that are looked at */
 #define MAX_GATHERED 16384  /* and bytes of it */
 #define LEAST_BYTES 1024    /* of what is only recorded in part */
+#define KEY_BYTES 16        /* that come of one key at most; of more a line may be among them */
+#define CTRL_O 0x0f         /* ends a line too, for some editors */
 
 /* Bytes of records that may be made at once, and a second, of what a terminal shows and what all terminals of a
  * container show. Bulk leaves a reserve to what comes in small pieces: a prompt after a flood is whole. */
@@ -111,6 +114,31 @@ static __always_inline __u32 content__copy(struct scratch *scratch, __u32 fixed,
     return bpf_probe_read_user(scratch->room + fixed, length, (void *)from) ? 0 : length;
 }
 
+/* Whether a line ends in what a program got, which lies behind a record; typed ahead or pasted, it may end anywhere. */
+static __always_inline bool input__ends_line(struct cgtrail_tty_input *e, __u32 got)
+{
+    __u8 last = got ? e->tail[(got - 1) & (CONTENT_BYTES - 1)] : 0;
+
+    return last == '\r' || last == '\n' || last == CTRL_O || e->tty_input.size > KEY_BYTES;
+}
+
+/* Appends the working directory of who got what lies behind the record in the scratch. */
+__noinline int input__cwd(__u64 content)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct scratch *scratch = terminal__scratch();
+    struct fs_struct *fs = task->fs;
+    struct cgtrail_tty_input *e;
+
+    if (!scratch || !fs || content >= CONTENT_BYTES)
+        return 0;
+    e = &scratch->record.tty_input;
+    e->tty_input.cwd_flags = cwd__walk(scratch, fs);
+    e->tty_input.cwd_size = path__copy(e->tail + content, scratch);
+    e->header.length += e->tty_input.cwd_size;
+    return 0;
+}
+
 /* A program got what was typed. What was typed or is read without echo in canonical mode is a secret and stays here;
  * while what is left of it may be in the queue, so is what is read otherwise. */
 __noinline int terminal__consumed(struct call *call, __u64 address)
@@ -150,6 +178,8 @@ __noinline int terminal__consumed(struct call *call, __u64 address)
                 e->terminal.terminal_flags |= CGTRAIL_TERMINAL_FLAG_UNREADABLE;
             e->tty_input.content_size = got;
             e->header.length += got;
+            if (input__ends_line(e, got))
+                input__cwd(got);
         }
         if (bucket__take(&terminal->input, INPUT_BURST, owner, e->header.length, END_RESERVE,
                          CGTRAIL_RECORD_TYPE_TTY_INPUT))

@@ -20,7 +20,7 @@ __noinline int terminal__change(__u64 address, __u32 change)
 {
     struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct tty_struct *slave = tty__is_master(tty) ? BPF_CORE_READ(tty, link) : tty;
     struct cgtrail_tty_change *e;
     struct terminal *terminal;

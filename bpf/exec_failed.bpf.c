@@ -1,21 +1,8 @@
 /* Programs that could not be started, where functions can be hooked: only failed execs pay. Where not, terminal.bpf.c
- * sees them too, at every system call's return. */
+ * sees them too, at every system call's return. fexit programs can be preempted: by others, which do not write to this
+ * one's scratch, and by themselves, which the kernel does not let run then but counts (CGTRAIL_CAUSE_RECURSION). */
 #include "exec_failed.h"
-
-/* Indexed by CPU, and each program's own: fexit programs can be preempted, by others, which do not write here, and by
- * themselves, which the kernel does not let run then but counts (CGTRAIL_CAUSE_RECURSION). */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
-    __type(key, __u32);
-    __type(value, struct scratch);
-} own_scratch SEC(".maps");
-
-static __always_inline struct scratch *own__scratch(void)
-{
-    __u32 cpu = bpf_get_smp_processor_id();
-    return bpf_map_lookup_elem(&own_scratch, &cpu);
-}
+#include "own.h"
 
 SEC("fexit/__x64_sys_execve")
 int BPF_PROG(exec_failed__1_execve, const struct pt_regs *regs, long ret)

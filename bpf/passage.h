@@ -3,6 +3,7 @@
 #define CGTRAIL_PASSAGE_H
 
 #include "image.h"
+#include "own.h" /* iterators can be preempted by what uses this */
 #include "syscall.h"
 #include "terminal.h"
 
@@ -22,20 +23,6 @@
 #define OWNER_BURST (64 << 20)
 #define OWNER_SHIFT 10 /* 954 KiB a second */
 #define RESERVE (1 << 20)
-
-/* Indexed by CPU: this program's own, for iterators can be preempted by it. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1); /* set to the number of possible CPUs before loading */
-    __type(key, __u32);
-    __type(value, struct scratch);
-} terminal_scratch SEC(".maps");
-
-static __always_inline struct scratch *terminal__scratch(void)
-{
-    __u32 cpu = bpf_get_smp_processor_id();
-    return bpf_map_lookup_elem(&terminal_scratch, &cpu);
-}
 
 /* Who acts, if it is watched itself; else it acts on somebody's terminal from outside, and that one is meant. */
 static __always_inline struct watched *terminal__acting(struct terminal *terminal, struct tty_struct *tty,
@@ -68,7 +55,7 @@ struct gathering {
  * pieces do not hold all of that. */
 __noinline int content__gather(struct call *call, __u64 at, __u64 length, __u32 fixed)
 {
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct gathering *all;
 
     if (!call || !scratch || length > MAX_GATHERED)
@@ -126,7 +113,7 @@ static __always_inline bool input__ends_line(struct cgtrail_tty_input *e, __u32 
 __noinline int input__cwd(__u64 content)
 {
     struct task_struct *task = bpf_get_current_task_btf();
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct fs_struct *fs = task->fs;
     struct cgtrail_tty_input *e;
 
@@ -145,7 +132,7 @@ __noinline int terminal__consumed(struct call *call, __u64 address)
 {
     struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct terminal *terminal = terminal__of(tty);
     struct cgtrail_tty_input *e;
     struct watched *owner;
@@ -196,7 +183,7 @@ __noinline int terminal__shown(struct call *call, __u64 master_address, __u64 ad
 {
     struct tty_struct *master = (void *)master_address, *tty = (void *)address;
     struct terminal *terminal = terminal__of(tty);
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct cgtrail_tty_output *e;
     struct watched *owner;
     __u64 room, owners, length, at, cgroup_id;
@@ -254,7 +241,7 @@ __noinline int terminal__wrote(struct call *call, __u64 address)
 {
     struct tty_struct *tty = (void *)address;
     struct task_struct *task = bpf_get_current_task_btf();
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
     struct terminal *terminal = terminal__of(tty);
     __u64 cgroup_id, length = call->size, at = 0;
     struct cgtrail_tty_write *e;

@@ -43,7 +43,7 @@ __noinline int terminal__submitted(struct call *call)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     struct watched *owner = watch__cgroup(task->cgroups->dfl_cgrp);
-    struct scratch *scratch = terminal__scratch();
+    struct scratch *scratch = own__scratch();
 
     for (__u32 i = 0; call && owner && scratch && i < MAX_REQUESTS && i < call->size; i++) {
         struct aio_request request = {}, *at = 0;
@@ -64,7 +64,7 @@ __noinline int terminal__submitted(struct call *call)
 /* A global function, for its stack. */
 __noinline int terminal__exec_failed(__u64 filename, __u64 argv, long error)
 {
-    return exec_failed__record(terminal__scratch(), (void *)filename, (void *)argv, error);
+    return exec_failed__record(own__scratch(), (void *)filename, (void *)argv, error);
 }
 
 SEC("tp_btf/sys_exit")

@@ -111,17 +111,25 @@ static __always_inline bool lflag__is_secret(__u32 lflag)
     return (lflag & (ICANON | ECHO)) == ICANON;
 }
 
+/* Whether all that came to it was read: what comes lies in its port's buffer first, and is not taken out before it is
+ * in the queue (flush_to_ldisc of drivers/tty/tty_buffer.c). */
+static __always_inline bool tty__is_empty(struct tty_struct *tty)
+{
+    struct tty_buffer *coming = BPF_CORE_READ(tty, port, buf.head);
+    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
+
+    return data && !BPF_CORE_READ(coming, next) && BPF_CORE_READ(coming, commit) == BPF_CORE_READ(coming, read) &&
+           BPF_CORE_READ(data, read_head) == BPF_CORE_READ(data, read_tail);
+}
+
 /* Whether whatever was typed has been read by calls that have returned, or was flushed, which sets the counts to 0: a
  * read that has not returned yet may hold a secret though nothing is left. */
 static __always_inline bool terminal__is_settled(struct terminal *terminal, struct tty_struct *tty)
 {
-    struct n_tty_data *data = BPF_CORE_READ(tty, disc_data);
-    struct tty_buffer *coming = BPF_CORE_READ(tty, port, buf.head);
-    __u64 tail = data ? BPF_CORE_READ(data, read_tail) : 0;
+    bool empty = tty__is_empty(tty);
+    __u64 tail = tty__drained(tty);
 
-    if (!data || BPF_CORE_READ(data, read_head) != tail || (tail && tail != terminal->tail))
-        return false;
-    return !BPF_CORE_READ(coming, next) && BPF_CORE_READ(coming, commit) == BPF_CORE_READ(coming, read);
+    return empty && (!tail || tail == terminal->tail);
 }
 
 /* After its settings may have changed, or its input was read: what is left of a secret keeps it tainted. That does not
@@ -272,12 +280,8 @@ static __always_inline struct watched *terminal__owner(struct terminal *terminal
 static __always_inline bool terminal__is_shown(struct terminal *terminal, struct tty_struct *tty)
 {
     struct tty_struct *master = BPF_CORE_READ(tty, link);
-    struct tty_buffer *coming = master ? BPF_CORE_READ(master, port, buf.head) : 0;
-    struct n_tty_data *data = master ? BPF_CORE_READ(master, disc_data) : 0;
 
-    return data && !BPF_CORE_READ(coming, next) && BPF_CORE_READ(coming, commit) == BPF_CORE_READ(coming, read) &&
-           BPF_CORE_READ(data, read_head) == terminal->told_drained &&
-           BPF_CORE_READ(data, read_tail) == terminal->told_drained;
+    return master && tty__is_empty(master) && tty__drained(master) == terminal->told_drained;
 }
 
 /* Whose bytes it shows next; not of a write that returns when they were shown already. */

@@ -116,19 +116,24 @@ __noinline __u64 watch__above(__u64 address, __u32 level)
     return above;
 }
 
-/* The entry that a cgroup is watched by: its own or, while some cgroup has none, an ancestor's. */
-static __always_inline struct watched *watch__find(struct cgroup *cgroup)
+/* The entry that a cgroup with this id is watched by: its own or, while some cgroup has none, an ancestor's. */
+static __always_inline struct watched *watch__entry(struct cgroup *cgroup, __u64 id)
 {
-    __u64 id = cgroup->kn->id, *crowded;
     struct watched *found = bpf_map_lookup_elem(&watched, &id);
+    __u64 *crowded, above;
 
     if (found)
         return found;
     crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
     if (!crowded || !*crowded)
         return 0;
-    id = watch__above((__u64)BPF_CORE_READ(cgroup, self.cgroup), cgroup->level); /* itself, as a plain number */
-    return id ? bpf_map_lookup_elem(&watched, &id) : 0;
+    above = watch__above((__u64)BPF_CORE_READ(cgroup, self.cgroup), BPF_CORE_READ(cgroup, level)); /* plain numbers */
+    return above ? bpf_map_lookup_elem(&watched, &above) : 0;
+}
+
+static __always_inline struct watched *watch__find(struct cgroup *cgroup)
+{
+    return watch__entry(cgroup, cgroup->kn->id);
 }
 
 /* The owner's entry of the entry that was found for a cgroup, which for a topmost one is the same; null where the owner
@@ -152,17 +157,9 @@ static __always_inline struct watched *watch__cgroup(struct cgroup *cgroup)
 static __always_inline struct watched *watch__at(__u64 address)
 {
     struct cgroup *cgroup = (void *)address;
-    __u64 id = BPF_CORE_READ(cgroup, kn, id), *crowded, above = id;
-    struct watched *found = bpf_map_lookup_elem(&watched, &id);
+    __u64 id = BPF_CORE_READ(cgroup, kn, id);
 
-    if (!found) {
-        crowded = counter__at(CGTRAIL_COUNTER_CROWDED);
-        if (!crowded || !*crowded)
-            return 0;
-        above = watch__above(address, BPF_CORE_READ(cgroup, level));
-        found = above ? bpf_map_lookup_elem(&watched, &above) : 0;
-    }
-    return watch__owner(found, above);
+    return watch__owner(watch__entry(cgroup, id), id);
 }
 
 /* The owner of a task whose events are recorded, or null: its container is not watched, or not with this policy. */

@@ -39,7 +39,7 @@ _SHARED = {
     "birth": (4, 4),
 }
 _KERNELS = {"terminals"}  # maps that programs share, and user space has no business with
-_BY_CPU = ("scratch", "own_scratch", "terminal_scratch")
+_BY_CPU = ("scratch", "own_scratch")
 """Maps with an entry for each processor."""
 _MIN_LOSSES = 4096
 _ALTERNATIVE = re.compile(r"(?P<event>\w+?)__(?P<rank>\d+)_(?P<hook>\w+)")

@@ -20,6 +20,11 @@ from bpf.events import Running
 from enrich.containers import Container, Life, Names
 from enrich.document import Part
 from enrich.item import Entry, Epoch, Identity, Made, Process, Step
+from enrich.lines.grid import Grid
+from enrich.lines.picture import Picture
+from enrich.lines.program import Edit, Program, Return
+from enrich.lines.typed import Moment
+from enrich.lines.typing import Typing
 from enrich.secrets.scrub import Stream
 from enrich.steps.ledger import Account
 from enrich.terminals.lives import Lives
@@ -29,10 +34,10 @@ from enrich.terminals.session import Alarm, Line, Session
 from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
-    Account, Alarm, CgroupInfo, Container, ContainerInfo, Draft, Entry, Epoch, Identity, Keys, Life, Line, Lives, Made,
-    Names, Process, Recording, Running, Session, Stream
+    Account, Alarm, CgroupInfo, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity, Keys, Life, Line,
+    Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Stream, Typing
 )  # fmt: skip
-_ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Part, deque)}
+_ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Moment, Part, deque)}
 
 
 class SnapshotError(ValueError):

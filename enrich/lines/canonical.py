@@ -1,0 +1,73 @@
+"""Lines that a program reads in canonical mode: what it gets is what was typed, edited by the kernel."""
+
+from __future__ import annotations
+
+from bpf.events import TtyInput
+from enrich.lines.grid import Grid
+from enrich.lines.program import Program, Return
+from enrich.lines.prompts import looks_like_prompt
+from enrich.lines.telling import LONGEST, ask, role_of, tell
+from enrich.lines.typed import Moment, Reason, Role, Told, Who
+
+_KEPT = 256
+_WIDE = 4096
+_COMMAND = Role.COMMAND
+
+
+def write(program: Program, who: Who, at: Moment, content: bytes) -> list[Told]:
+    """The program wrote something that does not end in a newline: perhaps a prompt."""
+    told = flush(program, who)
+    program.unfinished = (program.unfinished + content)[-_KEPT:].rpartition(b"\n")[2]
+    if program.edits or role_of(program, who, asked=True) is not _COMMAND:
+        return told
+    text = prompt_of(program)
+    return told + ask(program, who, at, text) if text == program.primary or looks_like_prompt(text) else told
+
+
+def prompt_of(program: Program) -> str:
+    """The text of what it wrote last."""
+    if not program.unfinished:
+        return ""
+    grid = Grid(columns=_WIDE)
+    grid.feed(program.unfinished)
+    return grid.text(grid.rows[grid.y])
+
+
+def read(program: Program, who: Who, back: Return, record: TtyInput) -> list[Told]:
+    """The program got a line or a part of one."""
+    told, content = list[Told](), record.content
+    program.cut = program.cut or record.size > len(content)
+    while content:
+        piece, newline, content = content.partition(b"\n")
+        program.pieces += 1
+        program.cut = program.cut or len(program.line) + len(piece) > LONGEST
+        program.line = (program.line + piece)[:LONGEST]
+        program.last = back
+        if newline:
+            told += _end(program, who, back)
+    return told
+
+
+def flush(program: Program, who: Who) -> list[Told]:
+    """Nothing more of the line comes: it was ended by ctrl-d."""
+    if not program.line or program.last is None:
+        return []
+    return _end(program, who, program.last)
+
+
+def forget(program: Program) -> None:
+    """The line in progress was taken back."""
+    program.line, program.pieces, program.cut = b"", 0, False
+    program.block = ""
+
+
+def _end(program: Program, who: Who, back: Return) -> list[Told]:
+    """A line is complete. Who gets it byte by byte is no shell's reader but its `read`."""
+    line, pieces, cut = program.line, program.pieces, program.cut
+    program.line, program.pieces, program.cut = b"", 0, False
+    prompt = prompt_of(program)
+    role = role_of(program, who, asked=bool(prompt) and (pieces == 1 or not line))
+    program.unfinished = b""
+    gap, program.gap = program.gap, False
+    text = line.decode(errors="replace")
+    return tell(program, who, text, prompt, role, Reason.READ, back=back, gap=gap, cut=cut)

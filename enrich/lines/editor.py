@@ -1,0 +1,245 @@
+"""A line editor: it leaves canonical mode to edit, paints what is typed, and goes back to have it done.
+
+Which records mean what is measured for some fifteen editors; `docs/lines.md` says how. In between, only the program's
+own writes count, in its own order.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bpf.events import Terminal, TtyInput
+from enrich.lines.grid import UNWRITTEN
+from enrich.lines.picture import Picture, begins, line_cells, picture, plain
+from enrich.lines.program import Edit, Program, Return
+from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, looks_ready
+from enrich.lines.telling import abandon, ask, tell
+from enrich.lines.typed import Moment, Reason, Role, Told, Who
+
+ICANON, OPOST, ONLCR = 2, 1, 4
+"""termios(3)."""
+_MOST_JUMPS = 20
+"""Absolute places of the cursor in one edit, beyond which a whole screen is painted."""
+_MOST_KEYS = 65_536
+_MOST_HEIGHT = 1024
+_RETURN = re.compile(rb"[\r\n\x0f]")
+_REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R\Z")
+_PLAIN = re.compile(rb"[^\x00-\x1f\x7f]|[\x7f\x08\x15\r\n]")
+
+
+def begin(program: Program, record: Terminal) -> None:
+    """A program leaves canonical mode, or is found outside it."""
+    flags = record.lflag, record.oflag
+    held, program.suspended = program.suspended, None
+    if held is not None and (held.lflag, held.oflag) == flags and not held.written:
+        program.edit = held
+        return
+    program.edit = Edit(*flags)
+    program.edit.grid.columns = record.columns or 80
+    program.edit.grid.height = min(record.rows or 24, _MOST_HEIGHT)
+
+
+def resize(edit: Edit, record: Terminal) -> None:
+    """The window has another size."""
+    edit.grid.columns = record.columns or 80
+    edit.grid.height = min(record.rows or 24, _MOST_HEIGHT)
+
+
+def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, content: bytes) -> list[Told]:
+    """The program paints."""
+    onlcr = record.oflag & (OPOST | ONLCR) == OPOST | ONLCR
+    grid = edit.grid
+    end = content.find(b"\n") if (edit.returned or edit.interrupted) and not edit.newline else -1
+    if end >= 0 and not grid.in_string:
+        grid.feed(content[: end + 1], onlcr=onlcr)
+        edit.newline = True
+        edit.kept = _picture(edit)
+        content = content[end + 1 :]
+    grid.feed(content, onlcr=onlcr)
+    edit.full = edit.full or grid.alternate or (grid.absolute > _MOST_JUMPS and who.name not in SHELLS)
+    if edit.full or edit.reads or program.asked:
+        return []
+    prompt = grid.text(grid.rows[grid.y][: grid.x])
+    return ask(program, who, at, prompt) if prompt.strip() else []
+
+
+def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput, *, secret: bool) -> list[Told]:
+    """The program got keys. What is secret among them is not looked at, but for how it ends."""
+    told = in_band(program, edit, who, back.at)
+    if edit.origin < 0:
+        told += _start(program, edit, who, back.at)
+    content = record.content[-1:] if secret else record.content
+    edit.reads += 1
+    edit.newline = edit.interrupted = False
+    edit.secret = secret
+    edit.returned = _RETURN.search(content) is not None
+    alone = record.size == 1
+    edit.end = (edit.grid.y + edit.grid.dropped, edit.grid.x) if alone and edit.returned else (-1, -1)
+    edit.last = (edit.last + content)[-16:] if not secret else content
+    reply = _REPLY.search(edit.last)
+    if reply is not None:
+        _shift(edit, int(reply[1]) - 1)
+        edit.keys = b"" if edit.reads <= len(reply[0]) + 1 else edit.keys
+        edit.last = b""
+    else:
+        _keep(edit, content, secret=secret)
+    if edit.returned:
+        back.more = max(len(_RETURN.findall(content)) - 1, 0)
+        program.last = back
+    return told
+
+
+def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
+    """Before keys are taken: whether a line has ended since, and the next prompt is there."""
+    kept, grid = edit.kept, edit.grid
+    edit.kept = None
+    if edit.full:
+        if not grid.alternate and who.name in REMOTE:
+            edit.full, edit.origin, grid.absolute = False, -1, 0
+        return []
+    if kept is None or edit.origin < 0:
+        return []
+    row, y = grid.rows[grid.y], grid.y + grid.dropped
+    left = grid.text(row[: grid.x])
+    bare = not row[grid.x :].strip(UNWRITTEN + " ") and y > edit.origin and grid.y - 1 not in grid.soft
+    again = grid.x == len(edit.prompt) and begins(row, edit.prompt)
+    if not bare or not (again or edit.interrupted or _is_other(program, who, left)):
+        return []
+    told = list[Told]()
+    if not edit.interrupted and program.last is not None:
+        edit.in_band = True
+        told = _accept(program, edit, who, program.last, kept, Reason.IN_BAND)
+    else:
+        abandon(program)
+    grid.drop(max(grid.y - 4, 0))
+    edit.origin, edit.keys, edit.gap = -1, b"", False
+    program.edits += 1
+    return told + ask(program, who, at, left)
+
+
+def change(program: Program, who: Who, record: Terminal) -> list[Told]:
+    """The terminal's mode was set by the program."""
+    edit = program.edit
+    if record.lflag & ICANON:
+        return _restore(program, edit, who) if edit is not None else []
+    if edit is None:
+        begin(program, record)
+        return []
+    if (
+        (edit.lflag, edit.oflag) == (record.lflag, record.oflag)
+        and edit.newline
+        and (edit.returned or edit.interrupted)
+    ):
+        told = _restore(program, edit, who)
+        begin(program, record)
+        return told
+    edit.lflag, edit.oflag = record.lflag, record.oflag
+    return []
+
+
+def leave(program: Program, who: Who) -> list[Told]:
+    """The program ended in the middle of an edit: the last line before that of one whose lines end in band."""
+    edit = program.edit
+    if edit is None or not edit.in_band or edit.kept is None or edit.full or program.last is None:
+        return []
+    return _accept(program, edit, who, program.last, edit.kept, Reason.IN_BAND)
+
+
+def _restore(program: Program, edit: Edit, who: Who) -> list[Told]:
+    """Canonical mode again: a line was accepted, taken back, or there was none yet."""
+    program.edit = None
+    if edit.full:
+        return []
+    back = program.last
+    if not edit.reads:
+        if edit.grid.is_blank() or back is None or not back.more:
+            return []
+        back.more -= 1
+        edit.origin, edit.prompt = edit.grid.dropped, program.prompt
+        return _accept(program, edit, who, back, _picture(edit), Reason.EDITED)
+    if edit.interrupted or edit.last.endswith(b"\x03"):
+        abandon(program)
+        return []
+    if edit.last.endswith(b"\x04"):
+        return []
+    if not edit.returned or back is None:
+        edit.written = False
+        program.suspended = edit
+        return []
+    return _accept(program, edit, who, back, _picture(edit), Reason.EDITED)
+
+
+def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture, reason: Reason) -> list[Told]:
+    program.edits += 1
+    gap, edit.gap = edit.gap or program.gap, False
+    program.gap = False
+    if edit.secret:
+        return []
+    line = edit.grid.text(line_cells(shown))
+    typed = _typed(edit.keys)
+    if "?" in line and typed is not None and typed != line and len(typed.strip()) == len(line.strip()):
+        line, reason = typed, Reason.KEYS
+    prompt = edit.grid.text(edit.prompt)
+    return tell(program, who, line, prompt, Role.COMMAND, reason, back=back, gap=gap)
+
+
+def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
+    """The first key: what stands left of the cursor is the prompt."""
+    grid = edit.grid
+    if grid.is_blank() and program.unfinished:
+        grid.feed(program.unfinished)
+    program.unfinished = b""
+    left = grid.rows[grid.y][: grid.x].ljust(min(grid.x, grid.columns), UNWRITTEN)
+    before = program.prompt
+    if before and len(before) < len(left) and begins(left, before) and before.strip(UNWRITTEN + " "):
+        left = before
+    edit.origin, edit.prompt = grid.y + grid.dropped, left
+    program.prompt = left
+    return ask(program, who, at, grid.text(left))
+
+
+def _picture(edit: Edit) -> Picture:
+    return picture(edit.grid, edit.origin, edit.prompt, edit.end)
+
+
+def _is_other(program: Program, who: Who, left: str) -> bool:
+    """Whether what stands left of the cursor is a prompt, though another one than before."""
+    if who.name in REMOTE:
+        return looks_ready(left)
+    return who.name in {"node", "nodejs"} and (
+        asks_for_more(left, program.primary) or plain(left) == plain(program.primary)
+    )
+
+
+def _shift(edit: Edit, column: int) -> None:
+    """The terminal told where its cursor is: not where the program had begun."""
+    grid = edit.grid
+    missing = column - grid.x
+    if missing <= 0 or column >= grid.columns or grid.y + grid.dropped != edit.origin:
+        return
+    grid.rows[grid.y] = UNWRITTEN * missing + grid.rows[grid.y]
+    grid.cells += missing
+    grid.x = column
+    edit.prompt = UNWRITTEN * missing + edit.prompt
+
+
+def _keep(edit: Edit, content: bytes, *, secret: bool) -> None:
+    if edit.keys is None:
+        return
+    usable = not secret and len(edit.keys) + len(content) <= _MOST_KEYS and not _PLAIN.sub(b"", content)
+    edit.keys = edit.keys + content if usable else None
+
+
+def _typed(keys: bytes | None) -> str | None:
+    """What plain keys come to."""
+    if keys is None:
+        return None
+    line = list[str]()
+    for key in keys.decode(errors="replace"):
+        if key in "\x7f\b":
+            line[-1:] = []
+        elif key == "\x15":
+            line.clear()
+        elif key not in "\r\n":
+            line.append(key)
+    return "".join(line)

@@ -1,0 +1,103 @@
+"""What line a picture shows: where its prompt stands, and what stands behind that."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from enrich.lines.grid import UNWRITTEN, Grid
+
+_BLANKS = UNWRITTEN + " "
+_MARGIN = re.compile(r"[\0 ]*(?:\.{3,}:?|[|>])?[\0 ]*\Z")
+_FILLER = "\u22ee"
+"""ipython fills the end of a row with it where a wide character did not fit."""
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """A grid as it was once, with the row in which its line began."""
+
+    rows: list[str]
+    soft: set[int]
+    columns: int
+    x: int
+    y: int
+    origin: int
+    """Row of the prompt, as it was first."""
+    prompt: str
+    """The prompt's cells in its last row."""
+    end: tuple[int, int] = (-1, -1)
+    """Where the cursor stood when Return came: blanks before it were typed."""
+
+
+def picture(grid: Grid, origin: int, prompt: str, end: tuple[int, int] = (-1, -1)) -> Picture:
+    """The picture that a grid shows now. `origin` and the row of `end` count rows that were dropped, too."""
+    gone = grid.dropped
+    at = (end[0] - gone, end[1])
+    return Picture(list(grid.rows), set(grid.soft), grid.columns, grid.x, grid.y, origin - gone, prompt, at)
+
+
+def plain(cells: str) -> str:
+    """Cells to compare: those that were not written are blanks."""
+    return cells.replace(UNWRITTEN, " ")
+
+
+def begins(row: str, prompt: str) -> bool:
+    """Whether a row begins with a prompt's cells."""
+    return plain(row[: len(prompt)]).ljust(len(prompt)) == plain(prompt)
+
+
+def line_cells(shown: Picture) -> str:
+    """The cells of the line that a picture shows, rows that it was broken into joined; \\n where it has several."""
+    last = shown.y - 1 if shown.x == 0 and shown.y > 0 else shown.y
+    first = _first(shown, last)
+    last = max(last, first)
+    parts = list[str]()
+    for y in range(first, min(last, len(shown.rows) - 1) + 1):
+        row = shown.rows[y]
+        soft = y > first and _goes_on(shown, y - 1)
+        if y == first:
+            row = row[len(shown.prompt) :]
+        elif not soft:
+            row = _without_margin(row, len(shown.prompt))
+        cells = row.split(UNWRITTEN, 1)[0]
+        if y == shown.end[0]:
+            cells = _stripped(cells, shown.end[1] - (len(shown.rows[y]) - len(row)))
+        elif not _goes_on(shown, y):
+            cells = cells.rstrip(" ")
+        else:
+            cells = _joined(cells, shown.columns)
+        parts.append(cells if soft or y == first else "\n" + cells)
+    return "".join(parts).rstrip("\n")
+
+
+def _first(shown: Picture, last: int) -> int:
+    """The lowest row that begins with the prompt."""
+    if not shown.prompt:
+        return max(min(shown.origin, last), 0)
+    for lowest in (max(shown.origin, 0), 0):
+        for y in range(min(last, len(shown.rows) - 1), lowest - 1, -1):
+            if (y == shown.origin or y - 1 not in shown.soft) and begins(shown.rows[y], shown.prompt):
+                return y
+    return max(min(shown.origin, last), 0)
+
+
+def _goes_on(shown: Picture, y: int) -> bool:
+    return y in shown.soft or (len(shown.rows[y]) >= shown.columns and UNWRITTEN not in shown.rows[y][-1:])
+
+
+def _without_margin(row: str, width: int) -> str:
+    """A further row without what stands below the prompt, if that is but a margin."""
+    margin = row[:width]
+    return row[width:] if _MARGIN.match(margin) else row.lstrip(UNWRITTEN)
+
+
+def _stripped(cells: str, end: int) -> str:
+    stripped = cells.rstrip(" ")
+    return cells[: max(end, len(stripped))] if end > 0 else stripped
+
+
+def _joined(cells: str, columns: int) -> str:
+    if cells.endswith("\\") and len(cells) >= columns:
+        return cells
+    return cells.rstrip(_FILLER)

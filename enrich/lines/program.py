@@ -1,0 +1,92 @@
+"""What is known of one program at a terminal, as far as its lines need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from enrich.lines.grid import Grid
+from enrich.lines.picture import Picture
+from enrich.lines.typed import Moment
+
+NOBODY = 2**32 - 1
+
+
+@dataclass(slots=True, eq=False)
+class Return:
+    """A read that may have accepted a line."""
+
+    at: Moment
+    uid: int = NOBODY
+    cwd: bytes = b""
+    cwd_flags: int = 0
+    parts: int = 0
+    """How many lines were accepted at it so far."""
+    more: int = 0
+    """How many Returns it had that accepted nothing so far."""
+
+
+@dataclass(slots=True, eq=False)
+class Edit:
+    """A line editor at work: from when it left canonical mode until it is back there."""
+
+    lflag: int
+    oflag: int
+    grid: Grid = field(default_factory=Grid)
+    origin: int = -1
+    """Row of the prompt, dropped ones counted; -1: nothing was read yet."""
+    prompt: str = ""
+    """Cells of the prompt's last row."""
+    reads: int = 0
+    last: bytes = b""
+    """The end of what was read last, as far as it matters: a Return, ctrl-c, ctrl-d."""
+    returned: bool = False
+    """There was a Return in what was read last."""
+    interrupted: bool = False
+    newline: bool = False
+    """\\n was written since the last read, or the interrupt."""
+    kept: Picture | None = None
+    """What was shown at that \\n."""
+    end: tuple[int, int] = (-1, -1)
+    """Where the cursor stood when the last key was read alone."""
+    keys: bytes | None = b""
+    """What was typed, as long as it is nothing but characters, backspace and ctrl-u."""
+    full: bool = False
+    """A whole screen is painted."""
+    in_band: bool = False
+    """Lines ended in it without the mode being changed."""
+    secret: bool = False
+    gap: bool = False
+    written: bool = False
+    """It wrote since it was suspended."""
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A program that reads from a terminal or edits lines at it."""
+
+    pid: int
+    start: int
+    name: str = ""
+    edit: Edit | None = None
+    suspended: Edit | None = None
+    last: Return | None = None
+    prompt: str = ""
+    """Cells of the last prompt's last row."""
+    primary: str = ""
+    """Text of the last prompt that asked for a command of its own."""
+    block: str = ""
+    """The lines since then, as long as they may go on."""
+    edits: int = 0
+    """Lines that it edited."""
+    commands: int = 0
+    asked: bool = False
+    """A Prompt was told since its last line."""
+    unfinished: bytes = b""
+    """The end of what it wrote last in canonical mode without a newline."""
+    line: bytes = b""
+    """What it read of a canonical line so far."""
+    pieces: int = 0
+    """In how many reads."""
+    cut: bool = False
+    gap: bool = False
+    """Records of the line in progress are missing."""

@@ -1,0 +1,92 @@
+"""What is told of a program's lines: each once, with its prompt, its role, and whether it goes on with the last."""
+
+from __future__ import annotations
+
+from enrich.lines.program import Program, Return
+from enrich.lines.prompts import REMOTE, asks_for_more, is_interpreter
+from enrich.lines.syntax import is_open
+from enrich.lines.typed import Confidence, Moment, Prompt, Reason, Role, Told, Typed, Who
+
+LONGEST = 65_536
+"""Bytes of a line that are kept."""
+_BLOCK = 16_384
+"""Characters of the lines before that are looked at to tell whether they are complete."""
+
+
+def ask(program: Program, who: Who, at: Moment, prompt: str) -> list[Told]:
+    """A program asks for a line: told once, and not where it asks for more of the line before."""
+    if program.asked or continues(program, who, prompt):
+        return []
+    program.asked = True
+    return [Prompt(who, at)]
+
+
+def continues(program: Program, who: Who, prompt: str) -> bool:
+    """Whether what is typed at this prompt goes on with the line before."""
+    if not program.block:
+        return False
+    return is_open(who.name, program.block) or asks_for_more(prompt, program.primary)
+
+
+def tell(
+    program: Program,
+    who: Who,
+    line: str,
+    prompt: str,
+    role: Role,
+    reason: Reason,
+    *,
+    back: Return,
+    gap: bool = False,
+    cut: bool = False,
+) -> list[Told]:
+    """A line was accepted."""
+    further = role is Role.COMMAND and continues(program, who, prompt)
+    told = [] if further or role is Role.INPUT else ask(program, who, back.at, prompt)
+    if role is Role.COMMAND:
+        if not further:
+            program.primary = prompt
+            program.block = ""
+        program.commands += 1
+        program.asked = False
+        block = f"{program.block}{line}\n"
+        program.block = block if len(block) <= _BLOCK else ""
+    if not line.strip() and not further:
+        program.block = program.block if line.strip() or further else ""
+        return told
+    raw = line.encode(errors="surrogatepass")
+    if len(raw) > LONGEST:
+        line, cut = raw[:LONGEST].decode(errors="ignore"), True
+    reasons = [reason]
+    remote = who.name in REMOTE
+    reasons += [Reason.REMOTE] if remote else []
+    reasons += [Reason.GAP] if gap else []
+    reasons += [Reason.CUT] if cut else []
+    sure = Confidence.HIGH if reason in {Reason.READ, Reason.EDITED} else Confidence.MEDIUM
+    part = back.parts
+    back.parts += 1
+    typed = Typed(
+        who=who,
+        line=line,
+        prompt=prompt,
+        at=back.at,
+        part=part,
+        role=role,
+        continues=further,
+        confidence=Confidence.LOW if remote or gap or cut else sure,
+        reasons=tuple(reasons),
+        uid=back.uid,
+        cwd=back.cwd,
+        cwd_flags=back.cwd_flags,
+    )
+    return [*told, typed]
+
+
+def abandon(program: Program) -> None:
+    """What was begun was taken back."""
+    program.block = ""
+
+
+def role_of(program: Program, who: Who, *, asked: bool) -> Role:
+    """What a line read in canonical mode is: a command only to an interpreter that asked for it."""
+    return Role.COMMAND if asked and is_interpreter(who.name) and not program.edits else Role.INPUT

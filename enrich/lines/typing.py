@@ -1,0 +1,129 @@
+"""Who types what at one terminal: a session's records in, prompts and lines out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bpf.enums import Change, TerminalFlag
+from bpf.events import Terminal, TtyChange, TtyInput, TtySignal, TtyWrite
+from enrich.lines import canonical, editor
+from enrich.lines.program import Program, Return
+from enrich.lines.typed import Moment, Told, Who
+
+_MOST = 32
+"""Programs of one terminal that are remembered."""
+_SIGINT, _SIGQUIT = 2, 3
+_SECRET = int(TerminalFlag.SECRET)
+
+
+@dataclass(slots=True, eq=False)
+class Typing:
+    """One terminal's programs and what they are told: plain values, a function of the records alone."""
+
+    programs: dict[tuple[int, int], Program] = field(default_factory=dict)
+    """By process id and start, the least recently active one first."""
+    unwritten: int = -1
+    """As in the last record; -1: there was none."""
+    consumed: int = -1
+    """What the next TtyInput should say."""
+
+    def take(self, record: Terminal, at: Moment, who: Who, *, secret: bool) -> list[Told]:
+        """What a record of a terminal tells, in the order in which it happened.
+
+        `who` acts, or gets the signal; `secret`: what it consumed is taken for a password, and is not kept.
+        """
+        self._look_for_gaps(record)
+        if who.passes:
+            self.programs.pop((who.pid, who.start), None)
+            return []
+        if isinstance(record, TtyInput):
+            return self._read(record, at, who, secret=secret or bool(record.terminal_flags & _SECRET))
+        if isinstance(record, TtyWrite):
+            return self._write(record, at, who)
+        if isinstance(record, TtyChange):
+            return self._change(record, who)
+        if isinstance(record, TtySignal) and record.signal in {_SIGINT, _SIGQUIT}:
+            self._interrupt(who)
+        return []
+
+    def gap(self) -> None:
+        """Records of this terminal are missing: lines in progress are marked."""
+        for program in self.programs.values():
+            program.gap = program.gap or program.edit is not None or bool(program.line)
+
+    def exit(self, pid: int, start: int, at: Moment) -> list[Told]:  # noqa: ARG002
+        """That program ended: what it edited is dropped. Lines that only its end shows to be complete are told."""
+        program = self.programs.pop((pid, start), None)
+        if program is None:
+            return []
+        who = Who(pid, start, program.name, passes=False)
+        return editor.leave(program, who) + canonical.flush(program, who)
+
+    def _look_for_gaps(self, record: Terminal) -> None:
+        if self.unwritten >= 0 and record.unwritten > self.unwritten:
+            self.gap()
+        self.unwritten = record.unwritten
+        if isinstance(record, TtyInput):
+            if self.consumed >= 0 and record.consumed > self.consumed:
+                self.gap()
+            self.consumed = max(self.consumed, record.consumed + record.size)
+
+    def _program(self, who: Who) -> Program:
+        """Its entry, now the most recent; of too many, one that took no command goes first."""
+        key = who.pid, who.start
+        program = self.programs.pop(key, None) or Program(who.pid, who.start)
+        self.programs[key] = program
+        program.name = who.name
+        if len(self.programs) > _MOST:
+            idle = (k for k, p in self.programs.items() if not p.commands)
+            del self.programs[next(idle, next(iter(self.programs)))]
+        return program
+
+    def _read(self, record: TtyInput, at: Moment, who: Who, *, secret: bool) -> list[Told]:
+        program = self._program(who)
+        back = Return(at, record.uid, record.cwd, record.cwd_flags)
+        if record.lflag & editor.ICANON:
+            if secret:
+                canonical.forget(program)
+                return []
+            return canonical.read(program, who, back, record)
+        if program.edit is None:
+            editor.begin(program, record)
+            assert program.edit is not None
+            program.edit.gap = True
+        editor.resize(program.edit, record)
+        return editor.read(program, program.edit, who, back, record, secret=secret)
+
+    def _write(self, record: TtyWrite, at: Moment, who: Who) -> list[Told]:
+        if record.lflag & editor.ICANON:
+            return canonical.write(self._program(who), who, at, record.content)
+        program = self.programs.get((who.pid, who.start))
+        if program is None:
+            return []
+        edit = program.edit
+        if edit is None:
+            if program.suspended is not None:
+                program.suspended.written = True
+            return []
+        editor.resize(edit, record)
+        if record.size > len(record.content):
+            edit.gap = True
+        return editor.write(program, edit, who, at, record, record.content)
+
+    def _change(self, record: TtyChange, who: Who) -> list[Told]:
+        if record.change != Change.TERMIOS:
+            return []
+        key = who.pid, who.start
+        if key not in self.programs and record.lflag & editor.ICANON:
+            return []
+        program = self._program(who)
+        return canonical.flush(program, who) + editor.change(program, who, record)
+
+    def _interrupt(self, who: Who) -> None:
+        program = self.programs.get((who.pid, who.start))
+        if program is None:
+            return
+        canonical.forget(program)
+        if program.edit is not None:
+            program.edit.interrupted, program.edit.returned, program.edit.newline = True, False, False
+            program.edit.last = b""

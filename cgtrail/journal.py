@@ -115,7 +115,7 @@ class Form:
         elif "name" in parent:  # whoever it was is not shown above
             command = f"[{lives.short(parent['name'], 16)}] {command}"
         cells = [
-            _user(document),
+            lives.named(document, _COLUMNS[2][1]),
             lives.entry(document),
             "failed" if failed else lives.short(action, 6),
             str(process.get("pid", "")),
@@ -147,12 +147,6 @@ def _line(document: dict[str, Any], what: str) -> str:
     loss = document["event"]["dataset"] == "cgtrail.loss"
     place = "(anywhere)" if loss and "container" not in document else table.container(document)
     return f"{moment}  {table.fit(place, _COLUMNS[1][1])}  {what}"
-
-
-def _user(document: dict[str, Any]) -> str:
-    identity, name = lives.user(document)
-    width = _COLUMNS[2][1] - len(identity) - 2
-    return f"{table.fit(name, width).rstrip()}({identity})" if name and width > 0 else identity or "-"
 
 
 def _past(store: SqliteStore, chosen: Chosen, upto: Cursor | None) -> Iterator[bytes]:

@@ -48,6 +48,15 @@ def user(document: dict[str, Any]) -> tuple[str, str]:
     return identity, name if honest else ""
 
 
+def named(document: dict[str, Any], columns: int | None = None) -> str:
+    """The same as one text, alice(1000), of so many columns at most: it is the name that gets shorter. - for nobody."""
+    identity, name = user(document)
+    room = _LONGEST if columns is None else columns - len(identity) - 2
+    if len(name) > room:
+        name = f"{name[: room - 1]}…" if room > 1 else ""
+    return f"{name}({identity})" if name else identity or "-"
+
+
 def entry(document: dict[str, Any]) -> str:
     """How whoever did this came in, and in parentheses from where, which is a claim of theirs."""
     leader = document.get("process", {}).get("entry_leader", {}).get("entry_meta", {})

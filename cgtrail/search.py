@@ -15,6 +15,7 @@ import orjson
 from cgtrail import table, told_sessions
 from cgtrail.config import Config
 from cgtrail.logs import notice
+from cgtrail.recordings.find import DAMAGED
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
 from enrich.stores.dayfile import StoreError
@@ -126,7 +127,7 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: F
             click.echo(form.header())
         try:
             line = render(body)
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:  # of flipped bytes
+        except DAMAGED as error:
             damaged += 1
             notice(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}")
         else:

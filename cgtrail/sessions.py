@@ -91,12 +91,11 @@ def _cells(session: Session) -> tuple[str, ...]:
     document, totals, end = session.document, session.totals, session.end
     started = datetime.fromtimestamp(session.start // 10**9).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lasted = lives.duration(max((time.time_ns() if end is None else end) - session.start, 0))
-    identity, name = lives.user(document)
     return (
         f"{started} (or before)" if session.partial else started,
         f"open, {lasted}" if end is None else lasted,
         table.container(document),
-        f"{name}({identity})" if name else identity or "-",
+        lives.named(document),
         _entry(document),
         lives.short(str(document["cgtrail"]["session"].get("tty", "-")), 12),
         f"{totals['shown']:,}" if "shown" in totals else "-",

@@ -9,6 +9,12 @@ from cgtrail.lives import short
 from enrich.stores.query import Term, any_of
 
 DATASETS = ("cgtrail.session", "cgtrail.terminal")
+ALERTS = {
+    "echo_off": "echo is off over several lines",
+    "input_injected": "input was injected",
+    "output_escaped": "output escaped the recording",
+}
+"""What somebody should look at: event.action, and what it says in short."""
 RECORDING = any_of([Term("event.action", "text_output"), Term("event.action", "text_input")])
 """Documents that are pieces of a recording: who watches what happens has them replayed instead."""
 
@@ -37,7 +43,7 @@ def told(document: dict[str, Any]) -> str:
 
 def dangerous(document: dict[str, Any]) -> bool:
     """Somebody should look at it."""
-    return document["event"]["action"] in ("echo_off", "input_injected", "output_escaped")
+    return document["event"]["action"] in ALERTS
 
 
 def _entry(document: dict[str, Any]) -> str:
@@ -46,8 +52,7 @@ def _entry(document: dict[str, Any]) -> str:
 
 
 def _by(document: dict[str, Any]) -> str:
-    identity, name = lives.user(document)
-    whom = f" by {name}({identity})" if name else f" by {identity}" if identity else ""
+    whom = f" by {lives.named(document)}" if lives.user(document)[0] else ""
     program = document.get("process", {}).get("name")
     return f"{whom}, {short(str(program), 16)}" if program else whom
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from cgtrail.recordings.find import ANY, DAMAGED, ID, Session, instant
+from cgtrail.told_sessions import ALERTS
 from enrich.stores.query import Term
 from enrich.stores.sqlite import SqliteStore
 
@@ -18,11 +19,6 @@ _STEP = re.compile(r"\+(?P<wait>\d+)|>(?P<shown>\d+)|<\d+|=(?P<columns>\d+)x(?P<
 _MILLISECOND = 1_000_000
 _AROUND = 60_000 * _MILLISECOND
 """How far a document of a session may lie outside it by the clock, which may have been set meanwhile."""
-_ALERTS = {
-    "echo_off": "echo is off over several lines",
-    "input_injected": "input was injected",
-    "output_escaped": "output escaped the recording",
-}
 
 
 class Shown(NamedTuple):
@@ -134,7 +130,7 @@ class Recording:
         for body in bodies:
             try:
                 document = orjson.loads(body)
-                if document["event"]["dataset"] == "cgtrail.terminal" or document["event"]["action"] in _ALERTS:
+                if document["event"]["dataset"] == "cgtrail.terminal" or document["event"]["action"] in ALERTS:
                     yield str(document["@timestamp"]), document
             except DAMAGED:
                 self.damaged += 1
@@ -143,7 +139,7 @@ class Recording:
         return max(instant(document["@timestamp"]) - self.start, 0)
 
     def _alert(self, document: dict[str, Any]) -> Mark:
-        return Mark(self._at(document), _ALERTS[document["event"]["action"]])
+        return Mark(self._at(document), ALERTS[document["event"]["action"]])
 
     def _before(self, document: dict[str, Any], number: int, passed: int) -> list[Event]:
         """What is missing between the last document and this one."""

@@ -80,8 +80,12 @@ class Person(Protocol):
     def leave(self, command: str | bytes) -> None:
         """Leaves what `enter` started: with a line that is typed (`exit`, the truth has it), or bytes as ctrl-d."""
 
+    def secret(self, typed: bytes, *, raw: bool = False) -> None:
+        """What is typed is a secret: nothing that is written may hold it, but for the spool where it is read `raw`,
+        key by key. Call it before it is typed. Best no word that is anywhere else."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Script:
     """A session to be typed."""
 
@@ -93,7 +97,13 @@ class Script:
     setup: tuple[str, ...] = ()
     """Lines of the program's own start-up file, as PS1='…'."""
     prompt: str = ""
-    """A regular expression for its prompt, where `setup` changes that."""
+    """A regular expression for its prompt (its last row, without control sequences), where `setup` changes that."""
+    user: str = "root"
+    """Who types: root or alice."""
+    history: bool = True
+    """The program's own history has the same lines; False where the script makes it keep none, or other ones."""
+    alone: bool = False
+    """It needs a container of its own: it starts what lives on, or somebody comes in by another way (sshd)."""
     rows: int = 24
     columns: int = 80
     environment: dict[str, str] = field(default_factory=dict)

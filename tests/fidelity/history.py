@@ -1,0 +1,99 @@
+"""What a program itself has kept of what was typed: each entry as it would be shown, in order."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fidelity.programs import PROGRAMS
+from tests.fidelity.stage import Played
+
+
+def _bash(home: Path) -> list[str]:
+    """Entries behind their times, as HISTTIMEFORMAT has them written; cmdhist and lithist keep line breaks."""
+    return re.findall(r"^#\d+\n(.*?)\n?(?=^#\d+\n|\Z)", _text(home / ".truth"), re.MULTILINE | re.DOTALL)
+
+
+def _zsh(home: Path) -> list[str]:
+    """Entries as `: time:seconds;line`, line breaks behind backslashes; some bytes are 0x83 and themselves ^ 0x20."""
+    raw = (home / ".truth").read_bytes() if (home / ".truth").exists() else b""
+    raw = re.sub(rb"\x83(.)", lambda found: bytes([found[1][0] ^ 0x20]), raw, flags=re.DOTALL)
+    found = re.findall(r"^: \d+:\d+;(.*?)(?<!\\)\n", raw.decode(errors="replace"), re.MULTILINE | re.DOTALL)
+    return [entry.replace("\\\n", "\n") for entry in found]
+
+
+def _fish(home: Path) -> list[str]:
+    """Entries as `- cmd: line`, with \\n and \\\\ for what they are."""
+    found = re.findall(r"^- cmd: (.*)$", _text(home / ".local/share/fish/fish_history"), re.MULTILINE)
+    return [re.sub(r"\\(.)", lambda at: "\n" if at[1] == "n" else at[1], entry) for entry in found]
+
+
+def _lines(home: Path, name: str = ".truth") -> list[str]:
+    return _text(home / name).splitlines()
+
+
+def _ipython(home: Path) -> list[str]:
+    with sqlite3.connect(home / ".ipython/profile_default/history.sqlite") as database:
+        return [row[0] for row in database.execute("SELECT source_raw FROM history ORDER BY session, line")]
+
+
+def _psql(home: Path) -> list[str]:
+    """A line break is kept as ^A."""
+    return [entry.replace("\x01", "\n") for entry in _lines(home, ".psql_history")]
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace") if path.exists() else ""
+
+
+READERS: dict[str, Callable[[Path], list[str]]] = {
+    "bash": _bash,
+    "zsh": _zsh,
+    "fish": _fish,
+    "ash": _lines,
+    "python": lambda home: _lines(home, ".python_history"),
+    "ipython": _ipython,
+    "node": lambda home: _lines(home)[::-1],
+    "sqlite3": lambda home: _lines(home, ".sqlite_history"),
+    "psql": _psql,
+    "mysql": _lines,
+}
+WHOLE = {"bash", "zsh", "fish", "psql", "ipython"}
+"""These keep a command and its further lines as one entry."""
+EXPANDED = re.compile(r"![!\w?$^*-]")
+"""History expansion: what is kept is what it stands for."""
+
+
+def differs(played: Played) -> str:
+    """What a program's history says otherwise than the script; empty where they agree or there is none."""
+    kind = PROGRAMS[played.script.program].history
+    if not kind or not played.script.history:
+        return ""
+    kept = _without_repeats(READERS[kind](played.home))
+    truth = _without_repeats(_entries(played, whole=kind in WHOLE))
+    if len(kept) == len(truth) and all(map(_same, kept, truth)):
+        return ""
+    only = [entry for entry in kept if entry not in truth], [entry for entry in truth if entry not in kept]
+    return f"the script is wrong: {kind}'s history alone has {only[0]}, the script alone {only[1]}"
+
+
+def _same(kept: str, truth: str) -> bool:
+    return kept.strip() == truth.strip() or bool(EXPANDED.search(truth))
+
+
+def _without_repeats(entries: list[str]) -> list[str]:
+    """Most programs keep a line once that is typed twice in a row."""
+    return [entry for at, entry in enumerate(entries) if at == 0 or entries[at - 1] != entry]
+
+
+def _entries(played: Played, *, whole: bool) -> list[str]:
+    entries: list[str] = []
+    own = [line for line, depth in zip(played.truth, played.depths, strict=True) if depth == 0]
+    for line in (each for each in own if each.role == "command"):
+        if line.continues and whole:
+            entries[-1] += "\n" + line.text
+        else:
+            entries.append(line.text)
+    return entries

@@ -1,0 +1,263 @@
+"""The one who types: a `Person` at a real terminal, who knows when a program waits for keys.
+
+A program is ready when its prompt is the last thing that the terminal showed, the process group that waits there is
+in the foreground, and that group's leader sleeps; so neither an echo nor a repaint of the prompt is taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+
+from tests.fidelity.person import RETURN, Line
+from tests.fidelity.programs import PROGRAMS
+from tests.kernel.terminals import Client
+
+CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_k][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]|[\r\x00-\x08\x0e-\x1a]"
+)
+KEY = 0.003
+"""Seconds between two keys."""
+CALM = 0.06
+"""Seconds without anything shown after which a terminal is quiet, if its program sleeps."""
+RESTLESS = 1.5
+"""Seconds after which a terminal counts as quiet that never is, since something in the background writes."""
+PATIENCE = 20.0
+"""Seconds to wait for a prompt."""
+TAIL = 1 << 14
+
+
+class NotShown(Exception):  # noqa: N818 - it says what is the matter
+    """What a script waits for was not shown."""
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Who has a terminal's foreground: /proc/PID/stat's tpgid, and state and processor time of that group's leader."""
+
+    group: int
+    state: str
+    ticks: int
+
+
+def foreground(pid: int) -> Foreground:
+    """Of the terminal of a process; a group 0 that sleeps where it has ended."""
+    try:
+        fields = _stat(pid)
+        leader = _stat(int(fields[5]))
+    except (OSError, ValueError):
+        return Foreground(0, "S", 0)
+    return Foreground(int(fields[5]), leader[0], int(leader[11]) + int(leader[12]))
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+@dataclass
+class Seat:
+    """What a program's place on the stack of programs is like: what is awaited, and who types what where."""
+
+    prompt: re.Pattern[str]
+    group: int
+    cwd: str
+    user: str
+
+
+@dataclass
+class Typist:
+    """See `person.Person`, which this is."""
+
+    client: Client
+    pid: int
+    """The first program at the terminal, as the host sees it."""
+    seats: list[Seat]
+    truth: list[Line] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    """How many programs lay below the one that took each line of the truth."""
+    secrets: list[tuple[bytes, bool]] = field(default_factory=list)
+    """What was typed in secret, and whether it was read key by key."""
+    shown: str = ""
+    """What the terminal showed since the last key, as bytes of Latin-1."""
+
+    @property
+    def cwd(self) -> str:
+        """Where the program is."""
+        return self.seats[-1].cwd
+
+    @cwd.setter
+    def cwd(self, value: str) -> None:
+        self.seats[-1].cwd = value
+
+    @property
+    def user(self) -> str:
+        """Who the program is."""
+        return self.seats[-1].user
+
+    @user.setter
+    def user(self, value: str) -> None:
+        self.seats[-1].user = value
+
+    def line(self, text: str, *, execs: Sequence[str] = (), until: str = "", miss: str = "") -> None:
+        """Types a line."""
+        self._know(Line(text, self.cwd, self.user, tuple(execs), miss=miss))
+        self._slowly(text)
+        self._send(RETURN)
+        self._answered(until)
+
+    def keys(
+        self,
+        *keys: bytes | str,
+        line: str | None,
+        execs: Sequence[str] = (),
+        until: str = "",
+        miss: str = "",
+        continues: bool = False,
+        role: str = "command",
+    ) -> None:
+        """Types keys that make a line, or none."""
+        if line is not None:
+            self._know(Line(line, self.cwd, self.user, tuple(execs), role, continues, miss))
+        self.press(*keys[:-1])
+        self._send(keys[-1])
+        self._answered(until)
+
+    def press(self, *keys: bytes | str) -> None:
+        """Types keys."""
+        for key in keys:
+            self._send(key)
+            self._quiet()
+
+    def say(self, *lines: Line) -> None:
+        """Lines that are typed next."""
+        for line in lines:
+            self._know(line)
+
+    def wait(self, until: str) -> None:
+        """Waits until something is shown."""
+        self._answered(until)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The window gets another size."""
+        self.shown = ""
+        self.client.resize(rows, columns)
+        self._quiet()
+
+    def enter(self, program: str, command: str, *, execs: Sequence[str] = (), user: str = "", cwd: str = "") -> None:
+        """Starts another program on top."""
+        self._know(Line(command, self.cwd, self.user, tuple(execs)))
+        self._slowly(command)
+        self.seats.append(seat(program, user or self.user, cwd or self.cwd))
+        self._send(RETURN)
+        self.begin()
+
+    def leave(self, command: str | bytes) -> None:
+        """Leaves what was entered."""
+        if isinstance(command, str):
+            self._know(Line(command, self.cwd, self.user))
+            self._slowly(command)
+            command = RETURN
+        self.seats.pop()
+        self._send(command)
+        self._answered("")
+
+    def secret(self, typed: bytes, *, raw: bool = False) -> None:
+        """What is typed next is secret."""
+        self.secrets.append((typed, raw))
+
+    def begin(self) -> None:
+        """Waits until a program that was started is ready; whoever has the foreground then is who waits there."""
+        self._until(self._prompted, "its first prompt", 4 * CALM)
+        self.seats[-1].group = foreground(self.pid).group
+
+    def end(self, leave: bytes) -> None:
+        """Leaves all programs, from the top down."""
+        try:
+            while len(self.seats) > 1:
+                self.leave(b"\x04")
+            self._send(leave)
+            self.client.child.expect(pexpect.EOF, timeout=PATIENCE)
+        except pexpect.EOF:
+            pass
+        except pexpect.TIMEOUT as error:
+            raise NotShown(f"it did not end; the terminal shows:\n{self.screen()}") from error
+
+    def screen(self) -> str:
+        """The end of what was shown, without control sequences."""
+        return plain(self.client.received.decode("latin-1")[-2000:]).encode("latin-1").decode(errors="replace")
+
+    def _know(self, line: Line) -> None:
+        self.truth.append(line)
+        self.depths.append(len(self.seats) - 1)
+
+    def _slowly(self, text: str) -> None:
+        for letter in text:
+            self._send(letter)
+            time.sleep(KEY)
+            self._read(0)
+        self._quiet()
+
+    def _send(self, keys: bytes | str) -> None:
+        self._read(0)
+        self.shown = ""
+        self.client.child.send(keys)
+
+    def _answered(self, until: str) -> None:
+        if until:
+            self._until(lambda: bool(re.search(until, self._text())), f"{until!r}", CALM)
+        else:
+            self._until(self._ready, f"the prompt {self.seats[-1].prompt.pattern!r}", CALM)
+
+    def _ready(self) -> bool:
+        wanted = self.seats[-1].group
+        return self._prompted() and foreground(self.pid).group in {wanted, 0}
+
+    def _prompted(self) -> bool:
+        row = self._text().rpartition("\n")[2]
+        return bool(self.seats[-1].prompt.search(row))
+
+    def _text(self) -> str:
+        return plain(self.shown[-TAIL:]).encode("latin-1").decode(errors="replace")
+
+    def _until(self, holds: Callable[[], bool], what: str, calm: float) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            self._quiet(calm)
+            if holds():
+                return
+            if time.monotonic() > end:
+                raise NotShown(f"{what} was not shown; the terminal shows:\n{self.screen()}")
+
+    def _quiet(self, calm: float = CALM) -> None:
+        begin = last = time.monotonic()
+        before = foreground(self.pid)
+        while time.monotonic() - last < calm and time.monotonic() - begin < RESTLESS:
+            read, now = self._read(0.01), foreground(self.pid)
+            if read or now != before or now.state == "R":
+                last, before = time.monotonic(), now
+
+    def _read(self, patience: float) -> bool:
+        try:
+            self.shown += self.client.child.read_nonblocking(1 << 16, patience).decode("latin-1")
+        except pexpect.TIMEOUT:
+            return False
+        except pexpect.EOF:
+            time.sleep(patience)
+            return False
+        return True
+
+
+def plain(text: str) -> str:
+    """Without control sequences, but with line breaks."""
+    return CONTROL.sub("", text)
+
+
+def seat(program: str, user: str, cwd: str, prompt: str = "") -> Seat:
+    """In front of a program of `programs.py`."""
+    known = PROGRAMS[program]
+    return Seat(re.compile(f"(?:{prompt or known.prompt})|^(?:{known.further})$"), 0, cwd, user)

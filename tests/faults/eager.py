@@ -5,6 +5,7 @@ python -m tests.faults.eager --data DIR enrich
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from cgtrail.__main__ import main
@@ -19,7 +20,7 @@ def _eager(self: worker.Worker, **options: Any) -> None:
 
 
 if __name__ == "__main__":
-    worker.BATCH = 150
+    worker.BATCH = int(os.environ.get("FAULTS_BATCH", "150"))
     worker.IDLE_COMMIT_SECONDS = 0.05
     worker.Worker.run = _eager  # type: ignore[method-assign]
     main()

@@ -9,22 +9,21 @@ from __future__ import annotations
 import re
 
 from bpf.events import Terminal, TtyInput
-from enrich.lines.grid import UNWRITTEN
+from enrich.lines import keys
+from enrich.lines.grid import UNWRITTEN, Grid
 from enrich.lines.picture import Picture, begins, line_cells, picture, plain
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, looks_ready
-from enrich.lines.telling import abandon, ask, tell
-from enrich.lines.typed import Moment, Reason, Role, Told, Who
+from enrich.lines.telling import abandon, ask, role_of_edit, tell
+from enrich.lines.typed import Moment, Reason, Told, Who
 
 ICANON, OPOST, ONLCR = 2, 1, 4
 """termios(3)."""
 _MOST_JUMPS = 20
 """Absolute places of the cursor in one edit, beyond which a whole screen is painted."""
-_MOST_KEYS = 65_536
 _MOST_HEIGHT = 1024
 _RETURN = re.compile(rb"[\r\n\x0f]")
 _REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R\Z")
-_PLAIN = re.compile(rb"[^\x00-\x1f\x7f]|[\x7f\x08\x15\r\n]")
 
 
 def begin(program: Program, record: Terminal) -> None:
@@ -73,8 +72,7 @@ def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput,
     edit.newline = edit.interrupted = False
     edit.secret = secret
     edit.returned = _RETURN.search(content) is not None
-    alone = record.size == 1
-    edit.end = (edit.grid.y + edit.grid.dropped, edit.grid.x) if alone and edit.returned else (-1, -1)
+    edit.end = _behind_blank(edit.grid) if record.size == 1 and edit.returned else (-1, -1)
     edit.last = (edit.last + content)[-16:] if not secret else content
     reply = _REPLY.search(edit.last)
     if reply is not None:
@@ -176,11 +174,12 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     if edit.secret:
         return []
     line = edit.grid.text(line_cells(shown))
-    typed = _typed(edit.keys)
-    if "?" in line and typed is not None and typed != line and len(typed.strip()) == len(line.strip()):
-        line, reason = typed, Reason.KEYS
+    if "?" in line and edit.keys is not None:
+        typed = keys.typed(edit.keys)
+        if typed is not None and typed != line and keys.fits(line, typed):
+            line, reason = typed, Reason.KEYS
     prompt = edit.grid.text(edit.prompt)
-    return tell(program, who, line, prompt, Role.COMMAND, reason, back=back, gap=gap)
+    return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap)
 
 
 def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
@@ -196,6 +195,12 @@ def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     edit.origin, edit.prompt = grid.y + grid.dropped, left
     program.prompt = left
     return ask(program, who, at, grid.text(left))
+
+
+def _behind_blank(grid: Grid) -> tuple[int, int]:
+    """Where the cursor is, if behind a blank: that one was typed, and was not left when something was taken back."""
+    left = grid.rows[grid.y][: grid.x]
+    return (grid.y + grid.dropped, grid.x) if left.endswith(" ") else (-1, -1)
 
 
 def _picture(edit: Edit) -> Picture:
@@ -224,22 +229,6 @@ def _shift(edit: Edit, column: int) -> None:
 
 
 def _keep(edit: Edit, content: bytes, *, secret: bool) -> None:
-    if edit.keys is None:
-        return
-    usable = not secret and len(edit.keys) + len(content) <= _MOST_KEYS and not _PLAIN.sub(b"", content)
-    edit.keys = edit.keys + content if usable else None
-
-
-def _typed(keys: bytes | None) -> str | None:
-    """What plain keys come to."""
-    if keys is None:
-        return None
-    line = list[str]()
-    for key in keys.decode(errors="replace"):
-        if key in "\x7f\b":
-            line[-1:] = []
-        elif key == "\x15":
-            line.clear()
-        elif key not in "\r\n":
-            line.append(key)
-    return "".join(line)
+    if edit.keys is not None:
+        few = not secret and len(edit.keys) + len(content) <= keys.MOST
+        edit.keys = edit.keys + content if few else None

@@ -21,7 +21,7 @@ _TOKENS = re.compile(
     r"([^\x00-\x1f\x7f-\x9f]+)"  # text
     r"|\x1b\[([0-?]*)[ -/]*([@-~])"  # CSI
     r"|(\x1b[\]PX^_])"  # OSC, DCS, SOS, PM, APC: up to ST or BEL
-    r"|\x1b[ -/]*[0-~]"  # other escapes
+    r"|\x1b[ -/]*([0-~])"  # other escapes
     r"|([\x00-\x1a\x1c-\x1f\x7f-\x9f])"
 )
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)\Z")
@@ -55,6 +55,7 @@ class Grid:
     cells: int = 0
     dropped: int = 0
     """Rows that went since there were too many."""
+    saved: tuple[int, int] = (0, 0)
     clusters: list[str] = field(default_factory=list)
     rest: bytes = b""
     """An unfinished control sequence or character."""
@@ -81,7 +82,7 @@ class Grid:
                 at += 1
                 continue
             at = token.end()
-            run, arguments, verb, string, control = token.groups()
+            run, arguments, verb, string, escape, control = token.groups()
             if run is not None:
                 self._print(run)
             elif verb is not None:
@@ -90,6 +91,8 @@ class Grid:
                 self.in_string = True
             elif control is not None:
                 self._control(control, onlcr=onlcr)
+            elif escape in {"7", "8"}:
+                self._save(back=escape == "8")
 
     def text(self, row: str) -> str:
         """The characters of a row or a part of it, blanks for what was not written."""
@@ -215,12 +218,22 @@ class Grid:
             return
         numbers = [min(int(n), 65535) for n in _NUMBERS.findall(arguments[:32])]
         count = max(numbers[0] if numbers else 1, 1)
-        if verb in "ABCDEFGHdf`":
+        if verb in "su":
+            self._save(back=verb == "u")
+        elif verb in "ABCDEFGHdf`":
             self._move(verb, count, numbers)
         elif verb == "J":
             self._erase_rows(numbers[0] if numbers else 0)
         elif verb in "KX@P":
             self._erase_cells(verb, numbers[0] if numbers else 0, min(count, self.columns))
+
+    def _save(self, *, back: bool) -> None:
+        """Keeps the cursor's place, or goes back there: prompts paint their right side in between."""
+        if back:
+            self.x = min(self.saved[1], self.columns)
+            self.y = max(min(self.saved[0] - self.dropped, len(self.rows) - 1), 0)
+        else:
+            self.saved = self.y + self.dropped, self.x
 
     def _move(self, verb: str, count: int, numbers: list[int]) -> None:
         if verb in "AF":

@@ -58,7 +58,7 @@ def line_cells(shown: Picture) -> str:
         soft = y > first and _goes_on(shown, y - 1)
         if y == first:
             row = row[len(shown.prompt) :]
-        elif not soft:
+        elif not soft:  # fish moves behind its indentation, which is no part of the line
             row = _without_margin(row, len(shown.prompt))
         cells = row.split(UNWRITTEN, 1)[0]
         if y == shown.end[0]:
@@ -89,7 +89,7 @@ def _goes_on(shown: Picture, y: int) -> bool:
 def _without_margin(row: str, width: int) -> str:
     """A further row without what stands below the prompt, if that is but a margin."""
     margin = row[:width]
-    return row[width:] if _MARGIN.match(margin) else row.lstrip(UNWRITTEN)
+    return (row[width:] if _MARGIN.match(margin) else row).lstrip(UNWRITTEN)
 
 
 def _stripped(cells: str, end: int) -> str:

@@ -49,7 +49,7 @@ class Edit:
     end: tuple[int, int] = (-1, -1)
     """Where the cursor stood when the last key was read alone."""
     keys: bytes | None = b""
-    """What was typed, as long as it is nothing but characters, backspace and ctrl-u."""
+    """What was typed, as long as it is not too much and nothing of it is secret."""
     full: bool = False
     """A whole screen is painted."""
     in_band: bool = False

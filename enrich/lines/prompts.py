@@ -24,6 +24,9 @@ _MORE = re.compile(
     r"| {3,}\.{3}> ?\Z|[(\"'/*;x0-9]+ *\.{3}> ?\Z"  # sqlite3
     r"|  *(?:-|'|\"|`|/\*)> ?\Z"  # mysql, mariadb
 )
+_READS = re.compile(r"(?<![\w-])(?:read|vared|select)(?![\w-])")
+_PYTHON_READS = re.compile(r"input\s*\(")
+_PYTHON_PROMPT = re.compile(r"(?:>>>|\.\.\.|\(\w+\)|In \[\d+\]:| *\.{3,}:) ?\Z")
 _PSQL = re.compile(r"(?P<name>.*?)(?P<state>[-'\"($*^!=])(?P<rights>[#>]) ?\Z")
 
 
@@ -52,3 +55,10 @@ def asks_for_more(prompt: str, primary: str) -> bool:
     return bool(
         first and now and first["state"] in "=^!" and now["state"] not in "=^!" and first["name"] == now["name"]
     )
+
+
+def asks_for_data(name: str, line: str, prompt: str) -> bool:
+    """Whether a command, when it runs, has lines edited that are no commands, and this prompt is not the usual one."""
+    if name in SHELLS:
+        return _READS.search(line) is not None
+    return bool(_PYTHON.match(name) and _PYTHON_READS.search(line) and not _PYTHON_PROMPT.match(prompt))

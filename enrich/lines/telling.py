@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enrich.lines.program import Program, Return
-from enrich.lines.prompts import REMOTE, asks_for_more, is_interpreter
+from enrich.lines.prompts import REMOTE, asks_for_data, asks_for_more, is_interpreter
 from enrich.lines.syntax import is_open
 from enrich.lines.typed import Confidence, Moment, Prompt, Reason, Role, Told, Typed, Who
 
@@ -15,7 +15,7 @@ _BLOCK = 16_384
 
 def ask(program: Program, who: Who, at: Moment, prompt: str) -> list[Told]:
     """A program asks for a line: told once, and not where it asks for more of the line before."""
-    if program.asked or continues(program, who, prompt):
+    if program.asked or continues(program, who, prompt) or role_of_edit(program, who, prompt) is Role.INPUT:
         return []
     program.asked = True
     return [Prompt(who, at)]
@@ -90,3 +90,9 @@ def abandon(program: Program) -> None:
 def role_of(program: Program, who: Who, *, asked: bool) -> Role:
     """What a line read in canonical mode is: a command only to an interpreter that asked for it."""
     return Role.COMMAND if asked and is_interpreter(who.name) and not program.edits else Role.INPUT
+
+
+def role_of_edit(program: Program, who: Who, prompt: str) -> Role:
+    """What a line that was edited is: a command, unless the one before asks for data (`read -e`, `input()`)."""
+    asks = program.block and prompt != program.primary and asks_for_data(who.name, program.block, prompt)
+    return Role.INPUT if asks else Role.COMMAND

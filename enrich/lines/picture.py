@@ -74,7 +74,7 @@ def line_cells(shown: Picture) -> str:
 def _first(shown: Picture, last: int) -> int:
     """The lowest row that begins with the prompt."""
     if not shown.prompt:
-        return max(min(shown.origin, last), 0)
+        return max(min(shown.origin, len(shown.rows) - 1), 0)
     for lowest in (max(shown.origin, 0), 0):
         for y in range(min(last, len(shown.rows) - 1), lowest - 1, -1):
             if (y == shown.origin or y - 1 not in shown.soft) and begins(shown.rows[y], shown.prompt):

@@ -9,6 +9,7 @@ from enrich.lines.prompts import looks_like_prompt
 from enrich.lines.telling import LONGEST, ask, role_of, tell
 from enrich.lines.typed import Moment, Reason, Role, Told, Who
 
+_ICANON = 2
 _KEPT = 256
 _WIDE = 4096
 _COMMAND = Role.COMMAND
@@ -39,7 +40,7 @@ def read(program: Program, who: Who, back: Return, record: TtyInput) -> list[Tol
     program.cut = program.cut or record.size > len(content)
     while content:
         piece, newline, content = content.partition(b"\n")
-        program.pieces += 1
+        program.pieces += bool(record.lflag & _ICANON)  # else everybody gets single keys
         program.cut = program.cut or len(program.line) + len(piece) > LONGEST
         program.line = (program.line + piece)[:LONGEST]
         program.last = back
@@ -66,7 +67,7 @@ def _end(program: Program, who: Who, back: Return) -> list[Told]:
     line, pieces, cut = program.line, program.pieces, program.cut
     program.line, program.pieces, program.cut = b"", 0, False
     prompt = prompt_of(program)
-    role = role_of(program, who, asked=bool(prompt) and (pieces == 1 or not line))
+    role = role_of(program, who, asked=bool(prompt) and (pieces <= 1 or not line))
     program.unfinished = b""
     gap, program.gap = program.gap, False
     text = line.decode(errors="replace")

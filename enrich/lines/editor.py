@@ -17,7 +17,7 @@ from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
 from enrich.lines.typed import Moment, Reason, Told, Who
 
-ICANON, OPOST, ONLCR = 2, 1, 4
+ICANON, ECHO, OPOST, ONLCR = 2, 8, 1, 4
 """termios(3)."""
 _MOST_JUMPS = 20
 """Absolute places of the cursor in one edit, beyond which a whole screen is painted."""

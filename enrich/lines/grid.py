@@ -26,6 +26,7 @@ _TOKENS = re.compile(
 )
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)\Z")
 _ENDS_STRING = re.compile(r"\x07|\x1b\\|[\x18\x1a]|\x9c")
+_CODES = re.compile(r"(?:<[0-9a-f]{4,8}>)+")
 _NUMBERS = re.compile(r"[0-9]+")
 _LONGEST_SEQUENCE = 256
 
@@ -55,6 +56,7 @@ class Grid:
     cells: int = 0
     dropped: int = 0
     """Rows that went since there were too many."""
+    reverse: bool = False
     saved: tuple[int, int] = (0, 0)
     clusters: list[str] = field(default_factory=list)
     rest: bytes = b""
@@ -124,6 +126,8 @@ class Grid:
         return text
 
     def _print(self, text: str) -> None:
+        if self.reverse and self._stand_in(text):
+            return
         if not text.isascii() and any(width(c) != 1 for c in text):
             for character in text:
                 self._put(character, width(character))
@@ -135,6 +139,27 @@ class Grid:
             piece = text[at : at + self.columns - self.x]
             self._write(piece)
             at += len(piece)
+
+    def _stand_in(self, text: str) -> bool:
+        """Zsh shows in reverse what fills a row before a wide character, and <0301> for what it can't paint."""
+        if text == " " and self.x == self.columns - 1:
+            self._write(REST)
+            return True
+        if not text.startswith("<") or not _CODES.fullmatch(text):
+            return False
+        for code in text[1:-1].split("><"):
+            cell = self._number(chr(min(int(code, 16), 0x10FFFF)))
+            if self.x + len(code) + 2 > self.columns:
+                self._wrap()
+            self._write((cell + REST * (len(code) + 1))[: self.columns - self.x])
+        return True
+
+    def _number(self, whole: str) -> str:
+        """A cell that stands for any text."""
+        if len(self.clusters) >= _MOST_CLUSTERS:
+            return "?"
+        self.clusters.append(whole)
+        return chr(_CLUSTERS + len(self.clusters) - 1)
 
     def _put(self, character: str, cells: int) -> None:
         if cells == 0:
@@ -151,10 +176,8 @@ class Grid:
         if at < 0 or row[at] == UNWRITTEN or len(self.clusters) >= _MOST_CLUSTERS:
             return
         whole = self._whole(row[at]) + character
-        if len(whole) > _CLUSTER_CHARS:
-            return
-        self.clusters.append(whole)
-        self.rows[self.y] = row[:at] + chr(_CLUSTERS + len(self.clusters) - 1) + row[at + 1 :]
+        if len(whole) <= _CLUSTER_CHARS:
+            self.rows[self.y] = row[:at] + self._number(whole) + row[at + 1 :]
 
     def _write(self, piece: str) -> None:
         row = self.rows[self.y]
@@ -218,7 +241,10 @@ class Grid:
             return
         numbers = [min(int(n), 65535) for n in _NUMBERS.findall(arguments[:32])]
         count = max(numbers[0] if numbers else 1, 1)
-        if verb in "su":
+        if verb == "m":
+            numbers = numbers or [0]
+            self.reverse = 7 in numbers or (self.reverse and not {0, 27} & set(numbers))
+        elif verb in "su":
             self._save(back=verb == "u")
         elif verb in "ABCDEFGHdf`":
             self._move(verb, count, numbers)

@@ -82,7 +82,8 @@ class Typing:
     def _read(self, record: TtyInput, at: Moment, who: Who, *, secret: bool) -> list[Told]:
         program = self._program(who)
         back = Return(at, record.uid, record.cwd, record.cwd_flags)
-        if record.lflag & editor.ICANON:
+        if record.lflag & editor.ICANON or (program.edit is None and record.lflag & editor.ECHO):
+            program.edit = None
             if secret:
                 canonical.forget(program)
                 return []
@@ -95,15 +96,15 @@ class Typing:
         return editor.read(program, program.edit, who, back, record, secret=secret)
 
     def _write(self, record: TtyWrite, at: Moment, who: Who) -> list[Told]:
-        if record.lflag & editor.ICANON:
-            return canonical.write(self._program(who), who, at, record.content)
         program = self.programs.get((who.pid, who.start))
-        if program is None:
-            return []
-        edit = program.edit
-        if edit is None:
-            if program.suspended is not None:
+        if record.lflag & editor.ICANON:
+            return canonical.write(program or self._program(who), who, at, record.content)
+        edit = program.edit if program is not None else None
+        if program is None or edit is None:
+            if program is not None and program.suspended is not None:
                 program.suspended.written = True
+            if record.lflag & editor.ECHO:
+                return canonical.write(program or self._program(who), who, at, record.content)
             return []
         editor.resize(edit, record)
         if record.size > len(record.content):

@@ -77,7 +77,7 @@ def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput,
     reply = _REPLY.search(edit.last)
     if reply is not None:
         _shift(edit, int(reply[1]) - 1)
-        edit.keys = b"" if edit.reads <= len(reply[0]) + 1 else edit.keys
+        edit.keys = bytearray() if edit.reads <= len(reply[0]) + 1 else edit.keys
         edit.last = b""
     else:
         _keep(edit, content, secret=secret)
@@ -110,7 +110,7 @@ def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     else:
         abandon(program)
     grid.drop(max(grid.y - 4, 0))
-    edit.origin, edit.keys, edit.gap = -1, b"", False
+    edit.origin, edit.keys, edit.gap = -1, bytearray(), False
     program.edits += 1
     return told + ask(program, who, at, left)
 
@@ -173,13 +173,16 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     program.gap = False
     if edit.secret:
         return []
-    line = edit.grid.text(line_cells(shown))
-    if "?" in line and edit.keys is not None:
-        typed = keys.typed(edit.keys)
-        if typed is not None and typed != line and keys.fits(line, typed):
-            line, reason = typed, Reason.KEYS
+    line, cut = edit.grid.text(line_cells(shown)), False
+    tall = shown.y - shown.origin >= edit.grid.height - 1 or edit.grid.dropped > 0
+    if edit.keys is not None and (tall or "?" in line):
+        typed, long = keys.typed(edit.keys), len(edit.keys) >= keys.MOST
+        if typed is not None and typed != line and (tall or keys.fits(line, typed)):
+            line, reason, cut = typed, Reason.KEYS, long
+        elif tall and typed != line:
+            cut = True
     prompt = edit.grid.text(edit.prompt)
-    return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap)
+    return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap, cut=cut)
 
 
 def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
@@ -230,5 +233,7 @@ def _shift(edit: Edit, column: int) -> None:
 
 def _keep(edit: Edit, content: bytes, *, secret: bool) -> None:
     if edit.keys is not None:
-        few = not secret and len(edit.keys) + len(content) <= keys.MOST
-        edit.keys = edit.keys + content if few else None
+        if secret:
+            edit.keys = None
+        else:
+            edit.keys += content[: keys.MOST - len(edit.keys)]

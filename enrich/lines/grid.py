@@ -165,9 +165,9 @@ class Grid:
         if cells == 0:
             self._combine(character)
             return
-        if self.x + cells > self.columns:
+        if self.x + min(cells, self.columns) > self.columns:
             self._wrap()
-        self._write(character + REST if cells == 2 else character)
+        self._write(character + REST if cells == 2 <= self.columns else character)
 
     def _combine(self, character: str) -> None:
         row, at = self.rows[self.y], min(self.x, len(self.rows[self.y])) - 1

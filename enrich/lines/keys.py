@@ -1,4 +1,7 @@
-"""What plain keys come to, for editors that cannot paint what was typed: busybox shows `?` for what it has no glyph."""
+"""What plain keys come to, where that cannot be seen.
+
+Busybox shows `?` for what it has no glyph for; of a line that is taller than the window editors show a part.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import re
 MOST = 65_536
 """Bytes of keys that are kept of one line."""
 _KEY = re.compile(
-    r"\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x7f])"
-    r"|(?P<end>[\r\n])|(?P<text>[^\x00-\x1f\x7f])"
+    r"\x1b\[200~(?P<paste>.*?)(?:\x1b\[201~|\Z)|\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x7f])"
+    r"|(?P<end>[\r\n])|(?P<text>[^\x00-\x1f\x7f]+)",
+    re.DOTALL,
 )
 _MOVES = {"C": "right", "D": "left", "H": "home", "F": "end", "1": "home", "7": "home", "4": "end", "3": "delete"}
 _CONTROLS = {
@@ -25,7 +29,7 @@ _CONTROLS = {
 }
 
 
-def typed(keys: bytes) -> str | None:
+def typed(keys: bytearray) -> str | None:
     """The line that keys make, up to their Return; None where the effect of one is not known (history, completion)."""
     line, x, at = list[str](), 0, 0
     text = keys.decode(errors="replace")
@@ -36,13 +40,14 @@ def typed(keys: bytes) -> str | None:
         at = key.end()
         if key["end"] is not None:
             break
-        if key["text"] is not None:
-            line.insert(x, key["text"])
-            x += 1
+        added = key["text"] if key["paste"] is None else key["paste"].replace("\r", "\n")
+        if added is not None:
+            line[x:x] = added
+            x += len(added)
             continue
         move = _CONTROLS[key["control"]] if key["control"] else _MOVES[key["arrow"] or key["number"]]
         x = _move(line, x, move)
-    return "".join(line)
+    return "".join(line).rstrip("\n")
 
 
 def _move(line: list[str], x: int, move: str) -> int:

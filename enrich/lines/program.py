@@ -48,7 +48,7 @@ class Edit:
     """What was shown at that \\n."""
     end: tuple[int, int] = (-1, -1)
     """Where the cursor stood when the last key was read alone."""
-    keys: bytes | None = b""
+    keys: bytearray | None = field(default_factory=bytearray)
     """What was typed, as long as it is not too much and nothing of it is secret."""
     full: bool = False
     """A whole screen is painted."""

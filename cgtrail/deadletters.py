@@ -95,7 +95,10 @@ def _try(config: Config, sink: str, chosen: list[Letter]) -> int:
         closing(open_sink(config, sink)) as opened,
     ):
         places = deadly(letter for letter in letters.all() if letter.id not in ids)
-        retry = Retry(config.spool_folder, opened, stop_on_signal(), config.documents.forks, places, rules(config))
+        documents, stop = config.documents, stop_on_signal()
+        retry = Retry(
+            config.spool_folder, opened, stop, documents.forks, places, rules(config), output=documents.output
+        )
         retry.run(chosen)
         letters.add(retry.met)
         for letter in chosen:

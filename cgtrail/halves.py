@@ -78,6 +78,7 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
             forks=config.documents.forks,
             snapshot_seconds=config.enrich.snapshot_seconds,
             secrets=rules(config),
+            output=config.documents.output,
         ) as worker,
         _reporting(own_file(config.folder, "status.json", sink), worker),
         metrics.serving(config.metrics.worker, metrics.WORKER, worker.facts),
@@ -95,6 +96,7 @@ def worker_on(
     forks: bool = False,
     snapshot_seconds: float = SNAPSHOT_SECONDS,
     secrets: Rules | None = None,
+    output: str = "none",
 ) -> Iterator[Worker]:
     """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
     gc.set_threshold(GC_OBJECTS)
@@ -104,7 +106,7 @@ def worker_on(
         letters = stack.enter_context(closing(DeadLetters(own_file(data, "deadletters.db", name))))
         mark = stack.enter_context(closing(Mark(own_file(data, "mark", name), checkpoints)))
         source = SpoolSource(spool, position_file(spool, name))
-        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets)
+        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output)
 
 
 def open_sink(config: Config, name: str, into: Path | None = None) -> Sink:

@@ -34,7 +34,12 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
     stop = stop_on_signal()
     with closing(open_sink(config, sink, into)) as opened, _progress(chosen) as progress:
         replay = Replay(
-            opened, stop, forks=config.documents.forks, deadly=known_deadly(config, sink), secrets=rules(config)
+            opened,
+            stop,
+            forks=config.documents.forks,
+            deadly=known_deadly(config, sink),
+            secrets=rules(config),
+            output=config.documents.output,
         )
         replay.run(chosen, since, until, progress)
     counts = replay.counts

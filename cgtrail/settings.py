@@ -9,6 +9,9 @@ import msgspec
 POLICIES = ("exec", "terminal", "output")
 """What can be recorded of a container (`bpf.enums.Policy`)."""
 
+OUTPUTS = ("none", "head", "all")
+"""What can be kept of what commands show (`enrich.commands.output.KEPT`)."""
+
 
 class Capture(msgspec.Struct, forbid_unknown_fields=True):
     """[capture]: what the agent records."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from cgtrail.settings import POLICIES, Config, Runtimes, Tenants
+from cgtrail.settings import OUTPUTS, POLICIES, Config, Runtimes, Tenants
 
 MAX_DAYS = 36500
 _RANGES = {
@@ -55,6 +55,10 @@ def check(config: Config, places: Mapping[str, str]) -> None:
     _check_runtimes(config.runtimes, places)
     _check_tenants(config.tenants, places)
     _check_secrets(config, places)
+    output = config.documents.output
+    if output not in OUTPUTS:
+        place = places["documents.output"]
+        raise ConfigError(f"{place}: documents.output is {output!r}; it must be one of {', '.join(OUTPUTS)}")
     for half in ("agent", "worker"):
         address = getattr(config.metrics, half)
         if address and not _is_address(address):

@@ -35,6 +35,10 @@ class Names:
     users: dict[int, str]
     groups: dict[int, str]
 
+    def user(self, uid: int, mount_ns: int) -> str | None:
+        """The name of a user, for somebody in a mount namespace; None where it was read in another one."""
+        return self.users.get(uid) if mount_ns == self.mount_ns else None
+
     def of(self, record: Any) -> Shown:
         """The names of the ids of a Task; none where they were read in another mount namespace than its own."""
         if record.mount_ns != self.mount_ns:
@@ -100,6 +104,12 @@ class Container:
         if self.names is None or self.life.user_ns not in (0, record.user_ns):
             return NAMELESS
         return self.names.of(record)
+
+    def user(self, uid: int, mount_ns: int, user_ns: int) -> str | None:
+        """Its name of one user, for somebody in these namespaces; None as above."""
+        if self.names is None or self.life.user_ns not in (0, user_ns):
+            return None
+        return self.names.user(uid, mount_ns)
 
     def tell(self, info: ContainerInfo, scrubber: Scrubber) -> bool:
         """What the registry says of it from now on, without secrets; True where that is not what it said before."""

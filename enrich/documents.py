@@ -154,9 +154,7 @@ class Documents:
         own["args"]["truncated"] = len(record.args) < record.args_bytes
         own["return_code"] = record.error
         if record.flags & _SHOWN_FLAGS:
-            for flag, (group, name) in _FLAGS.items():
-                if record.flags & flag:
-                    own.setdefault(group, {})[name] = True
+            flag(own, record.flags)
         source["event"]["outcome"] = "failure" if record.error else "success"
         if record.error:
             # The process is still what it was; the document is about what it tried to become.
@@ -179,6 +177,13 @@ class Documents:
         if record.exit_flags & _OOM:
             source["cgtrail"]["oom"] = True
         return source
+
+
+def flag(own: dict[str, Any], flags: int) -> None:
+    """Add to cgtrail.* what bpf.enums.ImageFlag says."""
+    for each, (group, name) in _FLAGS.items():
+        if flags & each:
+            own.setdefault(group, {})[name] = True
 
 
 def _event(action: str) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Enricher:
         *,
         opened: int = 0,
         forks: bool = False,
+        output: str = "none",
         secrets: Rules | None = None,
         watch: Watch | None = None,
         counts: Counter[str] | None = None,
@@ -69,8 +70,8 @@ class Enricher:
         self.counts: Counter[str] = Counter() if counts is None else counts
         """frames, records, documents by attribution, and the troubles met."""
         rules = secrets or builtin()
-        self._steps = steps(forks=forks, scrubber=Scrubber(rules=rules))
-        self.schema = schema(self._steps, forks=forks, secrets=rules.hash)
+        self._steps = steps(forks=forks, output=output, scrubber=Scrubber(rules=rules))
+        self.schema = schema(self._steps, forks=forks, output=output, secrets=rules.hash)
         self._host, self._release = _one(self._steps, Host), _one(self._steps, Release)
         self._release.counts = self.counts
         self.ledger = _one(self._steps, Ledger)

@@ -48,13 +48,16 @@ _STEPS: dict[str, DocumentField] = {
         "keyword",
         "exec, fork, attach, end or loss; of a container created, renamed, removed, started, entered (from"
         " outside) or died; of a tenant created, changed, removed, attached or detached; of a session session_opened,"
-        " session_closed, echo_off, input_injected or output_escaped; of a terminal text_output or text_input",
+        " session_closed, echo_off, input_injected or output_escaped; of a terminal text_output or text_input; of a"
+        " typed line command_started or command_ended",
     ),
     "event.outcome": DocumentField("keyword", "success or failure of an exec"),
     "event.module": DocumentField("keyword", "always cgtrail"),
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
-    "event.duration": DocumentField("long", "how long the process lived, or the session lasted, in nanoseconds"),
+    "event.duration": DocumentField(
+        "long", "how long the process lived, or the session or the typed line lasted, in ns"
+    ),
     "event.start": DocumentField(
         "date_nanos",
         "start of the span a loss lies in, or of a session; of a container's creation and removal, its runtime's own"
@@ -71,7 +74,9 @@ _STEPS: dict[str, DocumentField] = {
         "arguments in one line, quoted for a shell where needed; an end has 2,048 bytes of them, then …",
     ),
     "process.end": DocumentField("date_nanos", "when the process ended"),
-    "process.exit_code": DocumentField("long", "exit code, or 128 + signal"),
+    "process.exit_code": DocumentField(
+        "long", "exit code, or 128 + signal; of a typed line that of its last program, where that decides it"
+    ),
     "process.interactive": DocumentField("boolean", "it has a controlling terminal"),
     "process.user.id": DocumentField("keyword", "the same as user.id"),
     "user.name": DocumentField("keyword", "the container's own name of the user, where it is known"),

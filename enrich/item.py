@@ -81,8 +81,11 @@ class Process:
     """The mount namespace that it had when it came."""
     login: bytes | None = None
     """What an SshLogin told of it before its program was."""
-    command: str = ""
-    """cgtrail.command.id of the typed line that it is a part of; empty: of none."""
+    command: str | None = None
+    """cgtrail.command.id of the typed line that it is a part of; empty: of none; None: not looked at yet."""
+    mount_ns: int = 0
+    """As of its latest record."""
+    user_ns: int = 0
 
 
 @dataclass(slots=True, eq=False)

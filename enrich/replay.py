@@ -81,6 +81,8 @@ class Replay:
     """Records to leave alone: workers died of them."""
     secrets: Rules | None = None
     """What is masked; None: what the built-in rules find."""
+    output: str = "none"
+    """What is kept of what commands show (`enrich.commands.output.KEPT`)."""
     counts: Counter[str] = field(default_factory=Counter)
     """documents, those that were new, rejected; letters: what makes no document, among the dead letters already."""
 
@@ -104,7 +106,12 @@ class Replay:
     def _outputs(self, stretch: Stretch, until: int, progress: Callable[[int], object]) -> Iterator[Output]:
         watch = PassOver(stretch.stream.id, self.deadly)
         enricher = Enricher(
-            stretch.stream.id, opened=stretch.stream.opened, forks=self.forks, secrets=self.secrets, watch=watch
+            stretch.stream.id,
+            opened=stretch.stream.opened,
+            forks=self.forks,
+            output=self.output,
+            secrets=self.secrets,
+            watch=watch,
         )
         for piece in Reader(stretch.stream, stretch.first).read():
             yield enricher.take(piece)

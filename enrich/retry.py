@@ -39,6 +39,8 @@ class Retry:
     """Records to leave alone: workers died of them."""
     secrets: Rules | None = None
     """What is masked; None: what the built-in rules find."""
+    output: str = "none"
+    """What is kept of what commands show (`enrich.commands.output.KEPT`)."""
     stays: dict[str, str] = field(default_factory=dict)
     """Ids of letters that failed again, each with its reason; the others are done."""
     met: list[Letter] = field(default_factory=list)
@@ -68,7 +70,14 @@ class Retry:
         """The documents of each letter's record or frames, out of the stream."""
         attempt = _Attempt(letters)
         watch = PassOver(stream.id, self.deadly)
-        enricher = Enricher(stream.id, opened=stream.opened, forks=self.forks, secrets=self.secrets, watch=watch)
+        enricher = Enricher(
+            stream.id,
+            opened=stream.opened,
+            forks=self.forks,
+            output=self.output,
+            secrets=self.secrets,
+            watch=watch,
+        )
         oldest = min((segment.first for segment in stream.segments()), default=0)
         for piece in Reader(stream, oldest).read():
             attempt.take(enricher.take(piece))

@@ -63,6 +63,8 @@ class Worker:
     snapshot_seconds: float = SNAPSHOT_SECONDS
     secrets: Rules | None = None
     """What is masked in documents; None: what the built-in rules find."""
+    output: str = "none"
+    """What is kept of what commands show (`enrich.commands.output.KEPT`)."""
     counts: Counter[str] = field(default_factory=Counter)
     """frames, records, documents by outcome, letters, troubles: what was done since the start."""
     enricher: Enricher | None = None
@@ -144,7 +146,13 @@ class Worker:
 
     def _fresh(self, stream: Stream) -> Enricher:
         return Enricher(
-            stream.id, opened=stream.opened, forks=self.forks, secrets=self.secrets, watch=self.mark, counts=self.counts
+            stream.id,
+            opened=stream.opened,
+            forks=self.forks,
+            output=self.output,
+            secrets=self.secrets,
+            watch=self.mark,
+            counts=self.counts,
         )
 
     def _keep(self, output: Output, *, wanted: bool) -> None:

@@ -57,6 +57,7 @@ class ProcessTree:
             process.only_forked = isinstance(record, (Fork, CgroupAttach))
             self._live[record.tgid] = process
         process.keyframe = self._keyframe
+        process.mount_ns, process.user_ns = record.mount_ns, record.user_ns
         if isinstance(record, Exec):
             process.identity.found = False
             self._set_image(process, record)

@@ -23,9 +23,9 @@ from bpf.events import (
     TtyUring,
     TtyWrite,
 )
-from enrich.documents import Documents
 from enrich.item import Item, Process
 from enrich.secrets.scrub import Scrubber
+from enrich.steps.commands import Commands
 from enrich.steps.host import Host
 from enrich.steps.processes import ProcessTree
 from enrich.steps.registry import RegistryView
@@ -58,11 +58,13 @@ class Terminals:
         host: Host,
         registry: RegistryView,
         tree: ProcessTree,
-        documents: Documents,
+        telling: Telling,
+        effort: Effort,
         scrubber: Scrubber,
+        commands: Commands,
     ) -> None:
-        self._telling, self._witnesses = Telling(host, documents), Witnesses(tree)
-        self._effort = Effort()
+        self._telling, self._witnesses, self._effort = telling, Witnesses(tree), effort
+        self._commands = commands
         self._screen = Screen(self._telling, self._witnesses, scrubber, self._effort)
         self._input = Input(self._telling, self._witnesses, scrubber, self._effort)
         self._alarms = Alarms(self._telling, self._witnesses)
@@ -120,12 +122,13 @@ class Terminals:
         session = self._lives.newest.get((record.device, record.index))
         if session is None:
             return False
-        return session.keys.secret or (session.line is not None and session.line.secret)
+        return session.is_secret
 
     def _terminal(self, item: Item, record: Terminal) -> None:
         session = self._finding.find(self._lives, item, record)
         if session is None:
             return
+        item.session = session
         self._finding.note(self._lives, item, session, record)
         if (record.rows, record.columns) != (session.rows, session.columns):
             self._screen.resize(session, record)
@@ -140,7 +143,7 @@ class Terminals:
             self._alarms.drained(item, session, record)
         elif isinstance(record, TtyInput):
             self._input.mode(item, session, record.lflag)
-            self._input.read(item, session, record)
+            item.secret = self._input.read(item, session, record)
         elif isinstance(record, TtyWrite):
             session.keys.write(record.tgid, record.content)
         elif isinstance(record, TtyChange):
@@ -219,6 +222,7 @@ class Terminals:
         assert isinstance(item.record, Header)
         session.reason = reason
         self._telling.opened(item, session)
+        self._commands.over(item, session)
         self._input.close(item, session)
         self._screen.interrupt(item, session)
         self._alarms.tell(item, session, None)
@@ -232,5 +236,6 @@ class Terminals:
 
     def _pause(self, item: Item, session: Session) -> None:
         """What comes next of a session does not follow what was seen last."""
+        self._commands.pause(session)
         self._input.end(item, session)
         self._screen.interrupt(item, session)

@@ -27,8 +27,12 @@ class Input:
     def __init__(self, telling: Telling, witnesses: Witnesses, scrubber: Scrubber, effort: Effort) -> None:
         self._telling, self._witnesses, self._scrubber, self._effort = telling, witnesses, scrubber, effort
 
-    def read(self, item: Item, session: Session, record: TtyInput) -> None:
-        """A program consumed something."""
+    def read(self, item: Item, session: Session, record: TtyInput) -> bool:
+        """A program consumed something. Returns whether it is taken for a secret."""
+        before = session.is_secret
+        return self._read(item, session, record) or before or session.is_secret
+
+    def _read(self, item: Item, session: Session, record: TtyInput) -> bool:
         session.missed += max(record.consumed - session.consumed, 0)
         session.consumed = max(session.consumed, record.consumed) + record.size
         secret = bool(record.terminal_flags & _SECRET) or record.lflag & (ICANON | ECHO) == ICANON
@@ -36,7 +40,7 @@ class Input:
             self.end(item, session)
         if secret:
             self._secret(item, session, record)
-            return
+            return True
         session.missed += max(record.size - len(record.content), 0)
         session.silent = session.silent_since = 0
         if record.lflag & ICANON:
@@ -45,6 +49,8 @@ class Input:
             length = session.keys.read(record.tgid, record.content)
             if length is not None:
                 self._mask(item, session, self._begin(item, record, length=length))
+                return True
+        return False
 
     def mode(self, item: Item, session: Session, lflag: int) -> None:
         """The terminal's mode is as it is: what was read in another one has ended."""

@@ -15,6 +15,7 @@ from enrich.terminals.passwords import Keys
 from enrich.terminals.recording import Recording, long
 
 if TYPE_CHECKING:
+    from enrich.commands.command import Typist
     from enrich.item import Epoch, Process
 
 PATIENCE_NS = 1_000_000_000
@@ -140,6 +141,8 @@ class Session:
     input: Stream = field(default_factory=Stream)
     keys: Keys = field(default_factory=Keys)
     recording: Recording = field(default_factory=Recording)
+    typist: Typist | None = None
+    """What is typed; None where nothing is known to be."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -150,6 +153,11 @@ class Session:
     def tty(self) -> int:
         """The terminal's device number, as processes have it."""
         return 136 << 20 | self.index if self.device else self.index
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether what was consumed last, or is about to be, is taken for a secret."""
+        return self.keys.secret or (self.line is not None and self.line.secret)
 
     def begin_end(self, time: int, reason: str) -> None:
         """It is about to end: what it wrote may still be shown."""

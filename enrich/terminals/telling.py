@@ -1,4 +1,4 @@
-"""The documents about sessions and terminals: kinds `session` and `terminal`."""
+"""The documents about sessions and terminals: kinds `session` and `terminal`, and what those about lines share."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Telling:
         stamp = session.timestamp(item.time)
         source = self._session(item, session, session.identity(item.id), stamp, action, "info")
         if process is not None:
-            self._name(source, session, process, process.pid)
+            self.name(source, session, process, process.pid)
         source["cgtrail"]["session"] |= {name: long(count) for name, count in told.items()}
         self._add(item, session, source, stamp)
 
@@ -88,8 +88,8 @@ class Telling:
         """A piece of the recording."""
         self.opened(item, session)
         session.recording.number += 1
-        source = self._source(item, session, draft.id, draft.stamp, "text_output")
-        self._name(source, session, draft.process, draft.pid)
+        source = self.source(session, draft.id, item.sequence, draft.stamp, "text_output")
+        self.name(source, session, draft.process, draft.pid)
         io: dict[str, Any] = {
             "type": "tty",
             "text": "".join(draft.text),
@@ -98,7 +98,7 @@ class Telling:
         }
         if draft.skips:
             io["bytes_skipped"] = [{"offset": offset, "length": count} for offset, count in draft.skips]
-        source["process"] |= {"io": io, "tty": _tty(session, draft.rows, draft.columns)}
+        source["process"] |= {"io": io, "tty": tty(session, draft.rows, draft.columns)}
         told = {"number": session.recording.number, "timing": draft.finish(), "offset": long(draft.offset)}
         source["cgtrail"]["terminal"] = told | ({"writers": draft.writers} if len(draft.writers) > 1 else {})
         if draft.partial:
@@ -109,12 +109,12 @@ class Telling:
         """What a program consumed: its text where it was echoed, only that it was and how long where it was secret."""
         self.opened(item, session)
         identity, stamp = session.identity(item.id), session.timestamp(item.time)
-        source = self._source(item, session, identity, stamp, "text_input")
-        self._name(source, session, line.process, line.reader)
+        source = self.source(session, identity, item.sequence, stamp, "text_input")
+        self.name(source, session, line.process, line.reader)
         if line.uid != render.UNSET:
             name = source.get("user", {})
             source["user"] = name if name.get("id") == str(line.uid) else {"id": str(line.uid)}
-        source["process"] |= {"tty": _tty(session, session.rows, session.columns), "io": {"type": "tty"}}
+        source["process"] |= {"tty": tty(session, session.rows, session.columns), "io": {"type": "tty"}}
         terminal: dict[str, Any] = {"offset": long(session.before[0] + session.output)}
         source["cgtrail"]["terminal"] = terminal
         if line.secret:
@@ -126,24 +126,25 @@ class Telling:
     def _session(
         self, item: Item, session: Session, identity: str, stamp: int, action: str, type_: str
     ) -> dict[str, Any]:
-        source = self._source(item, session, identity, stamp, action)
+        source = self.source(session, identity, item.sequence, stamp, action)
         source["event"] |= {"category": ["session"], "type": [type_], "dataset": "cgtrail.session"}
-        self._name(source, session, session.leader, session.leader_pid)
+        self.name(source, session, session.leader, session.leader_pid)
         if source["process"] or session.rows or session.columns:
-            source["process"]["tty"] = _tty(session, session.rows, session.columns)
+            source["process"]["tty"] = tty(session, session.rows, session.columns)
         own = source["cgtrail"]["session"] = dict(session.shown)
         if session.nested:
             own |= {"opener": session.opened_by} | ({"parent": session.parent} if session.parent else {})
         return source
 
-    def _source(self, item: Item, session: Session, identity: str, stamp: int, action: str) -> dict[str, Any]:
+    def source(self, session: Session, identity: str, sequence: int, stamp: int, action: str) -> dict[str, Any]:
+        """What all documents about a terminal have. `sequence` is `Item.sequence`; `stamp` in ns since 1970."""
         return {
             "@timestamp": render.timestamp(stamp),
             "ecs": ECS,
             "host": self._host.fields,
             "event": {
                 "id": identity,
-                "sequence": item.sequence,
+                "sequence": sequence,
                 "kind": "event",
                 "category": ["process"],
                 "type": ["info"],
@@ -154,7 +155,7 @@ class Telling:
             "cgtrail": {"session": session.shown},
         }
 
-    def _name(self, source: dict[str, Any], session: Session, process: Process | None, pid: int) -> None:
+    def name(self, source: dict[str, Any], session: Session, process: Process | None, pid: int) -> None:
         """Say which process it was, and how its session was entered."""
         own, leader = source["cgtrail"], session.leader
         if process is not None:
@@ -183,7 +184,8 @@ def allowed(epoch: Epoch | None) -> tuple[bool, int]:
     return False, container.policy
 
 
-def _tty(session: Session, rows: int, columns: int) -> dict[str, Any]:
+def tty(session: Session, rows: int, columns: int) -> dict[str, Any]:
+    """process.tty of a document about a session."""
     window = {"rows": rows, "columns": columns} if rows or columns else {}
     return {"char_device": render.device(session.tty)} | window
 

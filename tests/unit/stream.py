@@ -101,6 +101,7 @@ class Stream:
 
     capture_host: bool = False
     forks: bool = False
+    output: str = "none"
     now: int = 10 * SECOND
     unix: int = UNIX
     """What the wall clock says at boot: a clock that is set moves it."""
@@ -112,7 +113,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         """Begins as every stream does."""
-        self.steps = steps(forks=self.forks)
+        self.steps = steps(forks=self.forks, output=self.output)
         host = HostInfo(capture_host=int(self.capture_host), host_name=b"node", host_id=b"ab", boot_id=BOOT)
         self.feed(host, Clock(realtime=0))
 

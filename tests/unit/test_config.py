@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from cgtrail import config, settings
 from cgtrail.config import Config, ConfigError, environment, keys, load, variable
+from enrich.commands.output import KEPT
 from shipper.tenants.declare import POLICIES
 
 
@@ -84,6 +86,7 @@ OF_EACH_KEY = {
     "secrets.files": ('["/a/b.toml"]', "/x.toml, y.toml", ["z.toml"], ["/a/b.toml"], ["/x.toml", "y.toml"], ["z.toml"]),
     "secrets.disable": ('["jwt"]', "jwt, npm", [], ["jwt"], ["jwt", "npm"], []),
     "documents.forks": ("true", "0", True, True, False, True),
+    "documents.output": ('"head"', "all", "none", "head", "all", "none"),
 }
 
 
@@ -345,7 +348,7 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
         ),
         enrich=st.builds(settings.Enrich, snapshot_seconds=st.integers(1, 86400)),
         store=st.builds(settings.Store, retention_days=st.integers(1, 10_000)),
-        documents=st.builds(settings.Documents, forks=st.booleans()),
+        documents=st.builds(settings.Documents, forks=st.booleans(), output=st.sampled_from(settings.OUTPUTS)),
     )
 )
 def test_a_child_gets_the_same_configuration(wanted: Config) -> None:
@@ -371,6 +374,14 @@ def test_the_folders_are_below_data() -> None:
     """Spool and store have their places in the data folder."""
     loaded = load(None, {}, {"data": "/x"})
     assert (loaded.folder, loaded.spool_folder, loaded.store_folder) == (Path("/x"), Path("/x/spool"), Path("/x/store"))
+
+
+def test_what_is_kept_of_output_is_one_of_three(file: Path) -> None:
+    """Another word than none, head and all is refused; the worker knows all three."""
+    file.write_text('[documents]\noutput = "tail"\n')
+    with pytest.raises(ConfigError, match=re.escape("documents.output is 'tail'; it must be one of none, head, all")):
+        load(file, {}, {})
+    assert tuple(KEPT) == settings.OUTPUTS
 
 
 def test_every_key_is_documented() -> None:

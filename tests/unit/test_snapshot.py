@@ -290,8 +290,8 @@ def test_the_schema_tells_settings_and_steps_apart() -> None:
     known = [schema(steps(), forks=False), schema(steps(), forks=True), schema(steps()[:-1]), schema(steps()[::-1])]
     assert len(set(known)) == len(known)
     rules = builtin().hash
-    assert schema(steps(), forks=False, secrets=rules) == Enricher(ID).schema
-    assert schema(steps(forks=True), forks=True, secrets=rules) == Enricher(bytes(16), forks=True).schema
+    assert schema(steps(), forks=False, output="none", secrets=rules) == Enricher(ID).schema
+    assert schema(steps(), forks=True, output="all", secrets=rules) == Enricher(ID, forks=True, output="all").schema
 
 
 def test_a_step_names_all_that_it_learns() -> None:

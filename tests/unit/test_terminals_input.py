@@ -56,7 +56,7 @@ def test_lines() -> None:
     """A line that was echoed is told with who read it; one that comes byte by byte is one line."""
     stream, terminal = begun()
     stream.feed(exec_(30, SHELL, b"/usr/bin/cat", tty=TTY, sid=SHELL))
-    (told,) = stream.feed(terminal.input("schön\n".encode(), tgid=30, uid=1000))
+    (told,) = of(stream.feed(terminal.input("schön\n".encode(), tgid=30, uid=1000)), "text_input")
     assert (told["process"]["io"], told["process"]["name"]) == ({"type": "tty", "text": "schön\n"}, "cat")
     assert told["user"] == {"id": "1000"}
     assert undeclared(told) == set()

@@ -194,6 +194,8 @@ def test_tenants() -> None:
     assert asked == {
         "exec": ["a"],
         "text_input": ["b"],
+        "command_started": ["b"],
+        "command_ended": ["b"],
         "text_output": ["c"],
         "session_opened": ["b", "c"],
         "session_closed": ["b", "c"],

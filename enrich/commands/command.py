@@ -1,0 +1,117 @@
+"""What is known of typed lines and of the programs that take them: the state of the step that makes their documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from enrich.lines.typed import Moment, Typed
+from enrich.lines.typing import Typing
+from enrich.secrets.scrub import Stream
+
+if TYPE_CHECKING:
+    from enrich.item import Epoch, Process
+    from enrich.terminals.session import Session
+
+EXECS = 256
+"""Programs of one line that its document names."""
+PROGRAMS = 64
+"""Programs of one session that are waited for; beyond, what the least recently used one was told is over."""
+CHILDREN = 64
+"""Children of one line's shell that are watched for how they end; beyond, its exit code is not known."""
+
+Life = tuple[int, int]
+"""A process: its id and when it was made."""
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """A typed line that is not over."""
+
+    id: str
+    document: str
+    """event.id of its start."""
+    at: Moment
+    epoch: Epoch | None
+    unasked: bool
+    source: dict[str, Any]
+    """What both of its documents say."""
+    names: tuple[str, ...] = ()
+    """The programs that its words may be."""
+    last: str = ""
+    """The program whose exit code would be the line's; empty where that can't be told."""
+    offset: int = 0
+    """Bytes that the terminal had shown before."""
+    execs: list[str] = field(default_factory=list)
+    execs_count: int = 0
+    started: bool = False
+    """A program that it names was started."""
+    forked: int = 0
+    """How many children its shell made for it."""
+    children: dict[Life, int] = field(default_factory=dict)
+    """Those that live → the how manieth."""
+    result: tuple[int, str, int] | None = None
+    """Of the youngest that ended: the how manieth, its program's name and its exit code."""
+
+    def fork(self, life: Life) -> None:
+        """Its shell made a child."""
+        self.forked += 1
+        if len(self.children) < CHILDREN:
+            self.children[life] = self.forked
+
+    def reap(self, life: Life, name: str, code: int) -> None:
+        """A child ended."""
+        number = self.children.pop(life, 0)
+        if number and (self.result is None or number > self.result[0]):
+            self.result = number, name, code
+
+    def disown(self, life: Life) -> None:
+        """A child proved to be none of its."""
+        if self.children.pop(life, 0) == self.forked:
+            self.forked -= 1
+
+    def exit_code(self) -> int | None:
+        """How it ended, where its last child tells."""
+        if self.result is None or not self.last:
+            return None
+        number, name, code = self.result
+        return code if (number, name) == (self.forked, self.last) else None
+
+
+@dataclass(slots=True, eq=False)
+class Taker:
+    """A program that takes lines at a terminal."""
+
+    session: Session
+    running: Command | None = None
+    """What it was told to do."""
+    continued: Command | None = None
+    """The last further line of that."""
+    given: Command | None = None
+    """Data that it was given last."""
+
+
+@dataclass(slots=True, eq=False)
+class Typist:
+    """What is typed in a session."""
+
+    typing: Typing = field(default_factory=Typing)
+    opener: Life | None = None
+    """Who opened its terminal, 0 and 0: nobody that is known; None: the session has not begun, or is over."""
+    programs: dict[Life, Taker] = field(default_factory=dict)
+    """The least recently used first."""
+    number: int = 0
+    """Lines so far."""
+    stream: Stream = field(default_factory=Stream)
+    """The lines as one text, for secrets that go over several."""
+
+
+def life(process: Process) -> Life:
+    """Which one it is."""
+    return process.pid, process.start
+
+
+def identity(session: Session, typed: Typed) -> str:
+    """cgtrail.command.id: session, and frame and index of the record of its Return."""
+    part = f"-{typed.part}" if typed.part else ""
+    return f"{session.id}-{typed.at.sequence >> 20}-{typed.at.sequence & 0xFFFFF}{part}"

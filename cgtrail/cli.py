@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cgtrail import options, secrets, session_commands, tenant_commands
+from cgtrail import options, search_commands, secrets, session_commands, tenant_commands
 from cgtrail.command import coloured, command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
@@ -123,53 +123,6 @@ def trace(host: bool | None, as_json: bool, **asked: Any) -> None:  # noqa: ARG0
 
 
 @command(cli)
-@options.filters
-@options.times("--since", "--until")
-@options.part
-def search(query: tuple[str, ...], as_json: bool, sort: str, **chosen: Any) -> None:
-    """Search the local store.
-
-    QUERY is a subset of Lucene's syntax: field:value, field:val*, field:"two words", field:[1 TO 9], field:>5, AND, OR,
-    NOT and parentheses. A bare word is looked for in command lines. docs/fields.md lists the fields.
-
-    \b
-        cgtrail search 'process.name:curl AND NOT user.id:0' --since 1h
-        cgtrail search --container web 'process.command_line:*/etc/shadow*'
-        cgtrail search --tenant red-team event.outcome:failure
-    """
-    from cgtrail import search
-
-    wanted = search.Chosen(**chosen, ascending=sort == "asc")
-    search.search(config(), " ".join(query), wanted, as_json=as_json)
-
-
-@command(cli)
-@options.filters
-def tail(query: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
-    """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
-    from cgtrail import search
-
-    search.tail(config(), " ".join(query), search.Chosen(**chosen), as_json=as_json)
-
-
-@command(cli)
-@options.chosen
-@options.times("--since", "--until")
-@click.option("--ends", is_flag=True, help="Show also how each process ended.")
-@click.option("--follow", is_flag=True, help="Go on with what is stored from now on, until Ctrl-C.")
-def journal(as_json: bool, follow: bool, **chosen: Any) -> None:
-    """Tell all that happened for a tenant or in a container, the oldest first.
-
-    Programs stand below whoever started them. An address behind sshd is what the session claims. A loss that may be
-    anybody's is in every journal. Of a container that was renamed, give the id.
-    """
-    from cgtrail import journal
-
-    settings = config()
-    journal.run(settings, journal.Chosen(**chosen), as_json=as_json, follow=follow)
-
-
-@command(cli)
 @options.as_json
 def status(as_json: bool) -> None:
     """Say whether agent and worker run, how far they are, and what was lost."""
@@ -178,6 +131,7 @@ def status(as_json: bool) -> None:
     sys.exit(status.run(config(), as_json=as_json))
 
 
+search_commands.add_to(cli)
 tenant_commands.add_to(cli)
 session_commands.add_to(cli)
 cli.add_command(secrets.secrets)

@@ -1,44 +1,31 @@
-"""`cgtrail journal`: everything that happened for a tenant or in a container, the oldest first."""
+"""`cgtrail journal`: what was typed and what else happened for a tenant, in a container or a session, in order."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from heapq import merge
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol, TypeAlias
 
 import click
 import orjson
 
-from cgtrail import lives, table, told_sessions
+from cgtrail import told_sessions, typed
 from cgtrail.config import Config
+from cgtrail.journal_exports import Rows, Table
+from cgtrail.journal_form import Form
+from cgtrail.recordings.find import AROUND, DAMAGED, instant, one
 from cgtrail.search import POLL_SECONDS, Span, damage, open_store, show
 from enrich.stores.query import Exists, Query, Term, all_of, any_of, negation
 from enrich.stores.sqlite import Cursor, SqliteStore, whose
 
 EVERYTHING = (1 << 63) - 1
-_KNOWN = 65_536
-"""Processes whose place in the tree is kept, the latest that were shown."""
-_DEEPEST = 16
-"""From how deep on processes stand below each other."""
-_COLUMNS = (
-    ("TIME", 23),
-    ("CONTAINER", 16),
-    ("USER", 14),
-    ("ENTRY", 22),
-    ("EVENT", 6),
-    ("PID", 7),
-    ("PPID", 7),
-)
-_LONGEST_ENTRY = 50
-"""Columns of an entry from an IPv6 address, which is not cut."""
-_LONGEST_LINE = 1000
-_LEADERS = ("parent", "group_leader", "session_leader", "entry_leader")
-"""Whose child a process is, or by whom it was led where a parent between them started no program."""
-
+_Key: TypeAlias = tuple[str, int]
+"""A document's time and sequence."""
+FORMATS = ("text", "csv", "json")
 # Nobody knows whose those were: a journal that left them out would look complete.
 _LOST_BY_ANYBODY = all_of(
     [
@@ -52,153 +39,186 @@ _LOST_BY_ANYBODY = all_of(
 class Chosen(Span):
     """Whose journal, and what of it."""
 
+    session: str | None = None
+    """A session's id, or how it begins."""
     ends: bool = False
     """With the ends of processes."""
+    input: bool = False
+    """With what was typed for programs to read."""
+    processes: bool = False
+    """With the programs that typed lines started."""
+    format: str = "text"
+    """One of FORMATS; all but text have typed lines only."""
 
     def __post_init__(self) -> None:
         """Raises click.UsageError where it is nobody's, QueryError for what can't be a name, an id or a kind."""
-        if self.container is None and self.tenant is None:
-            message = "whose journal? Give --tenant or --container, or both"
+        if self.container is None and self.tenant is None and self.session is None:
+            message = "whose journal? Give --tenant, --container or --session, or several of them"
+            raise click.UsageError(message)
+        if self.format != "text" and self.kind not in (None, "command"):
+            message = f"--format {self.format} has typed lines only: leave out --kind {self.kind}, or --format"
             raise click.UsageError(message)
         Span.__post_init__(self)
+
+
+class _Live(Protocol):
+    """How documents are shown: it is told when all that comes is new."""
+
+    live: bool
+
+    def header(self) -> str:
+        """What stands above."""
+
+    def row(self, body: bytes) -> str:
+        """Rows, empty for none."""
 
 
 def run(config: Config, chosen: Chosen, *, as_json: bool, follow: bool) -> None:
     """Print the journal, and go on with what is stored from now on until interrupted if it is to `follow`.
 
-    Raises QueryError, and StoreError also at the end when documents were damaged.
+    Raises QueryError, SessionError, and StoreError also at the end when documents were damaged.
     """
+    if as_json and chosen.format != "text":
+        message = f"--json prints documents, and --format {chosen.format} rows made of them: leave one of them out"
+        raise click.UsageError(message)
     store = open_store(config)
+    story = _Story(store, chosen)
     cursor = store.end() if follow else None
-    form = Form()
-    count, damaged = show(_past(store, chosen, cursor), as_json=as_json, form=form)
+    form = _form(chosen, follow=follow)
+    count, damaged = show(story.past(cursor) if as_json else story.settled(cursor), as_json=as_json, form=form)
     if cursor is not None:
-        _follow(store, chosen, cursor, form, as_json=as_json, header=not count)
+        if not count and not as_json and form.header():
+            click.echo(form.header())
+        form.live = True
+        _follow(story, cursor, form, as_json=as_json)
     damage(config, damaged)
 
 
-class Form:
-    """Documents as lines of a journal: who started what shows by how far a command stands to the right."""
-
-    def __init__(self) -> None:
-        self._depths: OrderedDict[str, int] = OrderedDict()
-        """Of processes that were shown, by entity id; the one that was met last stands last."""
-
-    def header(self) -> str:
-        """The names of the columns."""
-        return click.style("  ".join([*(name.ljust(width) for name, width in _COLUMNS), "COMMAND"]), bold=True)
-
-    def row(self, body: bytes) -> str:
-        """One document as a line. Raises as `table.row` does."""
-        document = orjson.loads(body)
-        match document["event"]["dataset"]:
-            case "cgtrail.loss":
-                return click.style(_line(document, table.lost(document)), fg="red")
-            case dataset if dataset in lives.DATASETS:
-                return table.life(document, _line(document, lives.told(document)))
-            case dataset if dataset in told_sessions.DATASETS:
-                return table.session(document, _line(document, told_sessions.told(document)))
-            case _:
-                return self._process(document)
-
-    def _process(self, document: dict[str, Any]) -> str:
-        process, action = document.get("process", {}), document["event"]["action"]
-        failed = document["event"].get("outcome") == "failure"
-        depth, parent = self._depth(process), process.get("parent", {})
-        command = lives.short(process.get("command_line", "") or process.get("name", "?"), _LONGEST_LINE)
-        if failed:
-            command = f"{lives.short(document.get('error', {}).get('code', '?'))}: {command}"
-        elif action == "end":
-            command = f"exit code {process['exit_code']:d}: {command}"
-        if depth:
-            command = "  " * (min(depth, _DEEPEST) - 1) + "└ " + command
-        elif "name" in parent:  # whoever it was is not shown above
-            command = f"[{lives.short(parent['name'], 16)}] {command}"
-        cells = [
-            lives.named(document, _COLUMNS[2][1]),
-            lives.entry(document),
-            "failed" if failed else lives.short(action, 6),
-            str(process.get("pid", "")),
-            str(parent.get("pid", "")),
-        ]
-        widths = [width for _, width in _COLUMNS[2:]]
-        widths[1] = max(widths[1], min(len(cells[1]), _LONGEST_ENTRY))
-        line = _line(document, "  ".join([*map(table.fit, cells, widths), command]))
-        if action == "end":
-            return click.style(line, dim=True)
-        return click.style(line, fg="yellow") if failed else line
-
-    def _depth(self, process: dict[str, Any]) -> int:
-        """How many that were shown stand above a process."""
-        own = process.get("entity_id")
-        if own is None:
-            return 0
-        if own not in self._depths:
-            above = (process.get(leader, {}).get("entity_id") for leader in _LEADERS)
-            self._depths[own] = next((self._depths[one] + 1 for one in above if one in self._depths), 0)
-            if len(self._depths) > _KNOWN:
-                self._depths.popitem(last=False)
-        self._depths.move_to_end(own)
-        return self._depths[own]
-
-
-def _line(document: dict[str, Any], what: str) -> str:
-    moment = datetime.fromisoformat(document["@timestamp"]).astimezone().isoformat(" ", "milliseconds")[:23]
-    loss = document["event"]["dataset"] == "cgtrail.loss"
-    place = "(anywhere)" if loss and "container" not in document else table.container(document)
-    return f"{moment}  {table.fit(place, _COLUMNS[1][1])}  {what}"
-
-
-def _past(store: SqliteStore, chosen: Chosen, upto: Cursor | None) -> Iterator[bytes]:
-    """What is stored, in order; of two at one moment the one that was recorded first."""
-
-    def find(query: Query, kind: str | None) -> Iterator[tuple[tuple[str, int], bytes]]:
-        return _dated(
-            store.search(
-                query,
-                since=chosen.since,
-                until=chosen.until,
-                kind=kind,
-                limit=EVERYTHING,
-                ascending=True,
-                upto=upto,
-            )
-        )
-
-    streams = [find(_wanted(chosen), chosen.kind)]
-    if chosen.kind in (None, "loss"):
-        streams.append(find(_LOST_BY_ANYBODY, "loss"))
-    for _, body in merge(*streams, key=lambda dated: dated[0]):
-        yield body
-
-
-def _dated(bodies: Iterator[bytes]) -> Iterator[tuple[tuple[str, int], bytes]]:
-    """Documents and when they were; a damaged one is as old as the one before it."""
-    key = ("", -1)
-    for body in bodies:
-        try:
-            document = orjson.loads(body)
-            key = str(document["@timestamp"]), int(document["event"].get("sequence", -1))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            pass
-        yield key, body
-
-
-def _follow(store: SqliteStore, chosen: Chosen, cursor: Cursor, form: Form, *, as_json: bool, header: bool) -> None:
-    query = any_of([_wanted(chosen), all_of([Term("event.dataset", "cgtrail.loss"), _LOST_BY_ANYBODY])])
-    if header and not as_json:
-        click.echo(form.header())
+def _follow(story: _Story, cursor: Cursor, form: _Live, *, as_json: bool) -> None:
     while True:
-        found, cursor = store.after(cursor, query, kind=chosen.kind)
+        found, cursor = story.after(cursor)
         show(found, as_json=as_json, header=False, form=form)
         if not found:
             time.sleep(POLL_SECONDS)
 
 
-def _wanted(chosen: Chosen) -> Query:
-    parts = [whose(chosen.container, chosen.tenant)]
-    if chosen.kind != "terminal":
-        parts.append(negation(told_sessions.RECORDING))
-    if not chosen.ends:
-        parts.append(negation(Term("event.action", "end")))
-    return all_of(parts)
+def _form(chosen: Chosen, *, follow: bool) -> _Live:
+    if chosen.format == "csv":
+        return Table(chosen.tenant, follow=follow)
+    if chosen.format == "json":
+        return Rows(chosen.tenant)
+    one_container = chosen.tenant is None and not (chosen.container is None and chosen.session is None)
+    processes = chosen.processes or chosen.kind == "process"
+    return Form(processes=processes, everything=chosen.input, one_container=one_container)
+
+
+class _Story:
+    """The documents of a journal. The store is asked by its columns alone, so that it gives damaged documents too."""
+
+    def __init__(self, store: SqliteStore, chosen: Chosen) -> None:
+        self._store, self._chosen = store, chosen
+        self._since = chosen.since or 0
+        self._sessions: set[str] = set()
+        self._processes = chosen.processes or chosen.kind == "process"
+        parts = [whose(chosen.container, chosen.tenant)]
+        if chosen.session is not None:
+            session = one(store, chosen.session)
+            self._sessions.add(session.id)
+            self._since = max(self._since, session.start - AROUND)
+            container = session.document.get("container", {}).get("id")
+            parts += [] if container is None else [Term("container.id", str(container))]
+        if chosen.format != "text":
+            parts.append(typed.DOCUMENTS)
+        elif chosen.kind != "terminal":
+            parts.append(negation(told_sessions.RECORDING))
+        if not chosen.ends:
+            parts.append(negation(Term("event.action", "end")))
+        self._query = all_of(parts)
+        self._with_losses = chosen.format == "text" and chosen.kind in (None, "loss")
+
+    def past(self, upto: Cursor | None) -> Iterator[bytes]:
+        """What is stored, in order; of two at one moment the one that was recorded first."""
+        yield from self._past(self._query, upto)
+
+    def settled(self, upto: Cursor | None) -> Iterator[bytes]:
+        """The same with one document for each typed line, in the order in which they were typed."""
+        ended = Term("event.action", typed.ENDED)
+        began = self._past(all_of([self._query, negation(ended)]), upto)
+        return chain(self._orphans(all_of([self._query, ended]), upto), typed.settled(self._store, began, upto))
+
+    def after(self, cursor: Cursor) -> tuple[list[bytes], Cursor]:
+        """What was stored since the cursor, and the next one; nothing only at the end of the store."""
+        query = any_of([self._query, all_of([Term("event.dataset", "cgtrail.loss"), _LOST_BY_ANYBODY])])
+        while True:
+            found, cursor = self._store.after(
+                cursor, query if self._with_losses else self._query, kind=self._chosen.kind
+            )
+            kept = [body for _, body in self._kept(iter(found))]
+            if kept or not found:
+                return kept, cursor
+
+    def _past(self, query: Query, upto: Cursor | None) -> Iterator[bytes]:
+        streams = [self._kept(self._search(query, self._chosen.kind, upto))]
+        if self._with_losses:
+            streams.append(_dated(self._search(_LOST_BY_ANYBODY, "loss", upto)))
+        for _, body in merge(*streams, key=lambda dated: dated[0]):
+            yield body
+
+    def _search(self, query: Query, kind: str | None, upto: Cursor | None) -> Iterator[bytes]:
+        return self._store.search(
+            query,
+            since=self._since,
+            until=self._chosen.until,
+            kind=kind,
+            limit=EVERYTHING,
+            ascending=True,
+            upto=upto,
+        )
+
+    def _orphans(self, query: Query, upto: Cursor | None) -> Iterator[bytes]:
+        """Ends of lines that were typed on days that the store has no longer, the first typed first."""
+        days = self._store.days()
+        oldest = instant(f"{days[0]}T00:00:00Z") if days else 0
+        if self._since >= oldest or self._chosen.kind not in (None, "command"):
+            return
+        until = oldest if self._chosen.until is None else min(oldest, self._chosen.until)
+        found = []
+        for _, body in self._kept(self._store.search(query, limit=EVERYTHING, ascending=True, upto=upto)):
+            with suppress(*DAMAGED):  # of that nobody knows when it was typed; its beginning may be there
+                at = instant(typed.when(orjson.loads(body)))
+                if self._since <= at < until:
+                    found.append((at, body))
+        yield from (body for _, body in sorted(found))
+
+    def _kept(self, bodies: Iterator[bytes]) -> Iterator[tuple[_Key, bytes]]:
+        for key, body in _dated(bodies):
+            try:
+                wanted = self._wanted(orjson.loads(body))
+            except DAMAGED:
+                wanted = True  # it is named
+            if wanted:
+                yield key, body
+
+    def _wanted(self, document: dict[str, Any]) -> bool:
+        own, dataset = document.get("cgtrail", {}), document["event"]["dataset"]
+        if dataset == typed.DATASET:
+            if typed.is_input(document) and not self._chosen.input:
+                return False
+        elif own.get("command") and not self._processes:
+            return False
+        if not self._sessions or dataset == "cgtrail.loss":
+            return True
+        session = own.get("session", {})
+        if session.get("parent") in self._sessions:
+            self._sessions.add(str(session["id"]))
+        return session.get("id") in self._sessions
+
+
+def _dated(bodies: Iterator[bytes]) -> Iterator[tuple[_Key, bytes]]:
+    """Documents and when they were; a damaged one is as old as the one before it."""
+    key = ("", -1)
+    for body in bodies:
+        with suppress(*DAMAGED):
+            document = orjson.loads(body)
+            key = str(document["@timestamp"]), int(document["event"].get("sequence", -1))
+        yield key, body

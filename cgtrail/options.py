@@ -31,6 +31,13 @@ def known_tenants(*asked: Any) -> Any:
     return tenants.complete(*asked)
 
 
+def known_sessions(*asked: Any) -> Any:
+    """Completes sessions' ids in a shell."""
+    from cgtrail import sessions
+
+    return sessions.complete(*asked)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
 host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
 content = click.option("--content", is_flag=True, help="Print also what terminals show and what is typed there.")
@@ -48,7 +55,8 @@ chosen = together(
     click.option(
         "--kind",
         metavar="KIND",
-        help="Only documents of this kind: process, container, tenant, session, terminal (the recordings) or loss.",
+        help="Only documents of this kind: process, container, tenant, session, terminal (the recordings),"
+        " command (typed lines) or loss.",
     ),
     as_json,
 )

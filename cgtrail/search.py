@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 import click
 import orjson
 
-from cgtrail import table, told_sessions
+from cgtrail import table, told_sessions, typed
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED
@@ -20,7 +20,7 @@ from enrich.documents import KINDS
 from enrich.printable import json_line, text
 from enrich.stores.dayfile import StoreError
 from enrich.stores.lucene import parse
-from enrich.stores.query import QueryError, negation
+from enrich.stores.query import Query, QueryError, all_of, negation
 from enrich.stores.sqlite import Cursor, SqliteStore
 
 POLL_SECONDS = 0.1
@@ -61,11 +61,24 @@ class Chosen(Span):
 
 def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches. Raises QueryError and StoreError, that also at the end when documents were damaged."""
-    found = open_store(config).search(parse(query), **asdict(chosen))
+    store, wanted = open_store(config), parse(query)
+    found = store.search(wanted, **asdict(chosen)) if as_json else _lines_first(store, wanted, chosen)
     count, damaged = show(found, as_json=as_json)
     if count == chosen.limit:
         notice(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit")
     damage(config, damaged)
+
+
+def _lines_first(store: SqliteStore, wanted: Query, chosen: Chosen) -> Iterator[bytes]:
+    """Typed lines, then what else matches: whoever looks for what somebody did finds it above what came of that."""
+    limit = chosen.limit
+    if chosen.kind in (None, "command"):
+        for body in store.search(wanted, **asdict(replace(chosen, kind="command"))):
+            limit -= 1
+            yield body
+    if chosen.kind != "command" and limit:
+        others = wanted if chosen.kind else all_of([wanted, negation(typed.DOCUMENTS)])
+        yield from store.search(others, **asdict(replace(chosen, limit=limit)))
 
 
 def damage(config: Config, damaged: int) -> None:
@@ -109,10 +122,10 @@ class Form(Protocol):
     """How documents are shown to people, as `cgtrail.table` does."""
 
     def header(self) -> str:
-        """What stands above."""
+        """What stands above, empty for nothing."""
 
     def row(self, body: bytes) -> str:
-        """A line. Raises what flipped bytes can cause."""
+        """A line, or several; empty: nothing is shown of it. Raises what flipped bytes can cause."""
 
 
 def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: Form = table) -> tuple[int, int]:
@@ -123,15 +136,16 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: F
     render = _json if as_json else form.row
     count = damaged = 0
     for count, body in enumerate(bodies, 1):
-        if count == 1 and header and not as_json:
-            click.echo(form.header())
+        if count == 1 and header and not as_json and (above := form.header()):
+            click.echo(above)
         try:
             line = render(body)
         except DAMAGED as error:
             damaged += 1
             notice(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}")
         else:
-            click.echo(line)
+            if line:
+                click.echo(line)
     return count, damaged
 
 

@@ -32,13 +32,7 @@ class Offset(click.ParamType[int]):
         return ((hours * 60 + minutes) * 60 + seconds) * 1_000_000_000 + thousandths * 1_000_000
 
 
-def _known_sessions(*asked: Any) -> Any:
-    from cgtrail import sessions
-
-    return sessions.complete(*asked)
-
-
-_session = click.argument("session", metavar="ID", shell_complete=_known_sessions)
+_session = click.argument("session", metavar="ID", shell_complete=options.known_sessions)
 
 
 def add_to(cli: click.Group) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from cgtrail import lives, told_sessions
+from cgtrail import lives, told_sessions, typed
 from enrich.printable import MAX_MARKS, text
 
 _COLUMNS = (
@@ -43,6 +43,8 @@ def row(body: bytes) -> str:
         return life(document, _line(document, lives.told(document)))
     if document["event"]["dataset"] in told_sessions.DATASETS:
         return session(document, _line(document, told_sessions.told(document)))
+    if document["event"]["dataset"] == typed.DATASET:
+        return _typed(document)
     process = document.get("process", {})
     identity, name = lives.user(document)
     cells = [
@@ -60,6 +62,29 @@ def row(body: bytes) -> str:
     if document["event"]["action"] == "end":
         return click.style(line, dim=True)
     return click.style(line, fg="yellow") if document["event"].get("outcome") == "failure" else line
+
+
+def _typed(document: dict[str, Any]) -> str:
+    """A typed line, when it was typed and when it was done: what stands behind its prompt's mark."""
+    process, done = document.get("process", {}), document["event"]["action"] == typed.ENDED
+    identity, name = lives.user(document)
+    code = typed.exit_code(document)
+    cells = [
+        _time(document),
+        container(document),
+        name or identity or "-",
+        "done" if done else "typed",
+        text(str(process.get("name", "?"))),
+        str(process.get("pid", "")),
+        "",
+        "" if code is None else f"{code:d}",
+    ]
+    line = "  ".join(fit(cell, width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+    room = _room(sum(width + 2 for _, width in _COLUMNS))
+    line = f"{line}  {fit(typed.words(document, room), room).rstrip()}"
+    if done:
+        return click.style(line, fg="yellow") if code else click.style(line, dim=True)
+    return click.style(line, bold=True)
 
 
 def life(document: dict[str, Any], line: str) -> str:

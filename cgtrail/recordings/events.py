@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from cgtrail.recordings.find import ANY, DAMAGED, ID, Session, instant
+from cgtrail.recordings.find import ANY, AROUND, DAMAGED, ID, Session, instant
 from cgtrail.told_sessions import ALERTS
 from enrich.stores.query import Term
 from enrich.stores.sqlite import SqliteStore
@@ -17,8 +17,6 @@ from enrich.stores.sqlite import SqliteStore
 _STEP = re.compile(r"\+(?P<wait>\d+)|>(?P<shown>\d+)|<\d+|=(?P<columns>\d+)x(?P<rows>\d+)", re.ASCII)
 """tlog 2.3's notation, as far as documents use it (https://github.com/Scribery/tlog/blob/main/doc/log_format.md)."""
 _MILLISECOND = 1_000_000
-_AROUND = 60_000 * _MILLISECOND
-"""How far a document of a session may lie outside it by the clock, which may have been set meanwhile."""
 
 
 class Shown(NamedTuple):
@@ -114,11 +112,11 @@ class Recording:
         return max(end - self.start, 0)
 
     def _documents(self) -> Iterator[dict[str, Any]]:
-        until = None if self.session.end is None else self.session.end + _AROUND
+        until = None if self.session.end is None else self.session.end + AROUND
         streams = [
             self._read(
                 self._store.search(
-                    self._own, since=self.start - _AROUND, until=until, kind=kind, limit=ANY, ascending=True
+                    self._own, since=self.start - AROUND, until=until, kind=kind, limit=ANY, ascending=True
                 )
             )
             for kind in ("terminal", "session")

@@ -18,6 +18,8 @@ DIGITS = 16
 ANY = (1 << 63) - 1
 """For as many documents as there are."""
 ID = "cgtrail.session.id"
+AROUND = 60 * 10**9
+"""Nanoseconds that a document of a session may lie outside it by the clock, which may have been set meanwhile."""
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What flipped bytes in a document cause."""
 _PREFIX = re.compile(r"[0-9a-fA-F]{1,16}", re.ASCII)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeAlias
 
-LINE_FIELDS = ("process.command_line",)
+LINE_FIELDS = ("process.command_line", "cgtrail.command.line")
 """The fields that a bare word or phrase searches."""
 
 

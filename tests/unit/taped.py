@@ -1,4 +1,5 @@
-"""A store with sessions that were made by hand, as documents: what `cgtrail sessions`, `replay` and `export` read."""
+"""A store with sessions that were made by hand, as documents: what `cgtrail sessions`,
+`journal`, `replay` and `export` read."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ class Tape:
     size: tuple[int, int] = (80, 24)
     user: tuple[str, str] = ("0", "root")
     documents: list[Document] = field(default_factory=list)
+    lines: int = 0
     number: int = 0
     offset: int = 0
 
@@ -97,6 +99,57 @@ class Tape:
         """Documents that nobody has any more."""
         self.number += documents
         self.offset += size
+        return self
+
+    def command(
+        self,
+        line: str,
+        at: int,
+        ended: int | None = None,
+        *,
+        exit_code: int | None = None,
+        prompt: str = "root@web:/srv# ",
+        role: str = "command",
+        continues: str | None = None,
+        program: str = "bash",
+        cwd: str = "/srv",
+        output: str | None = None,
+        tenants: tuple[str, ...] = ("t1",),
+        **own: Any,
+    ) -> str:
+        """A line is typed and, with `ended`, done at that time; its id."""
+        self.lines += 1
+        name = f"{self.id}-9-{self.lines}"
+        command = {"id": name, "line": line, "number": self.lines, "prompt": prompt, "role": role, **own}
+        if continues is not None:
+            command["continues"] = continues
+        shell = {"entity_id": "life-7", "pid": 7, "name": program, "working_directory": cwd, "interactive": True}
+        groups: dict[str, Any] = {"tenant": {"id": list(tenants)}, "command": command}
+        event = {"id": f"r{self.lines}-{self.id}-command", "type": ["start"]}
+        self.add("command", "command_started", at, process=dict(shell), event=dict(event), cgtrail=groups)
+        if ended is not None:
+            event |= {"id": f"{event['id']}-end", "type": ["end"], "start": timestamp(self.start + at)}
+            event |= {"end": timestamp(self.start + ended), "duration": ended - at}
+            done = shell | ({} if exit_code is None else {"exit_code": exit_code})
+            command = command | {"ended": "prompt", "class": "unrelated"}
+            if output is not None:
+                command["output"] = {"text": output, "bytes": len(output), "skipped": 0}
+            self.add(
+                "command", "command_ended", ended, process=done, event=event, cgtrail=groups | {"command": command}
+            )
+        return name
+
+    def ran(self, line: str, at: int, command: str = "", parent: int = 7, pid: int = 20, **own: Any) -> Tape:
+        """A program is started, by a typed line or by none."""
+        process = {
+            "entity_id": f"life-{pid}",
+            "pid": pid,
+            "name": line.split(maxsplit=1)[0],
+            "command_line": line,
+            "parent": {"entity_id": f"life-{parent}", "pid": parent, "name": f"n{parent}"},
+        }
+        groups = {"tenant": {"id": ["t1"]}} | ({"command": {"id": command}} if command else {}) | own
+        self.add("process", "exec", at, process=process, cgtrail=groups)
         return self
 
     def _terminal(self, action: str, at: int, process: dict[str, Any], timing: str, **more: Any) -> None:

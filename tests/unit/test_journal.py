@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cgtrail import journal, table
+from cgtrail import journal, journal_form, table
 from cgtrail.config import Config
 from cgtrail.search import show as show_documents
 from enrich.document import Document
@@ -115,7 +115,8 @@ def show(story: Story, capsys: pytest.CaptureFixture[str]) -> Show:
     """Shows the journal of what was stored: its lines without colours."""
 
     def shown(*, as_json: bool = False, **chosen: Any) -> list[str]:
-        journal.run(Config(data=str(story.data)), journal.Chosen(**chosen), as_json=as_json, follow=False)
+        everything = journal.Chosen(**{"processes": True} | chosen)
+        journal.run(Config(data=str(story.data)), everything, as_json=as_json, follow=False)
         return STYLE.sub("", capsys.readouterr().out).splitlines()
 
     return shown
@@ -238,8 +239,8 @@ def test_a_deep_chain_stays_on_the_screen(story: Story, show: Show) -> None:
 
 def test_the_tree_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of so many processes only the latest are kept, and those that go on starting others."""
-    monkeypatch.setattr(journal, "_KNOWN", 10)
-    form = journal.Form()
+    monkeypatch.setattr(journal_form, "_KNOWN", 10)
+    form = journal_form.Form()
     assert form._depth({"entity_id": "root"}) == 0
     for number in range(100):
         assert form._depth({"entity_id": f"{number}", "parent": {"entity_id": "root"}}) == 1
@@ -347,7 +348,7 @@ def test_a_time_beyond_the_calendar_is_damage(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TZ", "UTC-9")
     time.tzset()
     try:
-        for form in (table, journal.Form()):
+        for form in (table, journal_form.Form()):
             assert show_documents([SAMPLES[0]], as_json=False, header=False, form=form) == (1, 1)
     finally:
         monkeypatch.undo()
@@ -361,7 +362,7 @@ def test_flipped_bytes_end_nothing(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(SAMPLES)))
     for _ in range(data.draw(st.integers(1, 3))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    for form in (table, journal.Form()):
+    for form in (table, journal_form.Form()):
         count, damaged = show_documents([bytes(raw)], as_json=False, header=False, form=form)
         assert (count, damaged in (0, 1)) == (1, True)
 
@@ -371,7 +372,7 @@ def test_flipped_bytes_end_nothing(data: st.DataObject) -> None:
 
 def test_nobodys_journal_is_an_error() -> None:
     """A tenant or a container has to be named, by something that can be one, and a kind must exist."""
-    with pytest.raises(click.UsageError, match="--tenant or --container"):
+    with pytest.raises(click.UsageError, match="--tenant, --container or --session"):
         journal.Chosen()
     wrongs: list[dict[str, Any]] = [{"tenant": "\x1b"}, {"container": "a\n"}, {"tenant": "\udcff"}]
     for wrong in [*wrongs, {"tenant": "a", "kind": "nothing"}]:
@@ -388,7 +389,7 @@ def start(story: Story, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "--tenant or --container"),
+        ([], 2, "--tenant, --container or --session"),
         (["--tenant", "a\nb"], 2, "--tenant 'a"),
         (["--tenant", "t1", "--kind", "x"], 2, "container, tenant"),
         (["--tenant", "nobody"], 0, "nothing has been recorded"),

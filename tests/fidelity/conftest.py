@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each script."""
     if "script" in metafunc.fixturenames:
         load()
-        names = [f"{script.program}: {script.title}" for script in SCRIPTS]
+        names = [f"{script.program}: {script.title}{' (blind)' * script.blind}" for script in SCRIPTS]
         metafunc.parametrize("script", SCRIPTS, ids=names)
 
 

@@ -56,7 +56,7 @@ def story(played: Played, documents: list[Document]) -> Story:
     programs: dict[str, Counter[str]] = {}
     for each in own:
         number = _of(each, "cgtrail", "command", "id")
-        if number and _of(each, "event", "action") == "exec":
+        if number and _of(each, "event", "action") == "exec" and _of(each, "event", "outcome") == "success":
             programs.setdefault(number, Counter())[_of(each, "process", "name")] += 1
     ended = {_id(each): each for each in own if _of(each, "event", "action") == "command_ended"}
     return Story([each for each in own if _of(each, "event", "action") == STARTED], programs, ended)
@@ -101,7 +101,7 @@ def hold(played: Played, told: Story) -> Score:
 
 def _pairs(truth: list[Line], told: list[Document]) -> Iterator[tuple[Line | None, Document | None]]:
     texts = [_text(each) for each in told]
-    matcher = SequenceMatcher(None, [line.text for line in truth], texts, autojunk=False)
+    matcher = SequenceMatcher(None, [line.text.rstrip(" ") for line in truth], texts, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
         both = min(b - a, d - c)
         yield from zip(truth[a : a + both], told[c : c + both], strict=True)
@@ -110,7 +110,8 @@ def _pairs(truth: list[Line], told: list[Document]) -> Iterator[tuple[Line | Non
 
 
 def _text(document: Document | None) -> str:
-    return str(_of(document or {}, "cgtrail", "command", "line"))
+    """Blanks at the end are not compared: a screen does not show them."""
+    return str(_of(document or {}, "cgtrail", "command", "line")).rstrip(" ")
 
 
 def _line(score: Score, line: Line, document: Document | None, first: Document | None) -> None:
@@ -137,7 +138,7 @@ def _faults(line: Line, document: Document | None, first: Document | None) -> It
         yield f"missing: {line.text!r}"
         return
     command = document["cgtrail"]["command"]
-    if command["line"] != line.text:
+    if _text(document) != line.text.rstrip(" "):
         yield f"{line.text!r} is told as {command['line']!r}"
     if command["role"] != line.role:
         yield f"{line.text!r}: {command['role']}, not {line.role}"

@@ -60,8 +60,6 @@ READERS: dict[str, Callable[[Path], list[str]]] = {
     "psql": _psql,
     "mysql": _lines,
 }
-WHOLE = {"bash", "zsh", "fish", "psql", "ipython"}
-"""These keep a command and its further lines as one entry."""
 EXPANDED = re.compile(r"![!\w?$^*-]")
 """History expansion: what is kept is what it stands for."""
 
@@ -71,29 +69,24 @@ def differs(played: Played) -> str:
     kind = PROGRAMS[played.script.program].history
     if not kind or not played.script.history:
         return ""
-    kept = _without_repeats(READERS[kind](played.home))
-    truth = _without_repeats(_entries(played, whole=kind in WHOLE))
+    kept = _rows(READERS[kind](played.home))
+    truth = _rows(_entries(played))
     if len(kept) == len(truth) and all(map(_same, kept, truth)):
         return ""
     only = [entry for entry in kept if entry not in truth], [entry for entry in truth if entry not in kept]
-    return f"the script is wrong: {kind}'s history alone has {only[0]}, the script alone {only[1]}"
+    return f"the script is wrong: {kind}'s history alone has {only[0]}, the script alone {only[1]}: {kept} {truth}"
 
 
 def _same(kept: str, truth: str) -> bool:
     return kept.strip() == truth.strip() or bool(EXPANDED.search(truth))
 
 
-def _without_repeats(entries: list[str]) -> list[str]:
-    """Most programs keep a line once that is typed twice in a row."""
-    return [entry for at, entry in enumerate(entries) if at == 0 or entries[at - 1] != entry]
+def _rows(entries: list[str]) -> list[str]:
+    """Row by row, since programs differ in what they keep as one entry; a row that is repeated may be kept once."""
+    rows = [row for entry in entries for row in entry.split("\n") if row.strip()]
+    return [row for at, row in enumerate(rows) if at == 0 or rows[at - 1] != row]
 
 
-def _entries(played: Played, *, whole: bool) -> list[str]:
-    entries: list[str] = []
+def _entries(played: Played) -> list[str]:
     own = [line for line, depth in zip(played.truth, played.depths, strict=True) if depth == 0]
-    for line in (each for each in own if each.role == "command"):
-        if line.continues and whole:
-            entries[-1] += "\n" + line.text
-        else:
-            entries.append(line.text)
-    return entries
+    return [line.text for line in own if line.role == "command"]

@@ -108,6 +108,11 @@ class Script:
     columns: int = 80
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def blind(self) -> bool:
+        """It was written by somebody who did not see the step under test, and is not looked at while that is tuned."""
+        return ".blind." in self.type.__module__
+
 
 SCRIPTS: list[Script] = []
 """All that were declared, in order."""

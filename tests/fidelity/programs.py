@@ -35,7 +35,8 @@ class Program:
 
 
 BASH = r"""PS1='\u:\w\$ '
-HISTFILE=~/.truth HISTSIZE=5000 HISTTIMEFORMAT='%s ' HISTCONTROL=
+HISTFILE= ; [ $SHLVL -gt 1 ] || HISTFILE=~/.truth
+HISTSIZE=5000 HISTTIMEFORMAT='%s ' HISTCONTROL=
 shopt -s cmdhist lithist histappend
 bind 'set bell-style none'
 %SETUP%

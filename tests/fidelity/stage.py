@@ -19,7 +19,7 @@ from tests.kernel.furnished import ENVIRONMENT, FOLDERS, FOREVER
 from tests.kernel.furnished import FILES as FURNISHED
 from tests.kernel.terminals import Client, at_terminal
 
-AT_ONCE = 6
+AT_ONCE = 10
 """People who type at the same time."""
 MARK = "FIDELITY"
 """The variable that tells a script's processes apart on the host."""

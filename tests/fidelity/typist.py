@@ -84,6 +84,8 @@ class Typist:
     """What was typed in secret, and whether it was read key by key."""
     shown: str = ""
     """What the terminal showed since the last key, as bytes of Latin-1."""
+    ended: bool = False
+    """Its client is gone."""
 
     @property
     def cwd(self) -> str:
@@ -178,12 +180,11 @@ class Typist:
     def end(self, leave: bytes) -> None:
         """Leaves all programs, from the top down."""
         try:
-            while len(self.seats) > 1:
+            while len(self.seats) > 1 and not self.ended:
                 self.leave(b"\x04")
-            self._send(leave)
-            self.client.child.expect(pexpect.EOF, timeout=PATIENCE)
-        except pexpect.EOF:
-            pass
+            if not self.ended:
+                self._send(leave)
+                self.client.child.expect(pexpect.EOF, timeout=PATIENCE)
         except pexpect.TIMEOUT as error:
             raise NotShown(f"it did not end; the terminal shows:\n{self.screen()}") from error
 
@@ -215,7 +216,7 @@ class Typist:
 
     def _ready(self) -> bool:
         wanted = self.seats[-1].group
-        return self._prompted() and foreground(self.pid).group in {wanted, 0}
+        return self.ended or (self._prompted() and foreground(self.pid).group in {wanted, 0})
 
     def _prompted(self) -> bool:
         row = self._text().rpartition("\n")[2]
@@ -247,7 +248,7 @@ class Typist:
         except pexpect.TIMEOUT:
             return False
         except pexpect.EOF:
-            time.sleep(patience)
+            self.ended = True
             return False
         return True
 

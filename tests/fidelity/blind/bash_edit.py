@@ -59,8 +59,8 @@ def stash(p: Person) -> None:
 
 @script("bash", "a completion list, given up with ctrl-c, and lists asked for in the middle of words")
 def completion_given_up(p: Person) -> None:
-    p.line("mkdir -p /tmp/c && cd /tmp/c", execs=["mkdir"])
-    p.cwd = "/tmp/c"
+    p.line("mkdir -p c && cd c", execs=["mkdir"])
+    p.cwd += "/c"
     p.line("touch alpha.txt alphabet.txt 'al pha.log' beta.txt", execs=["touch"])
     p.keys("cat al", TAB, TAB, CTRL["c"], line=None)
     p.keys("cat alphab", TAB, RETURN, line="cat alphabet.txt ", execs=["cat"])
@@ -72,8 +72,8 @@ def completion_given_up(p: Person) -> None:
 
 @script("bash", "a completion list longer than the screen, its question answered no, then yes and q", rows=8)
 def completion_query(p: Person) -> None:
-    p.line("mkdir /tmp/many; cd /tmp/many", execs=["mkdir"])
-    p.cwd = "/tmp/many"
+    p.line("mkdir many; cd many", execs=["mkdir"])
+    p.cwd += "/many"
     p.line("for i in {100..260}; do : > some-file-$i; done")
     p.press("ls so", TAB, TAB, TAB)
     p.keys("n", "200", RETURN, line="ls some-file-200", execs=["ls"])
@@ -137,11 +137,11 @@ def operate(p: Person) -> None:
 
 @script("bash", "the last argument comes with alt-. , again and with counts")
 def last_argument(p: Person) -> None:
-    p.line("mkdir -p /tmp/deep/er", execs=["mkdir"])
-    p.keys("cd ", META["."], RETURN, line="cd /tmp/deep/er")
-    p.cwd = "/tmp/deep/er"
+    p.line("mkdir -p /tmp/very/deep", execs=["mkdir"])
+    p.keys("cd ", META["."], RETURN, line="cd /tmp/very/deep")
+    p.cwd = "/tmp/very/deep"
     p.line("echo some thing")
-    p.keys("echo ", META["."], META["."], " x", RETURN, line="echo /tmp/deep/er x")
+    p.keys("echo ", META["."], META["."], " x", RETURN, line="echo /tmp/very/deep x")
     p.keys("ls ", META["."], BACKSPACE, ".", RETURN, line="ls .", execs=["ls"])
 
 
@@ -193,8 +193,8 @@ def rarer_keys(p: Person) -> None:
     p.keys("echo overwritten", HOME, CTRL["x"] + b"o", "true", END, RETURN, line="true overwritten")
 
 
-@script("bash", "the line goes to an editor with ctrl-x ctrl-e", setup=("export EDITOR=/tmp/.editor",
-        "printf '#!/bin/sh\\nsed -i s/before/after/ $1\\n' > /tmp/.editor; chmod +x /tmp/.editor"))  # fmt: skip
+@script("bash", "the line goes to an editor with ctrl-x ctrl-e", history=False, setup=("export EDITOR=~/.editor",
+        "printf '#!/bin/sh\\nsed -i s/before/after/ $1\\n' > ~/.editor; chmod +x ~/.editor"))  # fmt: skip
 def editor(p: Person) -> None:
     p.keys("echo before", CTRL["x"] + CTRL["e"], line="echo after", execs=[".editor", "sed"],
            miss="the line is written in an editor, and bash shows it as output")  # fmt: skip
@@ -214,7 +214,7 @@ def clears(p: Person) -> None:
     p.line("echo done")
 
 
-@script("bash", "lines recalled by ! and ^")
+@script("bash", "lines recalled by ! and ^", history=False)
 def expansion(p: Person) -> None:
     p.line("echo one two")
     p.line("!!")

@@ -55,8 +55,8 @@ def prompt_execs(p: Person) -> None:
 
 @script("bash", "pipelines, lists, substitutions and groups")
 def pipelines(p: Person) -> None:
-    p.line("cd /tmp; mkdir -p w; cd w", execs=["mkdir"])
-    p.cwd = "/tmp/w"
+    p.line("mkdir -p w; cd w", execs=["mkdir"])
+    p.cwd += "/w"
     p.line("seq 1 5 | tee all | sort -rn | head -1 && echo fine || id", execs=["seq", "tee", "sort", "head"])
     p.line('x=$(cat all | wc -l); echo "$x"', execs=["cat", "wc"])
     p.line("ls nothere 2>/dev/null || (cd /; pwd; ls -d etc)", execs=["ls", "ls"])
@@ -97,10 +97,10 @@ def function(p: Person) -> None:
     p.line("echo out")
 
 
-@script("bash", "here-documents with lines like their end, and one in a pipeline")
+@script("bash", "here-documents with lines like their end, and one in a pipeline", history=False)
 def here_documents(p: Person) -> None:
-    p.line("cd /tmp")
-    p.cwd = "/tmp"
+    p.line("mkdir work && cd work", execs=["mkdir"])
+    p.cwd += "/work"
     p.keys("cat > note <<EOF", RETURN, line="cat > note <<EOF", execs=["cat"], until="> ")
     for text in (" EOF", "EOF2", "# EOF", "$HOME `true`"):
         p.keys(text, RETURN, line=text, continues=True, until="> ")
@@ -146,18 +146,18 @@ def background(p: Person) -> None:
 
 @script("bash", "jobs: ctrl-z, bg, fg, kill, nohup, setsid and disown")
 def jobs(p: Person) -> None:
-    p.line("cd /tmp")
-    p.cwd = "/tmp"
+    p.line("mkdir work && cd work", execs=["mkdir"])
+    p.cwd += "/work"
     p.say(Line("sleep 30", p.cwd, p.user, ("sleep",)))
     p.press("sleep 30\r", CTRL["z"])
     p.line("jobs; bg; kill %1; wait")
     p.line("nohup sh -c 'sleep 0.2; date' > /dev/null 2>&1 &", execs=["nohup", "sh", "sleep", "date"])
     p.line(
-        "setsid -f sh -c 'sleep 0.1; id > /tmp/id; uname'",
+        "setsid -f sh -c 'sleep 0.1; id > id; uname'",
         execs=["setsid", "sh", "sleep", "id", "uname"],
         until="Linux",
     )
-    p.line("(sleep 0.2; hostname >> /tmp/id) & disown; echo $((20+3))", execs=["sleep", "hostname"])
+    p.line("(sleep 0.2; hostname >> id) & disown; echo $((20+3))", execs=["sleep", "hostname"])
     p.line("sleep 0.5; cat id | wc -l", execs=["sleep", "cat", "wc"])
     p.say(Line("tail -f id", p.cwd, p.user, ("tail",)))
     p.press("tail -f id\r", RETURN, RETURN, CTRL["c"])
@@ -166,8 +166,8 @@ def jobs(p: Person) -> None:
 
 @script("bash", "scripts that start scripts, sourced and executed")
 def scripts(p: Person) -> None:
-    p.line("cd /tmp")
-    p.cwd = "/tmp"
+    p.line("mkdir work && cd work", execs=["mkdir"])
+    p.cwd += "/work"
     p.line("printf '#!/bin/sh\\nuname\\n./b.sh \"$@\"\\n' > a.sh; printf '#!/bin/bash\\ncd /\\nls -d \"$@\"\\n' > b.sh")
     p.line("chmod +x [ab].sh", execs=["chmod"])
     p.line("./a.sh etc tmp", execs=["a.sh", "uname", "b.sh", "ls"])
@@ -192,27 +192,28 @@ def paste_bracketed(p: Person) -> None:
 @script("bash", "a paste of many lines without brackets, the last one unfinished",
         setup=("bind 'set enable-bracketed-paste off'",))  # fmt: skip
 def paste_plain(p: Person) -> None:
-    p.line("cd /tmp")
-    p.cwd = "/tmp"
+    p.line("mkdir work && cd work", execs=["mkdir"])
+    p.cwd += "/work"
+    above, below = p.cwd, p.cwd + "/p/q"
     p.say(
-        Line("mkdir -p p/q", "/tmp", p.user, ("mkdir",)),
-        Line("cd p/q && touch 'a b'", "/tmp", p.user, ("touch",)),
-        Line("ls -l | wc -l", "/tmp/p/q", p.user, ("ls", "wc")),
-        Line("cat <<END", "/tmp/p/q", p.user, ("cat",)),
-        Line("inside $PWD", "/tmp/p/q", p.user, continues=True),
-        Line("END", "/tmp/p/q", p.user, continues=True),
+        Line("mkdir -p p/q", above, p.user, ("mkdir",)),
+        Line("cd p/q && touch 'a b'", above, p.user, ("touch",)),
+        Line("ls -l | wc -l", below, p.user, ("ls", "wc")),
+        Line("cat <<END", below, p.user, ("cat",)),
+        Line("inside $PWD", below, p.user, continues=True),
+        Line("END", below, p.user, continues=True),
     )
     p.press(b"mkdir -p p/q\ncd p/q && touch 'a b'\nls -l | wc -l\ncat <<END\ninside $PWD\nEND\nech")
-    p.wait("inside /tmp")
-    p.cwd = "/tmp/p/q"
+    p.wait("inside /")
+    p.cwd = below
     p.keys("o last", RETURN, line="echo last")
     p.line("pwd")
 
 
 @script("bash", "programs that read from the terminal")
 def readers(p: Person) -> None:
-    p.line("cd /tmp")
-    p.cwd = "/tmp"
+    p.line("mkdir work && cd work", execs=["mkdir"])
+    p.cwd += "/work"
     p.line("cat > list", execs=["cat"], until="\n")
     p.keys("milk", RETURN, line="milk", role="input", until="\n")
     p.keys("bred", BACKSPACE * 2, "ead", RETURN, line="bread", role="input", until="\n")
@@ -267,8 +268,7 @@ def imitations(p: Person) -> None:
 
 @script("bash", "full-screen programs between two lines")
 def full_screen(p: Person) -> None:
-    p.line("seq 1 200 > /tmp/n; cd /tmp", execs=["seq"])
-    p.cwd = "/tmp"
+    p.line("seq 1 200 > n; cd .", execs=["seq"])
     p.line("less n", execs=["less"], until="n|:")
     p.press(" ", "/77\r", "G", "g")
     p.keys("q", line=None)

@@ -44,8 +44,8 @@ def right_prompt(p: Person) -> None:
     setup=("autoload -Uz compinit; compinit -u", "zstyle ':completion:*' menu select"),
 )
 def menu(p: Person) -> None:
-    p.line("mkdir /tmp/m; cd /tmp/m; touch apple.c apricot.c avocado.c banana.h", execs=["mkdir", "touch"])
-    p.cwd = "/tmp/m"
+    p.line("mkdir m; cd m; touch apple.c apricot.c avocado.c banana.h", execs=["mkdir", "touch"])
+    p.cwd += "/m"
     p.keys("ls a", TAB, TAB, TAB, RETURN, RETURN, line="ls apricot.c", execs=["ls"])
     p.keys("cat a", TAB, TAB, CTRL["g"], CTRL["c"], line=None)
     p.keys("echo ban", TAB, "; echo ap", TAB, TAB, DOWN, CTRL["g"], CTRL["u"], "true", RETURN, line="true")
@@ -102,7 +102,7 @@ def zsh_names(p: Person) -> None:
     p.line("unaem -m", until="\\?")
     p.keys("n", line=None)
     p.line("ls -d /(etc|tmp) | while read x; do id -u; done", execs=["ls", "id", "id"])
-    p.line("echo $(date +%Y) > f; < f cat", execs=["date", "cat"])
+    p.line("echo $(date +%Y) > year; < year cat", execs=["date", "cat"])
     p.line("(uname; ls -d .) &; wait", execs=["uname", "ls"])
     p.line("=ls -d / ; echo =ls", execs=["ls"])
 
@@ -185,8 +185,8 @@ def blocks(p: Person) -> None:
 
 @script("fish", "the pager of completions, filtered and left", setup=PLAIN)
 def pager(p: Person) -> None:
-    p.line("mkdir /tmp/f; cd /tmp/f; touch one.a one.b one.c two.d", execs=["mkdir", "touch"])
-    p.cwd = "/tmp/f"
+    p.line("mkdir f; cd f; touch one.a one.b one.c two.d", execs=["mkdir", "touch"])
+    p.cwd += "/f"
     p.keys("cat one", TAB, TAB, TAB, RETURN, RETURN, line="cat one.b", execs=["cat"])
     p.keys("cat one", TAB, TAB, ESCAPE, CTRL["u"], "true", RETURN, line="true", execs=[])
     p.keys("command ls tw", TAB, RETURN, line="command ls two.d", execs=["ls"])

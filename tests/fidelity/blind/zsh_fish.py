@@ -16,7 +16,6 @@ from tests.fidelity.person import (
     RIGHT,
     TAB,
     UP,
-    Line,
     Person,
     script,
 )

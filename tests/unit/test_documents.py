@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from bpf.schema import RECORDS
+from enrich.document import Part
 from shipper.wire.records import Loss
 from tests.unit.stream import SECOND, Stream, container, end, exec_, undeclared
 
@@ -168,3 +170,15 @@ def test_json() -> None:
     """A document is valid JSON whatever the bytes."""
     made = document(bytes(range(1, 256)), b"\xed\xa0\x80", cwd=b"/\xff")
     assert json.loads(json.dumps(made)) == made
+
+
+def test_parts_are_small() -> None:
+    """The JSON of a piece that is kept with a process takes no more room than it needs."""
+    parts = [Part(number=number, name="some words") for number in range(1000)]
+    tracemalloc.start()
+    try:
+        for part in parts:
+            part.json()
+        assert tracemalloc.get_traced_memory()[0] < 1000 * 200
+    finally:
+        tracemalloc.stop()

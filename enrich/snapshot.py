@@ -24,6 +24,7 @@ from enrich.item import Entry, Epoch, Identity, Made, Process, Step
 from enrich.lines.grid import Grid
 from enrich.lines.picture import Picture
 from enrich.lines.program import Edit, Program, Return
+from enrich.lines.syntax import Syntax
 from enrich.lines.typed import Moment
 from enrich.lines.typing import Typing
 from enrich.secrets.scrub import Stream
@@ -36,8 +37,8 @@ from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
     Account, Alarm, CgroupInfo, Command, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity, Keys,
-    Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Stream, Taker,
-    Typing, Typist
+    Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Stream, Syntax,
+    Taker, Typing, Typist
 )  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Moment, Part, deque)}
 

@@ -6,7 +6,7 @@ from bpf.events import TtyInput
 from enrich.lines.grid import Grid
 from enrich.lines.program import Program, Return
 from enrich.lines.prompts import looks_like_prompt
-from enrich.lines.telling import LONGEST, ask, role_of, tell
+from enrich.lines.telling import LONGEST, abandon, ask, role_of, tell
 from enrich.lines.typed import Moment, Reason, Role, Told, Who
 
 _ICANON = 2
@@ -59,7 +59,7 @@ def flush(program: Program, who: Who) -> list[Told]:
 def forget(program: Program) -> None:
     """The line in progress was taken back."""
     program.line, program.pieces, program.cut = b"", 0, False
-    program.block = ""
+    abandon(program)
 
 
 def _end(program: Program, who: Who, back: Return) -> list[Told]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from enrich.lines.grid import Grid
 from enrich.lines.picture import Picture
+from enrich.lines.syntax import Syntax
 from enrich.lines.typed import Moment
 
 NOBODY = 2**32 - 1
@@ -75,7 +76,9 @@ class Program:
     primary: str = ""
     """Text of the last prompt that asked for a command of its own."""
     block: str = ""
-    """The lines since then, as long as they may go on."""
+    """The first of what was typed since then; empty: nothing was."""
+    syntax: Syntax = field(default_factory=Syntax)
+    """How complete that is, where it is a shell's."""
     edits: int = 0
     """Lines that it edited."""
     commands: int = 0

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from enrich.lines.program import Program, Return
 from enrich.lines.prompts import REMOTE, asks_for_data, asks_for_more, is_interpreter
-from enrich.lines.syntax import is_open
+from enrich.lines.syntax import has_syntax
 from enrich.lines.typed import Confidence, Moment, Prompt, Reason, Role, Told, Typed, Who
 
 LONGEST = 65_536
 """Bytes of a line that are kept."""
-_BLOCK = 16_384
-"""Characters of the lines before that are looked at to tell whether they are complete."""
+_BLOCK = 4096
+"""Characters of a command that are looked at to tell whether it asks for data."""
 
 
 def ask(program: Program, who: Who, at: Moment, prompt: str) -> list[Told]:
     """A program asks for a line: told once, and not where it asks for more of the line before."""
-    if program.asked or continues(program, who, prompt) or role_of_edit(program, who, prompt) is Role.INPUT:
+    if program.asked or continues(program, prompt) or role_of_edit(program, who, prompt) is Role.INPUT:
         return []
     program.asked = True
     return [Prompt(who, at)]
 
 
-def continues(program: Program, who: Who, prompt: str) -> bool:
+def continues(program: Program, prompt: str) -> bool:
     """Whether what is typed at this prompt goes on with the line before."""
     if not program.block:
         return False
-    return is_open(who.name, program.block) or asks_for_more(prompt, program.primary)
+    return program.syntax.open or asks_for_more(prompt, program.primary)
 
 
 def tell(
@@ -41,18 +41,19 @@ def tell(
     cut: bool = False,
 ) -> list[Told]:
     """A line was accepted."""
-    further = role is Role.COMMAND and continues(program, who, prompt)
+    further = role is Role.COMMAND and continues(program, prompt)
     told = [] if further or role is Role.INPUT else ask(program, who, back.at, prompt)
     if role is Role.COMMAND:
         if not further:
             program.primary = prompt
-            program.block = ""
+            abandon(program)
         program.commands += 1
         program.asked = False
-        block = f"{program.block}{line}\n"
-        program.block = block if len(block) <= _BLOCK else ""
+        program.block = f"{program.block}{line}\n"[:_BLOCK]
+        if has_syntax(who.name):
+            program.syntax.add(line)
     if not line.strip() and not further:
-        program.block = program.block if line.strip() or further else ""
+        abandon(program)
         return told
     raw = line.encode(errors="surrogatepass")
     if len(raw) > LONGEST:
@@ -85,6 +86,7 @@ def tell(
 def abandon(program: Program) -> None:
     """What was begun was taken back."""
     program.block = ""
+    program.syntax.forget()
 
 
 def role_of(program: Program, who: Who, *, asked: bool) -> Role:

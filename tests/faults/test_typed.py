@@ -8,23 +8,31 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bpf.events import Terminal
 from enrich.enricher import Enricher
-from shipper.wire.frame import Frame, wrap
+from shipper.spool import Spool
+from shipper.wire.frame import KEYFRAME, Frame, wrap
+from shipper.wire.reader import Gap, GapCause
 from tests.faults.conftest import Effort
 from tests.faults.kept import Documents, assert_documents, assert_same, kept
 from tests.faults.processes import CGTRAIL, EAGER, processes
+from tests.faults.storm import Told
 from tests.faults.test_kill import kill_somewhere
-from tests.faults.typed import HIDDEN, Typed, in_mid_line, recording, records
+from tests.faults.typed import HIDDEN, NAME, Typed, recording, records
+from tests.faults.writer import append
 from tests.kernel.dockerd import Dockerd
 
 pytestmark = [pytest.mark.kernel, pytest.mark.faults]
 
 COMMITS, SNAPSHOTS, CRASHES = 0.3, 0.1, 0.15
 """So often behind a frame."""
+IN_PROGRESS = 4
+"""Lines at most: each person's in a shell, and in what that has started."""
 BATCH = "3"
 """Documents after which the eager worker stores them, commits and keeps a snapshot."""
 
@@ -44,10 +52,18 @@ def again(enricher: Enricher, body: bytes) -> Enricher:
     return fresh
 
 
-def undisturbed(frames: Sequence[Frame]) -> Documents:
-    """What comes of frames."""
+def undisturbed(frames: Sequence[Frame], missing: int = -1) -> Documents:
+    """What comes of frames; one of them can be missing."""
     enricher = Enricher(frames[0].stream)
-    return {each.id: each.encode().decode() for frame in frames for each in enricher.take(frame).documents}
+    pieces = [f if f.number != missing else Gap(missing, missing + 1, GapCause.FRAME_DAMAGED) for f in frames]
+    return {each.id: each.encode().decode() for piece in pieces for each in enricher.take(piece).documents}
+
+
+def commands(found: Documents, kind: str) -> list[dict[str, Any]]:
+    """What documents say of the starts or the ends of lines in the container."""
+    told = (json.loads(body) for body in found.values())
+    told = (each for each in told if each["event"]["dataset"] == "cgtrail.command" and kind in each["event"]["type"])
+    return [each["cgtrail"]["command"] for each in told if each["container"].get("name") == NAME]
 
 
 def at_every_end(frames: Sequence[Frame]) -> Documents:
@@ -71,6 +87,12 @@ def cut(frames: Sequence[Frame], rng: random.Random, share: float) -> Iterator[F
                 number, kept = number + 1, []
 
 
+def write(spool: Spool, frames: Sequence[Frame]) -> None:
+    """Frames as they were, in another spool."""
+    for frame in frames:
+        append(spool, Told(bool(frame.flags & KEYFRAME), frame.time, tuple(record for record, _ in records(frame))))
+
+
 def killed(frames: Sequence[Frame], rng: random.Random) -> tuple[Documents, list[tuple[int, int, int]]]:
     """What workers make that are killed now and then, and where: snapshot, committed and reached."""
     enricher, found, pending = Enricher(frames[0].stream), dict[str, str](), dict[str, str]()
@@ -92,15 +114,13 @@ def killed(frames: Sequence[Frame], rng: random.Random) -> tuple[Documents, list
 
 def test_recorded(typed: Typed) -> None:
     """What the other tests compare is what was typed, and none of it the password."""
-    found = [json.loads(body) for body in typed.wanted.documents.values()]
-    commands = [each for each in found if each["event"]["dataset"] == "cgtrail.command"]
-    started = [each["cgtrail"]["command"] for each in commands if each["event"]["type"] == ["start"]]
-    ended = {each["cgtrail"]["command"]["id"] for each in commands if each["event"]["type"] == ["end"]}
+    found = typed.wanted.documents
+    started, ended = commands(found, "start"), {each["id"] for each in commands(found, "end")}
     assert Counter(each["line"] for each in started) == Counter(typed.lines)
     assert {each["id"] for each in started if "continues" not in each} <= ended
-    assert HIDDEN not in "".join(typed.wanted.documents.values())
+    assert HIDDEN not in "".join(found.values())
     assert typed.wanted.letters == {}
-    assert len(in_mid_line(typed.frames())) > len(typed.lines)
+    assert len(typed.in_mid_line()) > len(typed.lines)
 
 
 def test_saved_at_every_frame(typed: Typed) -> None:
@@ -125,13 +145,25 @@ def test_killed_anywhere(typed: Typed, effort: Effort, rng: random.Random) -> No
         assert_documents(found, wanted, f"snapshot, committed, reached: {crashes}")
 
 
+def test_gap(typed: Typed, effort: Effort, rng: random.Random) -> None:
+    """Where a frame is missing, lines that were being typed are marked, and those that follow are right."""
+    frames = typed.frames()
+    for missing in rng.sample(typed.in_mid_line(), effort.moments):
+        told = commands(undisturbed(frames, missing), "start")
+        sure = Counter(each["line"] for each in told if "gap" not in each["reasons"])
+        returns = sum(bool(key.cwd) for key in typed.keys(frames[missing]))
+        assert sure <= Counter(typed.lines), f"frame {missing} is missing"
+        assert sure.total() >= len(typed.lines) - returns - IN_PROGRESS, f"frame {missing} is missing: {sure}"
+
+
 @pytest.mark.parametrize("module", [EAGER, CGTRAIL])
-def test_killed_in_mid_line(
-    typed: Typed, effort: Effort, rng: random.Random, tmp_path_factory: pytest.TempPathFactory, module: str
-) -> None:
-    """The worker's process is killed in the middle of lines, and started again."""
-    places = sorted(rng.choices(in_mid_line(typed.frames()), k=effort.moments))
-    with processes(typed.copy(tmp_path_factory.mktemp("killed")), module) as running:
-        kills = [kill_somewhere(running, running.worker(FAULTS_BATCH=BATCH), place, rng) for place in places]
+def test_killed_in_mid_line(typed: Typed, effort: Effort, rng: random.Random, tmp_path: Path, module: str) -> None:
+    """The worker's process is killed when it has taken what there is, a part of a line last, and started again."""
+    data, frames, kills = tmp_path / "data", typed.frames(), []
+    with Spool(data / "spool", frames[0].host, frames[0].boot) as spool, processes(data, module) as running:
+        for place in sorted(rng.sample(typed.in_mid_line(), effort.moments)):
+            write(spool, frames[spool.number : place + 1])
+            kills.append(kill_somewhere(running, running.worker(FAULTS_BATCH=BATCH), place, rng))
+        write(spool, frames[spool.number :])
         running.finish()
         assert_same(kept(running.data), typed.wanted, f"killed at {kills}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ from tests.kernel.furnished import furnished
 from tests.kernel.terminals import Client, at_terminal
 
 PROMPT = rb"[#>] (?:\x1b[^#>]*)?$"
+NAME = "typed"
+"""Of the container."""
 BASH = ("bash", "--norc")
 FISH = "fish --no-config -C 'function fish_prompt; echo -n \"# \"; end'"
 KEY = re.compile(rb"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
@@ -79,17 +80,24 @@ class Typed:
     data: Path
     lines: list[str]
     """That the shells and REPLs were given, in no order."""
+    home: int
+    """Their container's cgroup: others may be at terminals on this host, too."""
     wanted: Kept
-
-    def copy(self, to: Path) -> Path:
-        """A data folder with this spool, and nothing else."""
-        shutil.copytree(self.data / "spool", to / "data" / "spool", ignore=shutil.ignore_patterns("readers"))
-        return to / "data"
 
     def frames(self) -> list[Frame]:
         """All of its one stream."""
         (stream,) = begun(self.data / "spool")
         return [piece for piece in Reader(stream).read() if isinstance(piece, Frame)]
+
+    def keys(self, frame: Frame) -> list[TtyInput]:
+        """What was consumed of what they typed."""
+        found = (record for _, record in records(frame) if isinstance(record, TtyInput))
+        return [record for record in found if record.home == self.home]
+
+    def in_mid_line(self) -> list[int]:
+        """The frames whose last key ends no line."""
+        told = {frame.number: self.keys(frame) for frame in self.frames()}
+        return [number for number, keys in told.items() if keys and not keys[-1].cwd]
 
 
 def records(frame: Frame) -> Iterator[tuple[bytes, Header]]:
@@ -98,16 +106,6 @@ def records(frame: Frame) -> Iterator[tuple[bytes, Header]]:
         found = decode(frame.payload, offset, length)
         assert isinstance(found, Header)
         yield frame.payload[offset : offset + length], found
-
-
-def in_mid_line(frames: list[Frame]) -> list[int]:
-    """The frames whose last key that was consumed ends no line."""
-    found = []
-    for frame in frames:
-        keys = [record for _, record in records(frame) if isinstance(record, TtyInput)]
-        if keys and not keys[-1].cwd:
-            found.append(frame.number)
-    return found
 
 
 def slowly(client: Client, keys: str, until: bytes) -> None:
@@ -155,8 +153,8 @@ def recording(daemon: Dockerd, folder: Path) -> Typed:
     """Record them, and see what an undisturbed worker makes of it."""
     with rig(daemon, folder, spool_keyframe_seconds=5) as live:
         live.start_agent()
-        with furnished(daemon, {}) as box:
-            lines = session(daemon, box)
+        with furnished(daemon, {}, name=NAME) as box:
+            lines, home = session(daemon, box), box.cgroup_id
             live.written()
         live.stop(live.agent)
-    return Typed(live.data, lines, undisturbed(live.data, folder / "memory"))
+    return Typed(live.data, lines, home, undisturbed(live.data, folder / "memory"))

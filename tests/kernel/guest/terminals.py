@@ -19,7 +19,7 @@ from tests.kernel.terminals import Client, at, consumed, life, lives, screen
 
 FOLDER = Path("/sys/fs/cgroup/terminals")
 SECRET = b"correct-horse-battery"
-TYPED = b"echo one two\nstty -echo; echo ready; read x; stty echo; echo known\nsleep 1000\nexit\n"
+TYPED = b"echo one two\nstty -echo; echo ready; read x; stty echo; echo known\ncd /tmp\nsleep 1000\nexit\n"
 TIMEOUT = 120.0
 SETUP, ENTER = 425, 426
 """Numbers of io_uring_setup(2) and io_uring_enter(2)."""
@@ -44,11 +44,12 @@ def ask(fd: int) -> None:
 
 
 def visit(client: Client) -> None:
-    """Type a command, a password, and ctrl-c."""
+    """Type commands and a password, and go elsewhere."""
     client.type(b"", rb"\$ ")
     client.type(b"echo one two\r", rb"two\r\n\$ ")
     client.type(b"stty -echo; echo ready; read x; stty echo; echo known\r", rb"\nready\r\n")
     client.type(SECRET + b"\r", rb"known\r\n\$ ")
+    client.type(b"cd /tmp\r", rb"\$ ")
     client.type(b"sleep 1000\r", rb"1000\r\n")
 
 
@@ -86,6 +87,7 @@ def main() -> None:
             "identical": shown.content == received,
             "skipped": shown.skipped,
             "typed": consumed(capture.records, terminal) == TYPED,
+            "directories": [record.cwd.decode() for record in of(capture.records, TtyInput) if record.cwd],
             "secrets": sum(r.size for r in of(capture.records, TtyInput) if r.terminal_flags),
             "leaks": sum(SECRET in record.encode() for record in capture.records),
             "open": [(r.rows, r.columns, life(r) == terminal) for r in found],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.guest
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
 def test_terminals(kernel: Kernel) -> None:
-    """Each byte of the screen, each line but the secret one, size, ctrl-c, the end, and who uses io_uring."""
+    """Each byte of the screen, each line but the secret one, where it was typed, size, ctrl-c, end, and io_uring."""
     done = run(kernel, [sys.executable, "-m", "tests.kernel.guest.terminals"], timeout=400, env={"PYTHONPATH": "."})
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout.splitlines()[-1])  # before it, debugging words of refused alternatives
@@ -25,6 +26,7 @@ def test_terminals(kernel: Kernel) -> None:
         "identical": True,
         "skipped": 0,
         "typed": True,
+        "directories": [str(Path.cwd())] * 3 + ["/tmp"] * 2,
         "secrets": len(SECRET) + 1,
         "leaks": 0,
         "open": [[30, 90, True]],

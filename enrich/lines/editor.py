@@ -101,7 +101,8 @@ def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     left = grid.text(row[: grid.x])
     bare = not row[grid.x :].strip(UNWRITTEN + " ") and y > edit.origin and grid.y - 1 not in grid.soft
     again = grid.x == len(edit.prompt) and begins(row, edit.prompt)
-    if not bare or not (again or edit.interrupted or _is_other(program, who, left)):
+    other = _is_other(program, who, left) or (edit.gap and looks_ready(left))
+    if not bare or not (again or edit.interrupted or other):
         return []
     told = list[Told]()
     if not edit.interrupted and program.last is not None:
@@ -115,20 +116,17 @@ def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     return told + ask(program, who, at, left)
 
 
-def change(program: Program, who: Who, record: Terminal) -> list[Told]:
+def change(program: Program, who: Who, at: Moment, record: Terminal) -> list[Told]:
     """The terminal's mode was set by the program."""
     edit = program.edit
     if record.lflag & ICANON:
-        return _restore(program, edit, who) if edit is not None else []
+        return _restore(program, edit, who, Return(at, record.uid)) if edit is not None else []
     if edit is None:
         begin(program, record)
         return []
-    if (
-        (edit.lflag, edit.oflag) == (record.lflag, record.oflag)
-        and edit.newline
-        and (edit.returned or edit.interrupted)
-    ):
-        told = _restore(program, edit, who)
+    over = (edit.newline and (edit.returned or edit.interrupted)) or (edit.gap and edit.returned)
+    if (edit.lflag, edit.oflag) == (record.lflag, record.oflag) and over:
+        told = _restore(program, edit, who, Return(at, record.uid))
         begin(program, record)
         return told
     edit.lflag, edit.oflag = record.lflag, record.oflag
@@ -143,7 +141,7 @@ def leave(program: Program, who: Who) -> list[Told]:
     return _accept(program, edit, who, program.last, edit.kept, Reason.IN_BAND)
 
 
-def _restore(program: Program, edit: Edit, who: Who) -> list[Told]:
+def _restore(program: Program, edit: Edit, who: Who, now: Return) -> list[Told]:
     """Canonical mode again: a line was accepted, taken back, or there was none yet."""
     program.edit = None
     if edit.full:
@@ -160,6 +158,8 @@ def _restore(program: Program, edit: Edit, who: Who) -> list[Told]:
         return []
     if edit.last.endswith(b"\x04"):
         return []
+    if edit.gap and not edit.returned and edit.grid.x == 0 and edit.grid.y + edit.grid.dropped > edit.origin:
+        edit.returned, back = True, now  # its Return is among what is missing
     if not edit.returned or back is None:
         edit.written = False
         program.suspended = edit
@@ -169,8 +169,7 @@ def _restore(program: Program, edit: Edit, who: Who) -> list[Told]:
 
 def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture, reason: Reason) -> list[Told]:
     program.edits += 1
-    gap, edit.gap = edit.gap or program.gap, False
-    program.gap = False
+    gap, edit.gap = edit.gap, False
     if edit.secret:
         return []
     line, cut = edit.grid.text(line_cells(shown)), False

@@ -22,10 +22,13 @@ class Typing:
 
     programs: dict[tuple[int, int], Program] = field(default_factory=dict)
     """By process id and start, the least recently active one first."""
-    unwritten: int = -1
+    generation: int = -1
     """As in the last record; -1: there was none."""
-    consumed: int = -1
-    """What the next TtyInput should say."""
+    unwritten: int = 0
+    consumed: int = 0
+    """What the next record should say."""
+    missed: bool = False
+    """Something was consumed that no record told of, since one did."""
 
     def take(self, record: Terminal, at: Moment, who: Who, *, secret: bool) -> list[Told]:
         """What a record of a terminal tells, in the order in which it happened.
@@ -41,7 +44,7 @@ class Typing:
         if isinstance(record, TtyWrite):
             return self._write(record, at, who)
         if isinstance(record, TtyChange):
-            return self._change(record, who)
+            return self._change(record, at, who)
         if isinstance(record, TtySignal) and record.signal in {_SIGINT, _SIGQUIT}:
             self._interrupt(who)
         return []
@@ -49,7 +52,9 @@ class Typing:
     def gap(self) -> None:
         """Records of this terminal are missing: lines in progress are marked."""
         for program in self.programs.values():
-            program.gap = program.gap or program.edit is not None or bool(program.line)
+            for edit in (program.edit, program.suspended):
+                if edit is not None:
+                    edit.gap = True
 
     def exit(self, pid: int, start: int, at: Moment) -> list[Told]:  # noqa: ARG002
         """That program ended: what it edited is dropped. Lines that only its end shows to be complete are told."""
@@ -60,13 +65,17 @@ class Typing:
         return editor.leave(program, who) + canonical.flush(program, who)
 
     def _look_for_gaps(self, record: Terminal) -> None:
-        if self.unwritten >= 0 and record.unwritten > self.unwritten:
+        """The kernel's own counts tell what was left out."""
+        if record.generation != self.generation:
+            self.missed = self.generation >= 0
+            self.generation, self.unwritten, self.consumed = record.generation, record.unwritten, record.consumed
+            self.gap()
+        self.missed = self.missed or record.consumed > self.consumed
+        if record.consumed > self.consumed or record.unwritten > self.unwritten:
             self.gap()
         self.unwritten = record.unwritten
-        if isinstance(record, TtyInput):
-            if self.consumed >= 0 and record.consumed > self.consumed:
-                self.gap()
-            self.consumed = max(self.consumed, record.consumed + record.size)
+        size = record.size if isinstance(record, TtyInput) else 0
+        self.consumed = max(self.consumed, record.consumed + size)
 
     def _program(self, who: Who) -> Program:
         """Its entry, now the most recent; of too many, one that took no command goes first."""
@@ -84,10 +93,12 @@ class Typing:
         back = Return(at, record.uid, record.cwd, record.cwd_flags)
         if record.lflag & editor.ICANON or (program.edit is None and record.lflag & editor.ECHO):
             program.edit = None
+            program.gap, self.missed = program.gap or self.missed, False
             if secret:
                 canonical.forget(program)
                 return []
             return canonical.read(program, who, back, record)
+        self.missed = False
         if program.edit is None:
             editor.begin(program, record)
             assert program.edit is not None
@@ -111,14 +122,14 @@ class Typing:
             edit.gap = True
         return editor.write(program, edit, who, at, record, record.content)
 
-    def _change(self, record: TtyChange, who: Who) -> list[Told]:
+    def _change(self, record: TtyChange, at: Moment, who: Who) -> list[Told]:
         if record.change != Change.TERMIOS:
             return []
         key = who.pid, who.start
         if key not in self.programs and record.lflag & editor.ICANON:
             return []
         program = self._program(who)
-        return canonical.flush(program, who) + editor.change(program, who, record)
+        return canonical.flush(program, who) + editor.change(program, who, at, record)
 
     def _interrupt(self, who: Who) -> None:
         program = self.programs.get((who.pid, who.start))

@@ -11,9 +11,9 @@ import re
 from bpf.events import Terminal, TtyInput
 from enrich.lines import keys
 from enrich.lines.grid import UNWRITTEN, Grid
-from enrich.lines.picture import Picture, begins, line_cells, picture, plain
+from enrich.lines.picture import Picture, alike, begins, is_partial, line_cells, picture, plain
 from enrich.lines.program import Edit, Program, Return
-from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, looks_ready
+from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, is_masked, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
 from enrich.lines.typed import Moment, Reason, Told, Who
 
@@ -22,6 +22,7 @@ ICANON, ECHO, OPOST, ONLCR = 2, 8, 1, 4
 _MOST_JUMPS = 20
 """Absolute places of the cursor in one edit, beyond which a whole screen is painted."""
 _MOST_HEIGHT = 1024
+_BLANKS = UNWRITTEN + " "
 _RETURN = re.compile(rb"[\r\n\x0f]")
 _REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R\Z")
 
@@ -54,6 +55,7 @@ def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, 
         edit.newline = True
         edit.kept = _picture(edit)
         content = content[end + 1 :]
+    edit.newline = edit.newline or b"\n" in content
     grid.feed(content, onlcr=onlcr)
     edit.full = edit.full or grid.alternate or (grid.absolute > _MOST_JUMPS and who.name not in SHELLS)
     if edit.full or edit.reads or program.asked:
@@ -81,6 +83,7 @@ def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput,
         edit.last = b""
     else:
         _keep(edit, content, secret=secret)
+    program.seen = back
     if edit.returned:
         back.more = max(len(_RETURN.findall(content)) - 1, 0)
         program.last = back
@@ -99,7 +102,7 @@ def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
         return []
     row, y = grid.rows[grid.y], grid.y + grid.dropped
     left = grid.text(row[: grid.x])
-    bare = not row[grid.x :].strip(UNWRITTEN + " ") and y > edit.origin and grid.y - 1 not in grid.soft
+    bare = not row[grid.x :].strip(_BLANKS) and y > edit.origin and grid.y - 1 not in grid.soft
     again = grid.x == len(edit.prompt) and begins(row, edit.prompt)
     other = _is_other(program, who, left) or (edit.gap and looks_ready(left))
     if not bare or not (again or edit.interrupted or other):
@@ -158,8 +161,9 @@ def _restore(program: Program, edit: Edit, who: Who, now: Return) -> list[Told]:
         return []
     if edit.last.endswith(b"\x04"):
         return []
-    if edit.gap and not edit.returned and edit.grid.x == 0 and edit.grid.y + edit.grid.dropped > edit.origin:
-        edit.returned, back = True, now  # its Return is among what is missing
+    below = edit.grid.x == 0 and edit.grid.y + edit.grid.dropped > edit.origin
+    if not edit.returned and below and (edit.newline or edit.gap):
+        edit.returned, back = True, program.seen or now  # by another key, or its Return is among what is missing
     if not edit.returned or back is None:
         edit.written = False
         program.suspended = edit
@@ -172,15 +176,17 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     gap, edit.gap = edit.gap, False
     if edit.secret:
         return []
-    line, cut = edit.grid.text(line_cells(shown)), False
-    tall = shown.y - shown.origin >= edit.grid.height - 1 or edit.grid.dropped > 0
-    if edit.keys is not None and (tall or "?" in line):
-        typed, long = keys.typed(edit.keys), len(edit.keys) >= keys.MOST
-        if typed is not None and typed != line and (tall or keys.fits(line, typed)):
-            line, reason, cut = typed, Reason.KEYS, long
-        elif tall and typed != line:
-            cut = True
     prompt = edit.grid.text(edit.prompt)
+    line, cut = edit.grid.text(line_cells(shown)), False
+    typed = keys.typed(edit.keys) if edit.keys is not None else None
+    if is_masked(line) and typed != line:
+        return []
+    partly = is_partial(shown) or edit.grid.dropped > 0
+    unseen = not line and alike(prompt) == alike(program.primary) != "" and who.name in SHELLS  # stty -echo
+    if typed and typed != line and (partly or unseen or ("?" in line and keys.fits(line, typed))):
+        line, reason, cut = typed, Reason.KEYS, len(edit.keys or b"") >= keys.MOST
+    elif partly and typed != line:
+        cut = True
     return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap, cut=cut)
 
 
@@ -192,8 +198,8 @@ def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     program.unfinished = b""
     left = grid.rows[grid.y][: grid.x].ljust(min(grid.x, grid.columns), UNWRITTEN)
     before = program.prompt
-    if before and len(before) < len(left) and begins(left, before) and before.strip(UNWRITTEN + " "):
-        left = before
+    if before.strip(_BLANKS) and len(before) < len(left) and begins(alike(left), alike(before)):
+        left = left[: len(before)]
     edit.origin, edit.prompt = grid.y + grid.dropped, left
     program.prompt = left
     return ask(program, who, at, grid.text(left))

@@ -9,6 +9,7 @@ from enrich.lines.grid import UNWRITTEN, Grid
 
 _BLANKS = UNWRITTEN + " "
 _MARGIN = re.compile(r"[\0 ]*(?:\.{3,}:?|[|>])?[\0 ]*\Z")
+_DIGITS = re.compile(r"[0-9]")
 _FILLER = "\u22ee"
 """ipython fills the end of a row with it where a wide character did not fit."""
 
@@ -20,6 +21,7 @@ class Picture:
     rows: list[str]
     soft: set[int]
     columns: int
+    height: int
     x: int
     y: int
     origin: int
@@ -34,12 +36,26 @@ def picture(grid: Grid, origin: int, prompt: str, end: tuple[int, int] = (-1, -1
     """The picture that a grid shows now. `origin` and the row of `end` count rows that were dropped, too."""
     gone = grid.dropped
     at = (end[0] - gone, end[1])
-    return Picture(list(grid.rows), set(grid.soft), grid.columns, grid.x, grid.y, origin - gone, prompt, at)
+    return Picture(
+        list(grid.rows), set(grid.soft), grid.columns, grid.height, grid.x, grid.y, origin - gone, prompt, at
+    )
 
 
 def plain(cells: str) -> str:
     """Cells to compare: those that were not written are blanks."""
     return cells.replace(UNWRITTEN, " ")
+
+
+def alike(text: str) -> str:
+    """Cells or text to compare where digits may differ: clocks, numbers of lines."""
+    return _DIGITS.sub("0", text)
+
+
+def is_partial(shown: Picture) -> bool:
+    """Whether the line may go on beyond what is shown: it fills the window, or its prompt was scrolled away."""
+    if shown.y - shown.origin >= shown.height - 1:
+        return True
+    return bool(shown.prompt.strip(_BLANKS)) and not any(begins(row, shown.prompt) for row in shown.rows[: shown.y + 1])
 
 
 def begins(row: str, prompt: str) -> bool:

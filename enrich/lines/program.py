@@ -71,6 +71,8 @@ class Program:
     edit: Edit | None = None
     suspended: Edit | None = None
     last: Return | None = None
+    seen: Return | None = None
+    """Its last read, whatever it got."""
     prompt: str = ""
     """Cells of the last prompt's last row."""
     primary: str = ""

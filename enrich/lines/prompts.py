@@ -24,6 +24,8 @@ _MORE = re.compile(
     r"| {3,}\.{3}> ?\Z|[(\"'/*;x0-9]+ *\.{3}> ?\Z"  # sqlite3
     r"|  *(?:-|'|\"|`|/\*)> ?\Z"  # mysql, mariadb
 )
+_SETS = re.compile(r"\b(?:PS[0-9]?|PROMPT\w*|prompt|source|exec|\.)(?=[=\s])")
+_MASKED = re.compile(r"([*\u2022\u25cf\u2219\u25e6\u25a0\u2588])\1*")
 _READS = re.compile(r"(?<![\w-])(?:read|vared|select)(?![\w-])")
 _PYTHON_READS = re.compile(r"input\s*\(")
 _PYTHON_PROMPT = re.compile(r"(?:>>>|\.\.\.|\(\w+\)|In \[\d+\]:| *\.{3,}:) ?\Z")
@@ -33,6 +35,11 @@ _PSQL = re.compile(r"(?P<name>.*?)(?P<state>[-'\"($*^!=])(?P<rights>[#>]) ?\Z")
 def is_interpreter(name: str) -> bool:
     """Whether a program of this name takes commands."""
     return name in _INTERPRETERS or _PYTHON.match(name) is not None
+
+
+def is_masked(line: str) -> bool:
+    """Whether nothing is shown but what stands for keys of a secret."""
+    return _MASKED.fullmatch(line) is not None
 
 
 def looks_ready(text: str) -> bool:
@@ -55,6 +62,11 @@ def asks_for_more(prompt: str, primary: str) -> bool:
     return bool(
         first and now and first["state"] in "=^!" and now["state"] not in "=^!" and first["name"] == now["name"]
     )
+
+
+def sets_prompt(name: str, line: str) -> bool:
+    """Whether a line to a shell may have given it another prompt."""
+    return name in SHELLS and _SETS.search(line) is not None
 
 
 def asks_for_data(name: str, line: str, prompt: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enrich.lines.program import Program, Return
-from enrich.lines.prompts import REMOTE, asks_for_data, asks_for_more, is_interpreter
+from enrich.lines.prompts import REMOTE, asks_for_data, asks_for_more, is_interpreter, sets_prompt
 from enrich.lines.syntax import has_syntax
 from enrich.lines.typed import Confidence, Moment, Prompt, Reason, Role, Told, Typed, Who
 
@@ -15,17 +15,19 @@ _BLOCK = 4096
 
 def ask(program: Program, who: Who, at: Moment, prompt: str) -> list[Told]:
     """A program asks for a line: told once, and not where it asks for more of the line before."""
-    if program.asked or continues(program, prompt) or role_of_edit(program, who, prompt) is Role.INPUT:
+    if program.asked or continues(program, who, prompt) or role_of_edit(program, who, prompt) is Role.INPUT:
         return []
     program.asked = True
     return [Prompt(who, at)]
 
 
-def continues(program: Program, prompt: str) -> bool:
+def continues(program: Program, who: Who, prompt: str) -> bool:
     """Whether what is typed at this prompt goes on with the line before."""
     if not program.block:
         return False
-    return program.syntax.open or asks_for_more(prompt, program.primary)
+    if program.syntax.open:
+        return True
+    return not sets_prompt(who.name, program.block) and asks_for_more(prompt, program.primary)
 
 
 def tell(
@@ -41,7 +43,7 @@ def tell(
     cut: bool = False,
 ) -> list[Told]:
     """A line was accepted."""
-    further = role is Role.COMMAND and continues(program, prompt)
+    further = role is Role.COMMAND and continues(program, who, prompt)
     told = [] if further or role is Role.INPUT else ask(program, who, back.at, prompt)
     if role is Role.COMMAND:
         if not further:

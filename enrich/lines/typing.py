@@ -83,6 +83,7 @@ class Typing:
         program = self.programs.pop(key, None) or Program(who.pid, who.start)
         self.programs[key] = program
         program.name = who.name
+        program.gap = program.gap or (self.missed and bool(program.line))
         if len(self.programs) > _MOST:
             idle = (k for k, p in self.programs.items() if not p.commands)
             del self.programs[next(idle, next(iter(self.programs)))]

@@ -22,6 +22,8 @@ _LONGEST_ENTRY = 50
 _LONGEST_LINE = 1000
 _ROWS = 20
 """Rows at most of one line, and further lines of it that are shown."""
+_FOLDS, _NARROWEST = 5, 20
+"""Rows of one long line on a terminal, and how many columns they have at least."""
 _LEADERS = ("parent", "group_leader", "session_leader", "entry_leader")
 """Whose child a process is, or by whom it was led where a parent between them started no program."""
 _WIDE = 120
@@ -41,13 +43,16 @@ class Form:
         `one_container`: its name may be left out where there is little room.
         """
         self._processes, self._everything = processes, everything
-        wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _WIDE
+        shown = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+        wide = not shown or shown >= _WIDE
         self._columns: tuple[tuple[str, int], ...] = _TREE if processes else _LINES if wide else _NARROW
         self._dated = self._columns is not _NARROW
         if one_container and not self._dated:
             self._columns = tuple(column for column in _NARROW if column[0] != "CONTAINER")
         self._widths = dict(self._columns)
         self._margin = sum(width + 2 for _, width in self._columns)
+        self._room = max(shown - self._margin, _NARROWEST) if shown else 0
+        """Columns for a line on a terminal: a longer one goes on below, where it can't pass for another row."""
         self.live = False
         """What comes is new: a line's beginning has a row already when its end comes."""
         self._day = ""
@@ -79,23 +84,46 @@ class Form:
         above, number = self._above
         if document["event"]["action"] == typed.ENDED and self.live:
             return self._outcome(document)
-        first, *rest = typed.line(document).split("\n")
-        own = document["cgtrail"]["command"]
-        shown = f"{typed.mark(document)} {lives.short(first, _LONGEST_LINE)}"
-        more = [f"{'':{self._margin}}│ {lives.short(line, _LONGEST_LINE)}" for line in rest[: _ROWS - 1]]
-        if len(rest) >= _ROWS:
-            more.append(f"{'':{self._margin}}… {len(rest) - len(more):,} more lines")
+        own, lines = document["cgtrail"]["command"], typed.line(document).split("\n")
+        before = "" if above and own.get("continues") == above else f"{typed.where(document)} ".lstrip()
+        shown, *more = self._lines(f"{before}{typed.mark(document)} ", lines)
         dim = True if typed.is_input(document) or typed.continues(document) else None
         if above and own.get("continues") == above:
             self._above = above, number + 1
             if number >= _ROWS and not self._everything:
-                return self._dim(f"{'':{self._margin}}… more lines: --input shows them") if number == _ROWS else ""
-            return self._dim("\n".join([f"{'':{self._margin}}{shown}", *more]))
+                return self._below("… more lines: --input shows them") if number == _ROWS else ""
+            return "\n".join(map(self._below, (shown, *more)))
         self._above = str(own["id"]), 0
         code = typed.exit_code(document)
-        row = self._row(document, typed.when(document), f"{typed.where(document)} {shown}".lstrip(), code)
+        day, row = self._row(document, typed.when(document), shown, code)
         style = {"fg": "yellow"} if code else {"dim": True} if dim else {"bold": True}
-        return row[0] + "\n".join([click.style(row[1], **style), *map(self._dim, more)])
+        return day + "\n".join([click.style(row, **style), *map(self._below, more)])
+
+    def _lines(self, before: str, lines: list[str]) -> list[str]:
+        """What was typed, line by line and no row longer than there is room; of many the first."""
+        found: list[str] = []
+        for number, line in enumerate(lines):
+            if len(found) >= _ROWS - 1 and len(lines) > number + 1:
+                return [*found, f"… {len(lines) - number:,} more lines"]
+            head = "│ " if number else before
+            pieces = self._folded(head + lives.short(line, _LONGEST_LINE))
+            found += [pieces[0], *(f"│ {piece}" for piece in pieces[1:])]
+        return found
+
+    def _folded(self, line: str) -> list[str]:
+        """A line in pieces that each have room; of more than _FOLDS the first, which says so."""
+        if not self._room or table.columns(line) <= self._room:
+            return [line]
+        pieces, room = [""], self._room
+        for char in line:
+            if table.columns(pieces[-1] + char) > room:
+                if len(pieces) == _FOLDS:
+                    pieces[-1] = table.fit(pieces[-1] + char, room)
+                    break
+                pieces.append("")
+                room = self._room - 2
+            pieces[-1] += char
+        return pieces
 
     def _outcome(self, document: dict[str, Any]) -> str:
         """What became of a line whose beginning was shown; nothing where all went well."""
@@ -195,9 +223,8 @@ class Form:
         self._day = day
         return click.style(day, bold=True) + "\n", f"{moment:%H:%M:%S}"
 
-    @staticmethod
-    def _dim(line: str) -> str:
-        return click.style(line, dim=True)
+    def _below(self, line: str) -> str:
+        return click.style(f"{'':{self._margin}}{line}", dim=True)
 
 
 def _via(document: dict[str, Any]) -> str:

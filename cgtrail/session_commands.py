@@ -70,21 +70,23 @@ def _replay(cli: click.Group) -> None:
     )
     @click.option("--max-pause", "longest", type=click.FloatRange(0), default=3.0, show_default=True, metavar="SECONDS",
                   help="Make longer pauses so long.")  # fmt: skip
-    @click.option("--from", "start", type=Offset(), default=0, help="Begin there: seconds, mm:ss or hh:mm:ss.")
-    def replay(session: str, speed: float, longest: float, start: int) -> None:
+    @click.option("--from", "start", type=Offset(), help="Begin there: seconds, mm:ss or hh:mm:ss.")
+    @click.option("--command", metavar="NUMBER|ID", help="Begin where this line was typed.")
+    def replay(session: str, speed: float, longest: float, start: int | None, command: str | None) -> None:
         """Play a session's recording in this terminal, as it was shown. ID may be the beginning of one.
 
         \b
         space       pause, and go on          left, right   5 seconds back, on
         .           the next output, pause    home, end     to the beginning, the end
-        + -         faster, slower            q             quit
+        n, p        the next, last command    + -           faster, slower
+        q           quit
 
         What the session's programs wrote only draws a screen: nothing of it reaches this terminal but text, colours
         and places. For a file or a pipe, see `cgtrail export`.
         """
         from cgtrail.recordings import replay
 
-        replay.run(config(), session, speed=speed, longest=longest, start=start)
+        replay.run(config(), session, speed=speed, longest=longest, start=start, command=command)
 
 
 def _export(cli: click.Group) -> None:
@@ -109,8 +111,9 @@ def _export(cli: click.Group) -> None:
     def export(session: str, form: str, output: Path | None, force: bool) -> None:
         """Write a session's recording in a format that other programs read. ID may be the beginning of one.
 
-        Asciicast and tlog hold what programs wrote, control sequences included: play them with players. Gaps and alerts
-        are markers in asciicast, lines in txt, and told on standard error.
+        Asciicast and tlog hold what programs wrote, control sequences included: play them with players. Typed
+        lines, gaps and alerts are markers in asciicast, to which players jump; gaps and alerts are lines in txt,
+        and told on standard error.
 
         \b
             cgtrail export 3f2a --format asciicast2 -o session.cast && asciinema play session.cast

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from cgtrail.recordings.events import Event, Gap, Mark, Shown, Typed, Window
+from cgtrail.recordings.events import Command, Event, Gap, Mark, Shown, Typed, Window
 from cgtrail.recordings.find import Session
 from cgtrail.recordings.grid import bounded
 from enrich.printable import json_line
@@ -60,7 +60,7 @@ def _told(event: Event) -> tuple[str, str]:
         case Window():
             columns, rows = bounded(event.columns, event.rows)
             return "r", f"{columns}x{rows}"
-        case Mark() | Gap():
+        case Mark() | Gap() | Command():
             return "m", event.words
 
 

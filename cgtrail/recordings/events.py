@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from cgtrail import typed
 from cgtrail.recordings.find import ANY, AROUND, DAMAGED, ID, Session, instant
 from cgtrail.told_sessions import ALERTS
 from enrich.stores.query import Term
@@ -17,6 +18,8 @@ from enrich.stores.sqlite import SqliteStore
 _STEP = re.compile(r"\+(?P<wait>\d+)|>(?P<shown>\d+)|<\d+|=(?P<columns>\d+)x(?P<rows>\d+)", re.ASCII)
 """tlog 2.3's notation, as far as documents use it (https://github.com/Scribery/tlog/blob/main/doc/log_format.md)."""
 _MILLISECOND = 1_000_000
+_LONGEST = 200
+"""Columns of a line that stands beside a recording."""
 
 
 class Shown(NamedTuple):
@@ -66,7 +69,17 @@ class Gap(NamedTuple):
         return f"[… {', '.join(parts)} …]"
 
 
-Event = Shown | Typed | Window | Mark | Gap
+class Command(NamedTuple):
+    """A line was typed that has something done."""
+
+    at: int
+    id: str
+    number: int
+    words: str
+    """Mark of its prompt and the line, safe for a terminal."""
+
+
+Event = Shown | Typed | Window | Mark | Gap | Command
 
 
 class Recording:
@@ -81,9 +94,29 @@ class Recording:
 
     def events(self) -> Iterator[Event]:
         """All of it from the beginning, in order; `at` never falls. Raises StoreError."""
+        yield from merge(self._recorded(), self.commands(), key=lambda event: event.at)
+
+    def again(self) -> Recording:
+        """The same with counts of its own."""
+        return Recording(self._store, self.session)
+
+    def commands(self) -> Iterator[Command]:
+        """The lines that were typed, further lines and what programs read left out; as `events` they are in order."""
+        last = 0
+        for document in self._documents("command"):
+            try:
+                if typed.is_input(document) or typed.continues(document):
+                    continue
+                last = max(last, self._at(document))
+                name, number = str(document["cgtrail"]["command"]["id"]), typed.number(document)
+                yield Command(last, name, number, typed.words(document, _LONGEST))
+            except DAMAGED:
+                self.damaged += 1
+
+    def _recorded(self) -> Iterator[Event]:
         self.skipped = self.missing = self.damaged = 0
         last, number, passed = 0, 0, 0
-        for document in self._documents():
+        for document in self._documents("terminal", "session"):
             try:
                 if document["event"]["dataset"] == "cgtrail.session":
                     found: list[Event] = [self._alert(document)]
@@ -111,7 +144,7 @@ class Recording:
             end = max((instant(orjson.loads(body)["@timestamp"]) for body in last), default=self.start)
         return max(end - self.start, 0)
 
-    def _documents(self) -> Iterator[dict[str, Any]]:
+    def _documents(self, *kinds: str) -> Iterator[dict[str, Any]]:
         until = None if self.session.end is None else self.session.end + AROUND
         streams = [
             self._read(
@@ -119,7 +152,7 @@ class Recording:
                     self._own, since=self.start - AROUND, until=until, kind=kind, limit=ANY, ascending=True
                 )
             )
-            for kind in ("terminal", "session")
+            for kind in kinds
         ]
         for _, document in merge(*streams, key=lambda dated: dated[0]):
             yield document
@@ -128,7 +161,8 @@ class Recording:
         for body in bodies:
             try:
                 document = orjson.loads(body)
-                if document["event"]["dataset"] == "cgtrail.terminal" or document["event"]["action"] in ALERTS:
+                action, dataset = document["event"]["action"], document["event"]["dataset"]
+                if dataset == "cgtrail.terminal" or action in ALERTS or action == typed.STARTED:
                     yield str(document["@timestamp"]), document
             except DAMAGED:
                 self.damaged += 1

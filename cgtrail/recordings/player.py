@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from cgtrail.recordings.events import Event, Gap, Mark, Recording, Shown, Window
+from cgtrail.recordings.events import Command, Event, Gap, Mark, Recording, Shown, Window
 from cgtrail.recordings.screen import Screen
 
 SECOND = 1_000_000_000
@@ -14,6 +16,8 @@ STEP = 5 * SECOND
 SLOWEST, FASTEST = 0.125, 64.0
 _TICK = 0.5
 """Seconds at most between two looks at the window's size, and between two states of the clock."""
+_GRACE = SECOND
+"""While it plays, so soon behind a command the one before is meant."""
 _BUSY = 0.1
 """Seconds of showing what is due until keys are asked for again."""
 
@@ -29,6 +33,8 @@ class Key(Enum):
     NEXT = "next"
     FASTER = "faster"
     SLOWER = "slower"
+    NEXT_COMMAND = "next command"
+    PREVIOUS_COMMAND = "previous command"
     QUIT = "quit"
 
 
@@ -59,7 +65,9 @@ class Player:
         self._events: Iterator[Event]
         self._next: Event | None
         self._due = 0.0
-        self._message = ""
+        self._message = self._command = ""
+        self._commands: array[int] | None = None
+        """When lines were typed, once somebody asked; 8 bytes each."""
         self._rewind()
 
     def run(self, start: int = 0) -> None:
@@ -99,7 +107,7 @@ class Player:
     def _rewind(self) -> None:
         self.screen = Screen(*self._recording.session.size)
         self.position = 0
-        self._message = ""
+        self._message = self._command = ""
         self._events = self._recording.events()
         self._next = next(self._events, None)
         self._due = 0.0
@@ -143,15 +151,15 @@ class Player:
                 self.screen.note(event.words)
             case Mark():
                 self._message = event.words
+            case Command():
+                self._command = f"[{event.number}] {event.words}"
 
     def _pressed(self, key: Key) -> None:
         match key:
             case Key.PAUSE:
                 self.paused = not self.paused
-            case Key.BACK:
-                self.seek(self.position - STEP)
-            case Key.ON:
-                self.seek(self.position + STEP)
+            case Key.BACK | Key.ON:
+                self.seek(self.position + (STEP if key is Key.ON else -STEP))
             case Key.START:
                 self.seek(0)
             case Key.END:
@@ -163,9 +171,24 @@ class Player:
                 self.speed = min(self.speed * 2, FASTEST)
             case Key.SLOWER:
                 self.speed = max(self.speed / 2, SLOWEST)
+            case Key.NEXT_COMMAND | Key.PREVIOUS_COMMAND:
+                self._jump(key)
             case Key.QUIT:
                 self._quit = True
         self._wait_for_next()
+
+    def _jump(self, key: Key) -> None:
+        """Show what was there when the next line was typed or the one before, its Return still to come."""
+        if self._commands is None:
+            self._commands = array("q", (command.at for command in self._recording.again().commands()))
+        if key is Key.NEXT_COMMAND:
+            index = bisect_right(self._commands, self.position)
+        else:
+            index = bisect_left(self._commands, self.position - (0 if self.paused else _GRACE)) - 1
+        if 0 <= index < len(self._commands):
+            self.seek(self._commands[index])
+        else:
+            self._message = "no command there" if self._commands else "no command is known of this session"
 
     def _finish(self) -> None:
         while self._next is not None:
@@ -188,6 +211,7 @@ class Player:
             self._name,
             f"{self.screen.columns}x{self.screen.rows}",
             state,
+            self._command,
             self._message,
         ]
         return "  ".join(filter(None, parts))

@@ -36,6 +36,8 @@ KEYS = {
     b"+": Key.FASTER,
     b"=": Key.FASTER,
     b"-": Key.SLOWER,
+    b"n": Key.NEXT_COMMAND,
+    b"p": Key.PREVIOUS_COMMAND,
     b"q": Key.QUIT,
     b"\x04": Key.QUIT,
 }

@@ -114,24 +114,31 @@ class Tape:
         program: str = "bash",
         cwd: str = "/srv",
         output: str | None = None,
+        label: str = "unrelated",
         tenants: tuple[str, ...] = ("t1",),
-        **own: Any,
+        tty: str = "pts/0",
     ) -> str:
         """A line is typed and, with `ended`, done at that time; its id."""
         self.lines += 1
         name = f"{self.id}-9-{self.lines}"
-        command = {"id": name, "line": line, "number": self.lines, "prompt": prompt, "role": role, **own}
+        command: dict[str, Any] = {"id": name, "line": line, "number": self.lines, "prompt": prompt, "role": role}
         if continues is not None:
             command["continues"] = continues
-        shell = {"entity_id": "life-7", "pid": 7, "name": program, "working_directory": cwd, "interactive": True}
-        groups: dict[str, Any] = {"tenant": {"id": list(tenants)}, "command": command}
-        event = {"id": f"r{self.lines}-{self.id}-command", "type": ["start"]}
+        shell: dict[str, Any] = {
+            "entity_id": "life-7",
+            "pid": 7,
+            "name": program,
+            "working_directory": cwd,
+            "interactive": True,
+        }
+        groups: dict[str, Any] = {"tenant": {"id": list(tenants)}, "command": command, "session": {"tty": tty}}
+        event: dict[str, Any] = {"id": f"r{self.lines}-{self.id}-command", "type": ["start"]}
         self.add("command", "command_started", at, process=dict(shell), event=dict(event), cgtrail=groups)
         if ended is not None:
             event |= {"id": f"{event['id']}-end", "type": ["end"], "start": timestamp(self.start + at)}
             event |= {"end": timestamp(self.start + ended), "duration": ended - at}
             done = shell | ({} if exit_code is None else {"exit_code": exit_code})
-            command = command | {"ended": "prompt", "class": "unrelated"}
+            command = command | {"ended": "prompt", "class": label}
             if output is not None:
                 command["output"] = {"text": output, "bytes": len(output), "skipped": 0}
             self.add(

@@ -72,6 +72,19 @@ def test_asciicast(run: Run, tmp_path: Path) -> None:
     ]
 
 
+def test_commands_are_markers(run: Run, tmp_path: Path) -> None:
+    """Each typed line is a marker where it was typed, also within what one document shows, and safe to be shown."""
+    tape = Tape().opened().shown("$ ls\r\nabc", 0, ">2+2000>8")
+    first = tape.command("ls \x1b[2J\u202e", SECOND, 2 * SECOND, prompt="$ ")
+    tape.command("more", SECOND + SECOND // 2, continues=first)
+    tape.command("data", SECOND + SECOND // 2, role="input")
+    tape.closed(6 * SECOND).store(tmp_path)
+    _, *events = map(json.loads, run("export", ID, "--format", "asciicast2").out.splitlines())
+    assert events == [[0, "o", "$ "], [1, "m", "$ ls \\x1b[2J\\u202e"], [2, "o", "ls\r\nabc"]]
+    assert b"ls" in run("export", ID, "--format", "txt").out.encode()
+    assert "202e" not in run("export", ID, "--format", "tlog").out
+
+
 def test_asciicast2(run: Run, tmp_path: Path) -> None:
     """Version 2: seconds since the beginning."""
     session().store(tmp_path)

@@ -216,7 +216,7 @@ def test_hostile_lines_stay_rows(tmp_path: Path, show: Show) -> None:
     for at, ended in ((1, None), (2, 3)):
         tape.command(
             HOSTILE, at * SECOND, ended and ended * SECOND, exit_code=1, prompt=HOSTILE, cwd=HOSTILE * 50,
-            program=HOSTILE, session={"tty": HOSTILE}, output=HOSTILE,
+            program=HOSTILE, tty=HOSTILE, output=HOSTILE,
         )  # fmt: skip
     tape.command("x" * 70_000, 4 * SECOND)
     tape.store(tmp_path)
@@ -252,7 +252,7 @@ def test_edurange_reads_the_table(tmp_path: Path, show: Show) -> None:
     tape = Tape()
     tape.command("echo 100% | tee a|b, 'x'", 1 * SECOND, 2 * SECOND, output="%50\nmore|" + "x" * 600)
     tape.command("for i in 1\ndo", 3 * SECOND)
-    tape.command("nmap 10.0.0.1", 4 * SECOND, 5 * SECOND, **{"class": "M3"})
+    tape.command("nmap 10.0.0.1", 4 * SECOND, 5 * SECOND, label="M3")
     tape.store(tmp_path)
     header, first, second, third = edurange(show(format="csv"))
     assert header[:7] == ["#INPUT", "uniqueID", "class", "time", "uid", "cwd", "node:input"]
@@ -260,7 +260,7 @@ def test_edurange_reads_the_table(tmp_path: Path, show: Show) -> None:
     assert first[:6] == ["INPUT", f"{name}-1", "U", str(NOON // SECOND + 1), "root", "/srv"]
     assert first[6:] == ["web:echo 100% | tee a|b, 'x'", ("%50\nmore|" + "x" * 600)[:500]]
     assert second[6:] == ["web:for i in 1\ndo", ""]
-    assert (second[1], third[1]) == (f"{name}-2", f"{name}-3")
+    assert (second[1], third[1], third[2]) == (f"{name}-2", f"{name}-3", "M3")
 
 
 @given(line=st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))

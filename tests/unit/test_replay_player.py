@@ -157,6 +157,53 @@ def test_one_after_another(play: Play) -> None:
     assert watched.lines() == [(0, "a"), (0.25, "ab"), (9, "abc")]
 
 
+def typing() -> Tape:
+    """The letters, and at 3.5, 7.5 and 11.5 seconds lines were typed; a further line and a program's input, too."""
+    tape = letters(15)
+    first = tape.command("cat <<EOF", 3 * SECOND + 500 * MILLISECOND)
+    tape.command("text", 5 * SECOND, continues=first, prompt="> ")
+    tape.command("y", 6 * SECOND, role="input", prompt="")
+    tape.command("echo \x1b[2J", 7 * SECOND + 500 * MILLISECOND, prompt="$ ")
+    tape.command("ls", 11 * SECOND + 500 * MILLISECOND)
+    return tape.closed(15 * SECOND)
+
+
+def test_from_command_to_command(play: Play) -> None:
+    """n shows what was there when the next line was typed, p goes back; beyond the last nothing moves."""
+    keys = [(at, Key.NEXT_COMMAND) for at in (1.0, 2.0, 3.0, 4.0)] + [(5.0, Key.PREVIOUS_COMMAND)]
+    watched = play(typing(), (0.0, Key.PAUSE), *keys, (6.0, Key.START), (7.0, Key.PREVIOUS_COMMAND), (8.0, Key.QUIT))
+    assert watched.lines() == [
+        (0, "a"),
+        (1, LETTERS[:4]),
+        (2, LETTERS[:8]),
+        (3, LETTERS[:12]),
+        (5, LETTERS[:8]),
+        (6, "a"),
+    ]
+    seen = [status for _, _, status in watched.seen]
+    assert [
+        part for part in ("[1] # cat <<EOF", "[4] $ echo \\x1b[2J", "[5] # ls") if any(part in s for s in seen)
+    ] == [
+        "[1] # cat <<EOF",
+        "[4] $ echo \\x1b[2J",
+        "[5] # ls",
+    ]
+    assert "no command there" in seen[-1]
+    assert "[" not in seen[-1]
+
+
+def test_back_while_it_plays(play: Play) -> None:
+    """Pressed twice while it plays, p goes to the command before, although some of the first was shown again."""
+    keys = [(9.0, Key.PREVIOUS_COMMAND), (9.2, Key.PREVIOUS_COMMAND), (9.3, Key.QUIT)]
+    assert [len(line) for _, line in play(typing(), *keys).lines()][-2:] == [8, 4]
+
+
+def test_a_session_without_commands(play: Play) -> None:
+    """Where nothing was typed that is known, the keys say so."""
+    watched = play(counting(3), (0.5, Key.NEXT_COMMAND), (0.6, Key.QUIT))
+    assert "no command is known" in watched.seen[-1][2]
+
+
 def test_a_full_screen_program_and_a_resize(play: Play) -> None:
     """Going back out of a full-screen program and over a resize, the screen is what it was."""
     tape = Tape().opened().shown("shell").shown("\x1b[?1049h\x1b[Heditor", SECOND)
@@ -324,3 +371,26 @@ def test_a_window_that_is_too_small(tape: Tape, tmp_path: Path) -> None:
     at.child.send("q")
     at.ended()
     assert tape.number
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [(["--command", "9"], "has no command 9"), (["--command", "5", "--from", "1"], "leave one of them out")],
+)
+def test_no_such_command(tmp_path: Path, wanted: list[str], words: str) -> None:
+    """A command that isn't there is an error that says where numbers are told; two places to begin at are one."""
+    typing().store(tmp_path)
+    child = AtTerminal(tmp_path, *wanted).child
+    child.expect(pexpect.EOF)
+    assert words in " ".join(str(child.before).split())
+
+
+def test_beginning_at_a_command(tmp_path: Path) -> None:
+    """By number or id: the status names it at once."""
+    tape = typing()
+    tape.store(tmp_path)
+    for wanted in ("4", f"{ID}-9-4"):
+        at = AtTerminal(tmp_path, "--command", wanted)
+        at.child.expect_exact("[4] $ echo")
+        at.child.send("q")
+        at.ended()

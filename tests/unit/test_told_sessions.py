@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgtrail import journal, table
+from cgtrail import journal_form, table
 from cgtrail.cli import cli
 from enrich.document import Document
 from enrich.sinks import OK
@@ -72,7 +72,7 @@ def document(action: str, session: dict[str, Any] | None = None, **groups: Any) 
 )
 def test_words(made: bytes, words: str) -> None:
     """Tables and the journal tell it in the same words."""
-    for line in (table.row(made), journal.Form().row(made)):
+    for line in (table.row(made), journal_form.Form().row(made)):
         assert STYLE.sub("", line).endswith(f"  {words} [{ID}]")
 
 
@@ -82,7 +82,7 @@ def test_words(made: bytes, words: str) -> None:
 def test_any_text_is_one_printable_line(one: str, two: str, three: str, action: str) -> None:
     """Whatever a container shows, calls its programs and its terminals, is a line that moves nothing."""
     made = document(action, {"tty": two, "opener": three, "id": one}, process={"name": one, "io": {"text": two}})
-    for line in (table.row(made), journal.Form().row(made)):
+    for line in (table.row(made), journal_form.Form().row(made)):
         assert not {unicodedata.category(char) for char in STYLE.sub("", line)} & {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
         assert len(line) < 1000
 

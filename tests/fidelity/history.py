@@ -41,7 +41,13 @@ def _ipython(home: Path) -> list[str]:
 
 def _psql(home: Path) -> list[str]:
     """A line break is kept as ^A."""
-    return [entry.replace("\x01", "\n") for entry in _lines(home, ".psql_history")]
+    return [entry.replace("\x01", "\n") for entry in _lines(home)]
+
+
+def _libedit(home: Path) -> list[str]:
+    """A header; blanks and others as three octal digits. The client adds the rows of a statement as one, joined."""
+    rows = [re.sub(r"\\(\d{3})", lambda at: chr(int(at[1], 8)), row) for row in _lines(home)[1:]]
+    return [row for at, row in enumerate(rows) if not any(row == " ".join(rows[at - n : at]) for n in range(2, at + 1))]
 
 
 def _text(path: Path) -> str:
@@ -52,13 +58,12 @@ READERS: dict[str, Callable[[Path], list[str]]] = {
     "bash": _bash,
     "zsh": _zsh,
     "fish": _fish,
-    "ash": _lines,
+    "ash": lambda home: [re.sub(r"^ *\d+ ", "", line) for line in _lines(home)],
     "python": lambda home: _lines(home, ".python_history"),
     "ipython": _ipython,
     "node": lambda home: _lines(home)[::-1],
-    "sqlite3": lambda home: _lines(home, ".sqlite_history"),
     "psql": _psql,
-    "mysql": _lines,
+    "mysql": _libedit,
 }
 EXPANDED = re.compile(r"![!\w?$^*-]")
 """History expansion: what is kept is what it stands for."""
@@ -71,6 +76,8 @@ def differs(played: Played) -> str:
         return ""
     kept = _rows(READERS[kind](played.home))
     truth = _rows(_entries(played))
+    if kind == "ash":
+        truth = truth[-max(len(kept), 10) :]  # Debian's keeps 15, the line that left it among them
     if len(kept) == len(truth) and all(map(_same, kept, truth)):
         return ""
     only = [entry for entry in kept if entry not in truth], [entry for entry in truth if entry not in kept]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.fidelity import servers
 from tests.fidelity.held import Score, hold, story
 from tests.fidelity.history import differs
 from tests.fidelity.person import Script
@@ -18,6 +20,8 @@ from tests.kernel.dockerd import Container, Dockerd, dockerd
 from tests.kernel.spine import Spine, spine
 
 Document = dict[str, Any]
+BOXES = 4
+"""Containers of one script each at the same time."""
 
 
 @dataclass
@@ -67,13 +71,18 @@ def _homes(shared: Path) -> None:
 def _type(daemon: Dockerd, shared: Path, every: list[Played], running: Spine) -> None:
     with stage(daemon, shared, "together") as box:
         _seen(running, box)
-        play_all(daemon, box, [played for played in every if not played.alone])
+        servers.start(box, shared, {played.script.program for played in every})
+        waiting = [played for played in every if played.script.program in servers.SERVERS]
+        play_all(daemon, box, [played for played in every if not played.alone and played not in waiting] + waiting)
         running.settle()
-    for played in every:
-        if played.alone:
-            with stage(daemon, shared, f"alone-{played.number}") as box:
-                _seen(running, box)
-                play_all(daemon, box, [played])
+
+    def alone(played: Played) -> None:
+        with stage(daemon, shared, f"alone-{played.number}") as box:
+            _seen(running, box)
+            play_all(daemon, box, [played])
+
+    with ThreadPoolExecutor(BOXES) as people:
+        list(people.map(alone, [played for played in every if played.alone]))
 
 
 def _seen(running: Spine, box: Container) -> None:

@@ -6,6 +6,7 @@ All of them are this machine's, in a container that has its /usr (tests/kernel/f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.fidelity.person import CTRL
 
@@ -32,6 +33,8 @@ class Program:
     """How its own history is read (history.py); empty: it has none."""
     environment: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    painted: bool = False
+    """It paints the whole window: its prompt need not be what was shown last."""
 
 
 BASH = r"""PS1='\u:\w\$ '
@@ -52,6 +55,8 @@ function fish_prompt; printf 'fish:%s> ' (prompt_pwd); end
 function fish_right_prompt; end
 %SETUP%
 """
+PSQL = str(max(Path("/usr/lib/postgresql").glob("*/bin/psql"), default="psql"))
+"""The program itself, not Debian's wrapper of it."""
 SHELL_PROMPT = r"[^\r\n]*[#$] "
 """Of shells whose PS1 is ours."""
 PROGRAMS: dict[str, Program] = {
@@ -67,8 +72,8 @@ PROGRAMS: dict[str, Program] = {
         ("/bin/busybox", "ash"),
         SHELL_PROMPT,
         r"> ",
-        ((".shrc", "PS1='\\u:\\w\\$ '\nHISTFILE=~/.truth\n%SETUP%\n"),),
-        environment=(("ENV", "{home}/.shrc"),),
+        ((".shrc", "PS1='\\u:\\w\\$ '\ntrap 'history >~/.truth' EXIT\n%SETUP%\n"),),
+        environment=(("ENV", "{home}/.shrc"), ("HISTSIZE", "500")),
         history="ash",
     ),
     "zsh": Program(
@@ -83,7 +88,7 @@ PROGRAMS: dict[str, Program] = {
         ("fish",),
         r"fish:[^\r\n]*> ",
         r"fish:[^\r\n]*> (?s:.*)",
-        ((".config/fish/config.fish", FISH),),
+        ((".config/fish/config.fish", FISH), (".local/share/fish/generated_completions/none", "")),
         environment=(("XDG_DATA_HOME", "{home}/.local/share"), ("XDG_CONFIG_HOME", "{home}/.config")),
         history="fish",
     ),
@@ -106,21 +111,18 @@ PROGRAMS: dict[str, Program] = {
         ("node",), r"> ", r"(\.\.\.|\|) *", environment=(("NODE_REPL_HISTORY", "{home}/.truth"),), history="node"
     ),
     "sqlite3": Program(
-        ("sqlite3", "data.db"),
-        r"sqlite> ",
-        r" *(\.\.\.|[('\"])[^\r\n]*> ",
-        ((".sqliterc", "%SETUP%\n"),),
-        history="sqlite3",
+        ("sqlite3", "data.db"), r"sqlite> ", r" *(\.\.\.|[('\"])[^\r\n]*> ", ((".sqliterc", "%SETUP%\n"),)
     ),
     "psql": Program(
-        ("/shared/psql",),
+        (PSQL, "-h", "/home/servers", "-U", "postgres", "postgres"),
         r"postgres=[#>] ",
         r"postgres[-('\"*$^][#>] ",
-        ((".psqlrc", "\\set QUIET 1\n%SETUP%\n"),),
+        ((".psqlrc", "\\pset pager off\n%SETUP%\n"),),
+        environment=(("PSQLRC", "{home}/.psqlrc"), ("PSQL_HISTORY", "{home}/.truth")),
         history="psql",
     ),
     "mysql": Program(
-        ("/usr/bin/mariadb", "-h", "localhost", "-u", "root", "--socket=/shared/my/s"),
+        ("/usr/bin/mariadb", "-u", "root", "--socket=/home/servers/mysql.sock"),
         r"MariaDB \[[^\r\n]*\]> ",
         r" +[-'\"`*/]*> ",
         environment=(("MYSQL_HISTFILE", "{home}/.truth"),),
@@ -128,7 +130,14 @@ PROGRAMS: dict[str, Program] = {
     ),
     "cat": Program(("cat",), r"", leave=CTRL["d"]),
     "mc": Program(("mc", "-d"), r"[^\r\n]*[#$] ", leave=b"\x1b0"),
-    "tmux": Program(("tmux", "-f", "/dev/null", "new", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),), alone=True),
+    "tmux": Program(
+        ("tmux", "new", "bash"),
+        SHELL_PROMPT,
+        r"> ",
+        ((".bashrc", BASH), (".tmux.conf", "set -g status off\nset -g default-command bash\n%SETUP%\n")),
+        alone=True,
+        painted=True,
+    ),
     "screen": Program(("screen", "-c", "/dev/null", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),), alone=True),
     "script": Program(("script", "-q", "/dev/null", "-c", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),)),
     "sudo": Program(("sudo", "-i"), SHELL_PROMPT, r"> "),

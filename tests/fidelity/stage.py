@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.fidelity.person import Line, Script
 from tests.fidelity.programs import PROGRAMS, WITH, Program
+from tests.fidelity.servers import await_ready
 from tests.fidelity.typist import Typist, seat
 from tests.kernel.dockerd import Container, Dockerd, busybox_archive, wait_until
 from tests.kernel.furnished import ENVIRONMENT, FOLDERS, FOREVER
@@ -104,6 +105,7 @@ def play(daemon: Dockerd, box: Container, played: Played) -> None:
     played.box = box.id
     command = ["exec", "-it", "-u", script.user, "-w", played.cwd, *_environment(played, program), box.id]
     try:
+        await_ready(played.home.parent, script.program)
         with ExitStack() as seated:
             with _SPAWNING:
                 at = at_terminal(daemon, *command, *program.argv, rows=script.rows, columns=script.columns)

@@ -67,6 +67,7 @@ class Seat:
     group: int
     cwd: str
     user: str
+    painted: bool
 
 
 @dataclass
@@ -219,8 +220,8 @@ class Typist:
         return self.ended or (self._prompted() and foreground(self.pid).group in {wanted, 0})
 
     def _prompted(self) -> bool:
-        row = self._text().rpartition("\n")[2]
-        return bool(self.seats[-1].prompt.search(row))
+        text, seated = self._text(), self.seats[-1]
+        return bool(seated.prompt.search(text if seated.painted else text.rpartition("\n")[2]))
 
     def _text(self) -> str:
         return plain(self.shown[-TAIL:]).encode("latin-1").decode(errors="replace")
@@ -261,4 +262,4 @@ def plain(text: str) -> str:
 def seat(program: str, user: str, cwd: str, prompt: str = "") -> Seat:
     """In front of a program of `programs.py`."""
     known = PROGRAMS[program]
-    return Seat(re.compile(f"(?:{prompt or known.prompt})|^(?:{known.further})$"), 0, cwd, user)
+    return Seat(re.compile(f"(?:{prompt or known.prompt})|^(?:{known.further})$"), 0, cwd, user, known.painted)

@@ -80,7 +80,7 @@ def clock(person: Person) -> None:
     lines(person)
 
 
-@script("bash", "a wide prompt", setup=(r"PS1='→ 日本 \w ❯ '",), prompt="❯ ")
+@script("bash", "a wide prompt", setup=(r"PS1='→ 日本 \w » '",), prompt="» ")
 def wide(person: Person) -> None:
     """Letters of two columns, and no $."""
     lines(person)

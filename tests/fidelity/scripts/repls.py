@@ -1,0 +1,127 @@
+"""Python, IPython, Node and SQLite. What they have a shell do runs in BusyBox, which is its own ls and date."""
+
+from __future__ import annotations
+
+from tests.fidelity.person import (
+    BACKSPACE,
+    CTRL,
+    HOME,
+    LEFT,
+    PASTE,
+    PASTED,
+    RETURN,
+    UP,
+    Line,
+    Person,
+    script,
+)
+
+
+@script("python", "plain lines")
+def python(person: Person) -> None:
+    """Expressions, a block, programs that it starts."""
+    person.line("1 + 1")
+    person.line("x = [1, 2]")
+    person.line("import os")
+    person.line("os.system('ls -d /')", execs=["sh"])
+    person.line("os.chdir('/usr')")
+    person.cwd = "/usr"
+    person.line("for i in range(2):")
+    person.keys("    print(i)", RETURN, line="    print(i)", continues=True)
+    person.keys(RETURN, line="", continues=True)
+    person.line("nonsense(")
+    person.keys(")", RETURN, line=")", continues=True)
+
+
+@script("python", "a line for a program of its own", history=False)
+def python_input(person: Person) -> None:
+    """Input() reads with the same editor."""
+    person.line("input('Name? ')", until=r"Name\? ")
+    person.keys("Ann", RETURN, line="Ann", role="input", miss="the same editor reads it in the same program")
+    person.line("1 + 1")
+
+
+@script("python", "editing")
+def python_editing(person: Person) -> None:
+    """Readline in another program."""
+    person.keys("1 + 3", BACKSPACE, "2", RETURN, line="1 + 2")
+    person.keys("2 + 2", HOME, "1 + ", RETURN, line="1 + 2 + 2")
+    person.keys("dropped", CTRL["u"], "'äö 日本'", RETURN, line="'äö 日本'")
+    person.keys(UP, UP, RETURN, line="1 + 2 + 2")
+    person.keys(CTRL["r"], "日", RETURN, line="'äö 日本'")
+    person.keys("dropped", CTRL["c"], line=None)
+    person.keys(RETURN, line=None)
+    person.say(*(Line(f"{at} * 2", person.cwd, person.user) for at in range(4)))
+    person.press("".join(f"{at} * 2\r" for at in range(4)))
+    person.line("'" + "long " * 30 + "'")
+
+
+@script("python", "a secret that is asked for")
+def getpass(person: Person) -> None:
+    """Getpass reads without echo."""
+    person.line("import getpass")
+    person.line("word = getpass.getpass()", until="Password: ")
+    person.secret(b"velvet-anchor-1881")
+    person.keys("velvet-anchor-1881\r", line=None)
+    person.line("len(word)")
+
+
+@script("ipython", "plain lines")
+def ipython(person: Person) -> None:
+    """Expressions, a block of several rows, programs that it starts."""
+    person.line("1 + 1")
+    person.line("import os")
+    person.line("os.chdir('/usr')")
+    person.cwd = "/usr"
+    person.press("for i in range(2):\r", "print(i)\r")
+    person.keys(RETURN, line="for i in range(2):\n    print(i)\n")
+    person.keys("2 + 3", BACKSPACE, "2", RETURN, line="2 + 2")
+    person.keys(UP, RETURN, line="2 + 2")
+    person.keys("dropped", CTRL["c"], line=None)
+    person.keys("'äö 日'", RETURN, line="'äö 日'")
+
+
+@script("node", "plain lines")
+def node(person: Person) -> None:
+    """Expressions, a block, editing."""
+    person.line("1 + 1")
+    person.line("const x = [1, 2]")
+    person.keys("2 + 3", BACKSPACE, "2", RETURN, line="2 + 2")
+    person.keys("+ 1", LEFT, LEFT, LEFT, "1", " ", RETURN, line="1 + 1")
+    person.keys(UP, UP, RETURN, line="2 + 2")
+    person.line("1 +* 2")
+    person.line("require('child_process').execSync('date') + ''", execs=["sh"])
+    person.keys("dropped", CTRL["c"], line=None)
+    person.line("'äö'")
+    person.line("process.chdir('/usr')")
+    person.cwd = "/usr"
+    person.line("'own'")
+
+
+@script("node", "several rows", history=False)
+def node_rows(person: Person) -> None:
+    """Its further lines are painted behind a mark."""
+    person.line("function f() {")
+    person.keys("return 1", RETURN, line="return 1", continues=True)
+    person.keys("}", RETURN, line="}", continues=True)
+    person.line("f()")
+
+
+@script("sqlite3", "plain lines")
+def sqlite(person: Person) -> None:
+    """Statements on one row and on several, commands of its own."""
+    person.line("create table people(name text, age int);")
+    person.line("insert into people")
+    person.keys("values('Ann', 41),", RETURN, line="values('Ann', 41),", continues=True)
+    person.keys("('Bob', 42);", RETURN, line="('Bob', 42);", continues=True)
+    person.line("select * from people;")
+    person.line(".tables")
+    person.keys("select 2;", LEFT, BACKSPACE, "1", RETURN, line="select 1;")
+    person.keys(UP, UP, RETURN, line=".tables")
+    person.line("select * from nowhere;")
+    person.keys(RETURN, line=None)
+    person.line("select 'äö 日本';")
+    person.line(".shell ls -d /", execs=["sh"])
+    person.say(*(Line(f"select {at};", person.cwd, person.user) for at in range(4)))
+    person.press("".join(f"select {at};\r" for at in range(4)))
+    person.keys(PASTE + b"select 7;" + PASTED, RETURN, line="select 7;")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fidelity import servers
+from tests.fidelity.elsewhere import elsewhere
 from tests.fidelity.held import Score, hold, story
 from tests.fidelity.history import differs
 from tests.fidelity.person import Script
@@ -49,7 +50,10 @@ def perform(scripts: Sequence[Script], folder: Path) -> dict[Script, Result]:
     every = [prepare(script, f"{number:03}", shared) for number, script in enumerate(scripts)]
     with ExitStack() as opened:
         daemon = opened.enter_context(dockerd())
-        build(daemon)
+        keys = folder / "keys"
+        keys.mkdir()
+        build(daemon, keys)
+        opened.enter_context(elsewhere(shared, keys))
         running = opened.enter_context(spine(daemon, data))
         _type(daemon, shared, every, running)
         running.settle()

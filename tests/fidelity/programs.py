@@ -129,7 +129,7 @@ PROGRAMS: dict[str, Program] = {
         history="mysql",
     ),
     "cat": Program(("cat",), r"", leave=CTRL["d"]),
-    "mc": Program(("mc", "-d"), r"[^\r\n]*[#$] ", leave=b"\x1b0"),
+    "mc": Program(("mc", "-d"), r"[^\r\n]*[#$]", r"> ", ((".bashrc", BASH),), leave=b"\x1b0", painted=True, alone=True),
     "tmux": Program(
         ("tmux", "new", "bash"),
         SHELL_PROMPT,
@@ -142,6 +142,6 @@ PROGRAMS: dict[str, Program] = {
     "script": Program(("script", "-q", "/dev/null", "-c", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),)),
     "sudo": Program(("sudo", "-i"), SHELL_PROMPT, r"> "),
     "su": Program(("su",), SHELL_PROMPT, r"> "),
-    "ssh": Program(("ssh", "inside"), SHELL_PROMPT, r"> ", alone=True),
+    "ssh": Program(("ssh", "far"), r"far:[^\r\n]*\$ ", r"> "),
 }
 """By the name that scripts use. Also what `Person.enter` may name: then only the prompts and `leave` count."""

@@ -11,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fidelity.elsewhere import CLIENT
 from tests.fidelity.person import Line, Script
 from tests.fidelity.programs import PROGRAMS, WITH, Program
 from tests.fidelity.servers import await_ready
 from tests.fidelity.typist import Typist, seat
 from tests.kernel.dockerd import Container, Dockerd, busybox_archive, wait_until
-from tests.kernel.furnished import ENVIRONMENT, FOLDERS, FOREVER
+from tests.kernel.furnished import ENVIRONMENT, FOLDERS, FOREVER, ssh_server
 from tests.kernel.furnished import FILES as FURNISHED
 from tests.kernel.terminals import Client, at_terminal
 
@@ -34,6 +35,7 @@ PROFILE = b". ~/.bashrc\n"
 FILES = {
     "etc/passwd": (USERS, 0o644),
     "etc/hosts": (b"127.0.0.1 localhost inside\n", 0o644),
+    "root/.ssh/config": (CLIENT.encode(), 0o600),
     "root/.bashrc": (BASHRC, 0o644),
     "root/.bash_profile": (PROFILE, 0o644),
     "etc/sudoers": (b"Defaults use_pty\nroot ALL=(ALL:ALL) NOPASSWD: ALL\nalice ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440),
@@ -69,9 +71,10 @@ class Played:
         return f"/home/{self.number}"
 
 
-def build(daemon: Dockerd) -> None:
-    """Make the image of all stages."""
-    archive = busybox_archive({**FURNISHED, **FILES}, links={"lib": "usr/lib", "lib64": "usr/lib64"})
+def build(daemon: Dockerd, keys: Path) -> None:
+    """Make the image of all stages; the keys of its SSH server are made in a folder."""
+    files = {**FURNISHED, **ssh_server(keys), **FILES}
+    archive = busybox_archive(files, links={"lib": "usr/lib", "lib64": "usr/lib64"})
     daemon.add_image("stage", archive)
 
 

@@ -8,17 +8,17 @@ from tests.fidelity.person import BACKSPACE, CTRL, ESCAPE, RETURN, Line, Person,
 @script("bash", "builtins alone")
 def builtins(person: Person) -> None:
     """No program is started, and they are lines."""
-    person.line("cd /var")
-    person.cwd = "/var"
+    person.line("cd /usr/bin")
+    person.cwd = "/usr/bin"
     person.line("X=1")
     person.line("export X; unset X")
     person.line("type cd")
     person.line("cd ..")
-    person.cwd = "/"
-    person.line("pushd /usr/lib")
-    person.cwd = "/usr/lib"
+    person.cwd = "/usr"
+    person.line("pushd /tmp")
+    person.cwd = "/tmp"
     person.line("popd")
-    person.cwd = "/"
+    person.cwd = "/usr"
     person.line("kill -0 $$")
 
 
@@ -139,7 +139,7 @@ def replaced(person: Person) -> None:
     person.line("ls -d /", execs=["ls"])
     person.leave(CTRL["d"])
     person.enter("ash", "exec /bin/busybox ash", execs=["busybox"])
-    person.line("ls -d /", execs=["ls"])
+    person.line("/usr/bin/ls -d /", execs=["ls"])
 
 
 @script("bash", "programs of a prompt", setup=("PROMPT_COMMAND='date >/dev/null'",))

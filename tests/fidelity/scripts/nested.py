@@ -75,3 +75,46 @@ def windows(person: Person) -> None:
 def screen(person: Person) -> None:
     """As tmux."""
     work(person)
+
+
+@script("bash", "ssh to elsewhere", history=False)
+def far(person: Person) -> None:
+    """What goes on there is not recorded; the client's screen says what was typed."""
+    person.enter("ssh", "ssh far", execs=["ssh", "sh", "python3"])
+    person.line("echo one two")
+    person.line("ls -d /")
+    person.keys("echo thref", BACKSPACE, "e", RETURN, line="echo three")
+    person.keys(UP, RETURN, line="echo three")
+    person.keys("echo dropped", CTRL["c"], line=None)
+    person.line("cd /usr")
+    person.line("id -un")
+    person.leave("exit")
+    person.line("ls -d /", execs=["ls"])
+
+
+@script("ssh", "elsewhere")
+def ssh(person: Person) -> None:
+    """Not from a shell."""
+    person.line("echo one two")
+    person.line("ls -d /")
+    person.line("echo three")
+
+
+@script("cat", "lines")
+def cat(person: Person) -> None:
+    """What it gets is no command."""
+    person.keys("one two\r", line="one two", role="input", until="one two\n")
+    person.keys("rm -rf /\r", line="rm -rf /", role="input", until="/\n")
+    person.keys("typo", BACKSPACE, "e\r", line="type", role="input", until="type\n")
+    person.keys("dropped", CTRL["u"], "kept\r", line="kept", role="input", until="kept\n")
+    person.keys("äö\r", line="äö", role="input", until="äö\n")
+
+
+@script("mc", "its command line")
+def commander(person: Person) -> None:
+    """What is typed below its panels reaches the shell behind it."""
+    person.line("echo one two")
+    person.line("ls -d /", execs=["ls"])
+    person.line("cd /usr")
+    person.cwd = "/usr"
+    person.line("id -un", execs=["id"])

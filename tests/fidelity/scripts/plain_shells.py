@@ -128,5 +128,5 @@ def applets(person: Person) -> None:
     person.line("ls -d /")
     person.line("cd /usr")
     person.cwd = "/usr"
-    person.line("echo one | cat")
-    person.line("seq 3 | sort", execs=["exe"])
+    person.line("echo one | cat", execs=["exe"])
+    person.line("seq 3 | sort")

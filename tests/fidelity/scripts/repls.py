@@ -37,7 +37,7 @@ def python(person: Person) -> None:
 def python_input(person: Person) -> None:
     """Input() reads with the same editor."""
     person.line("input('Name? ')", until=r"Name\? ")
-    person.keys("Ann", RETURN, line="Ann", role="input", miss="the same editor reads it in the same program")
+    person.keys("Ann", RETURN, line="Ann", role="input")
     person.line("1 + 1")
 
 
@@ -74,7 +74,7 @@ def ipython(person: Person) -> None:
     person.line("os.chdir('/usr')")
     person.cwd = "/usr"
     person.press("for i in range(2):\r", "print(i)\r")
-    person.keys(RETURN, line="for i in range(2):\n    print(i)\n")
+    person.keys(RETURN, line="for i in range(2):\n    print(i)")
     person.keys("2 + 3", BACKSPACE, "2", RETURN, line="2 + 2")
     person.keys(UP, RETURN, line="2 + 2")
     person.keys("dropped", CTRL["c"], line=None)

@@ -115,7 +115,7 @@ def here_documents(p: Person) -> None:
     p.keys("x", RETURN, line="x", continues=True)
 
 
-@script("bash", "lines that go on behind quotes and backslashes")
+@script("bash", "lines that go on behind quotes and backslashes", history=False)
 def continued(p: Person) -> None:
     p.keys("echo 'one", RETURN, line="echo 'one", until="> ")
     p.keys("two'", RETURN, line="two'", continues=True)
@@ -179,7 +179,7 @@ def scripts(p: Person) -> None:
     p.line("trap 'uname -m' EXIT; (exit 3); trap - EXIT; echo $?")
 
 
-@script("bash", "one paste of many lines, bracketed, then changed before it is taken")
+@script("bash", "one paste of many lines, bracketed, then changed before it is taken", history=False)
 def paste_bracketed(p: Person) -> None:
     text = b"echo first\nuname -s\nfor i in 1 2; do\n  echo $i\ndone"
     p.keys(PASTE + text + PASTED, RETURN, line="echo first\nuname -s\nfor i in 1 2; do\n  echo $i\ndone",

@@ -82,7 +82,7 @@ def dash_paste(p: Person) -> None:
 @script("ash", "history, edits in a wrapped line, home, end and delete", columns=30)
 def ash_edit(p: Person) -> None:
     p.line("echo some words that do not fit into one row")
-    p.keys(UP, LEFT * 7, BACKSPACE * 3, "a single", RETURN, line="echo some words that do not fit into a single row")
+    p.keys(UP, LEFT * 7, BACKSPACE * 3, "a single", RETURN, line="echo some words that do not fit ina singleone row")
     p.keys(UP, UP, HOME, DELETE * 4, "true", END, "!", RETURN, line="true some words that do not fit into one row!")
     p.keys("echo", RIGHT, " x", CTRL["a"], CTRL["k"], "/usr/bin/id -u", RETURN, line="/usr/bin/id -u", execs=["id"])
     p.keys("echo gone", CTRL["w"], "here", CTRL["u"], "true", RETURN, line="true")
@@ -102,11 +102,11 @@ def ash_complete(p: Person) -> None:
     p.keys("ls -d .", TAB, BACKSPACE, CTRL["u"], "pwd", RETURN, line="pwd")
 
 
-@script("ash", "ctrl-r, here-documents, functions and quotes")
+@script("ash", "ctrl-r, which it has not, here-documents, functions and quotes")
 def ash_further(p: Person) -> None:
     p.line("echo find me")
     p.line("true other")
-    p.keys(CTRL["r"], "find", RETURN, line="echo find me")
+    p.keys(CTRL["r"], "find", RETURN, line="find")
     p.keys("cat <<E", RETURN, line="cat <<E", execs=["exe"], until="> ")
     p.keys("text", LEFT, "s", RETURN, line="texst", continues=True, until="> ")
     p.keys("E", RETURN, line="E", continues=True)
@@ -130,8 +130,18 @@ def ash_narrow(p: Person) -> None:
     p.line("echo in a long folder")
 
 
-@script("ash", "vi mode", setup=("set -o vi",))
-def ash_vi(p: Person) -> None:
-    p.keys("echo one two three", b"\x1b", "", "bb", "x", "i", "T", RETURN, line="echo one Two three")
-    p.keys("echo a b", b"\x1b", "", "0", "w", "D", "aend", RETURN, line="echo end")
-    p.keys(b"\x1b", "", "kk", "A", " four", RETURN, line="echo one Two three four")
+@script("ash", "keys that it does not know, readers, jobs and scripts")
+def ash_starts(p: Person) -> None:
+    p.line("mkdir s; cd s")
+    p.cwd += "/s"
+    p.keys("echo one two", b"\x1b[1;5D", "x", RETURN, line="echo one xtwo")
+    p.line('read -r x; echo "[$x]"', until="\n")
+    p.keys("an ansewr", BACKSPACE * 3, "wer", RETURN, line="an answer", role="input")
+    p.line("printf '#!/bin/sh\\n/usr/bin/uname\\n' > u; chmod +x u; ./u", execs=["u", "uname"])
+    p.line("/usr/bin/seq 3 | /usr/bin/sort -r & wait", execs=["seq", "sort"])
+    p.line("read -s -p 'Key: ' k; echo; echo ${#k}", until="Key: ")
+    p.secret(b"Quittung-4711")
+    p.keys("Quittung-4711", RETURN, line=None)
+    p.line("/usr/bin/env /usr/bin/id -u && cd .. || date", execs=["env", "id"])
+    p.cwd = p.cwd.removesuffix("/s")
+    p.line("pwd")

@@ -133,7 +133,7 @@ def blind(p: Person) -> None:
 def ssh_inside(p: Person) -> None:
     p.line("cd /usr")
     p.cwd = "/usr"
-    p.line("s inside uname -n", execs=["ssh", "sshd", "bash", "uname"])
+    p.line("s inside uname -n", execs=["ssh"])
     p.enter("ssh", "s inside", execs=["ssh"], cwd="/root")
     p.keys("cd /vra", LEFT * 2, "a", RIGHT, BACKSPACE, END, BACKSPACE, "r", RETURN, line="cd /var")
     p.cwd = "/var"
@@ -193,7 +193,7 @@ def attacker(p: Person) -> None:
     p.cwd += "/.x"
     p.keys("cat > r.sh << 'EOF'", RETURN, line="cat > r.sh << 'EOF'", execs=["cat"], until="> ")
     for text in ("#!/bin/bash", "for u in $(cut -d: -f1 /etc/passwd); do", "  echo $u; done | sort | head -2", "EOF"):
-        p.keys(text, RETURN, line=text, continues=True)
+        p.keys(text, RETURN, line=text, continues=True, until="# " if text == "EOF" else "> ")
     p.line("chmod 755 r.sh; ./r.sh > out 2>&1 && cat out", execs=["chmod", "r.sh", "cut", "sort", "head", "cat"])
     p.line("echo aWQgLXU= | base64 -d | bash", execs=["base64", "bash", "id"])
     p.line("(setsid nohup bash -c 'exec -a kworker sleep 0.3' >/dev/null 2>&1 &) ; ps | tail -0",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import agent, durability, kernel, latency, loss, memory, registry, slowdown, terminal, worker
+from tests.bench import agent, durability, kernel, latency, lines, loss, memory, registry, slowdown, terminal, worker
 from tests.bench.lab import Lab, lab, scratch_folder
 from tests.bench.report import Report, write_into
 
@@ -38,6 +38,8 @@ class Size:
     loss_seconds: int = 20
     containers: int = 200
     samples: int = 300
+    sessions: int = 1000
+    """At once."""
 
 
 QUICK = Size(
@@ -52,11 +54,13 @@ QUICK = Size(
     loss_seconds=3,
     containers=10,
     samples=20,
+    sessions=50,
 )
 SUBJECTS: dict[str, Callable[[Report, Lab, Size], None]] = {
     "kernel": kernel.run,
     "slowdown": slowdown.run,
     "terminal": terminal.run,
+    "lines": lines.run,
     "agent": agent.run,
     "worker": worker.run,
     "loss": loss.run,

@@ -39,6 +39,7 @@ class Day:
 
     spool: Spool
     standing: int = 100
+    policy: Policy = Policy.EXEC
     now: int = 10 * SECOND
     sequence: int = 0
     _ticked: int = 0
@@ -66,9 +67,9 @@ class Day:
         self.put(KeyframeBegin(), HostInfo(host_name=b"bench", boot_id=b"0" * 32), Clock(realtime=UNIX + self.now))
         told = {"key": b"docker/" + b"c" * 64, "container_id": b"c" * 64, "name": b"lab", "image": b"debian:12"}
         self.put(
-            TenantInfo(tenant_id=b"red", name=b"Red team", policy=int(Policy.EXEC)),
+            TenantInfo(tenant_id=b"red", name=b"Red team", policy=int(self.policy)),
             ContainerInfo(
-                **told, runtime=b"docker", state=State.COMPLETE, policy=int(Policy.EXEC), tenants=b"blue\0red"
+                **told, runtime=b"docker", state=State.COMPLETE, policy=int(self.policy), tenants=b"blue\0red"
             ),
             CgroupInfo(cgroup_id=BOX, kind=Kind.CONTAINER, key=told["key"], path=b"/docker/" + b"c" * 64, told=SECOND),
             UserNames(key=told["key"], users=b"0:root", groups=b"0:root"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,19 +29,30 @@ TARGET = "p99 ≤ 500 ms"
 def searchable(store: SqliteStore, actor: Spawner, mark: str) -> float:
     """Seconds from the start of a marked program until a search has found it."""
     since = actor.do("mark", mark).since
-    query = parse(f'event.action:exec AND process.args:"{mark}"')
-    while not list(store.search(query, since=since - LOOK_BACK_NS, limit=1)):
-        assert time.time_ns() - since < DEADLINE_SECONDS * 1e9, f"{mark} was never found"
+    return found_after(store, f'event.action:exec AND process.args:"{mark}"', since)
+
+
+def found_after(store: SqliteStore, query: str, since: int) -> float:
+    """Seconds from a moment (ns since 1970) until a search has found what happened then."""
+    parsed = parse(query)
+    while not list(store.search(parsed, since=since - LOOK_BACK_NS, limit=1)):
+        assert time.time_ns() - since < DEADLINE_SECONDS * 1e9, f"{query} never found anything"
         time.sleep(POLL_SECONDS)
     return (time.time_ns() - since) / 1e9
 
 
 def sample(rig: Rig, actor: Spawner, name: str, count: int) -> str:
-    """p50 and p99 of samples at odd moments."""
-    store, found = SqliteStore(rig.data / "store"), []
+    """p50 and p99 of a program's starts."""
+    store = SqliteStore(rig.data / "store")
+    return sampled(lambda number: searchable(store, actor, f"{name}-{number}"), count)
+
+
+def sampled(once: Callable[[int], float], count: int) -> str:
+    """p50 and p99 of something that takes seconds, at odd moments; `once` gets the number of the sample."""
+    found = []
     for number in range(count):
         time.sleep(number * ODD % 1 * PAUSE_SECONDS)
-        found.append(searchable(store, actor, f"{name}-{number}") * 1e3)
+        found.append(once(number) * 1e3)
     p99 = statistics.quantiles(found, n=100, method="inclusive")[98]
     return f"p50 {statistics.median(found):.0f} ms, p99 {p99:.0f} ms, most {max(found):.0f} ms"
 

@@ -10,6 +10,7 @@ import codecs
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 UNWRITTEN, REST = "\0", "\x01"
 """A cell that was never written, or was erased; the second cell of a wide character. Neither is ever printed."""
@@ -29,6 +30,11 @@ _ENDS_STRING = re.compile(r"\x07|\x1b\\|[\x18\x1a]|\x9c")
 _CODES = re.compile(r"(?:<[0-9a-f]{4,8}>)+")
 _NUMBERS = re.compile(r"[0-9]+")
 _LONGEST_SEQUENCE = 256
+
+
+@lru_cache(512)
+def _numbers(arguments: str) -> tuple[int, ...]:
+    return tuple(min(int(number), 65535) for number in _NUMBERS.findall(arguments))
 
 
 def width(character: str) -> int:
@@ -239,11 +245,10 @@ class Grid:
             if verb in "hl" and arguments in {"?1049", "?47", "?1047"}:
                 self.alternate = verb == "h"
             return
-        numbers = [min(int(n), 65535) for n in _NUMBERS.findall(arguments[:32])]
+        numbers = _numbers(arguments[:32])
         count = max(numbers[0] if numbers else 1, 1)
         if verb == "m":
-            numbers = numbers or [0]
-            self.reverse = 7 in numbers or (self.reverse and not {0, 27} & set(numbers))
+            self.reverse = 7 in numbers or (self.reverse and numbers != () and 0 not in numbers and 27 not in numbers)
         elif verb in "su":
             self._save(back=verb == "u")
         elif verb in "ABCDEFGHdf`":
@@ -261,7 +266,7 @@ class Grid:
         else:
             self.saved = self.y + self.dropped, self.x
 
-    def _move(self, verb: str, count: int, numbers: list[int]) -> None:
+    def _move(self, verb: str, count: int, numbers: tuple[int, ...]) -> None:
         if verb in "AF":
             self.y = max(self.y - count, 0)
         elif verb in "BE":

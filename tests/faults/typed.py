@@ -25,6 +25,7 @@ NAME = "typed"
 """Of the container."""
 BASH = ("bash", "--norc")
 FISH = "fish --no-config -C 'function fish_prompt; echo -n \"# \"; end'"
+SCRIPT = "script -q -c 'bash --norc' /dev/null"
 KEY = re.compile(rb"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
 PACE = 0.015
 """Seconds between two keys: a frame ends in nearly every line, and in some of them more than one."""
@@ -66,6 +67,9 @@ NESTED: list[Step] = [
     ("exit\r", "exit", PROMPT),
     (FISH + "\r", FISH, PROMPT),
     ("echo in fish\r", "echo in fish", PROMPT),
+    ("exit\r", "exit", PROMPT),
+    (SCRIPT + "\r", SCRIPT, PROMPT),
+    ("echo in a terminal of its own\r", "echo in a terminal of its own", PROMPT),
     ("exit\r", "exit", PROMPT),
     ("vim -u NONE /tmp/v\r", "vim -u NONE /tmp/v", b"~"),
     (":q\r", None, PROMPT),

@@ -17,7 +17,8 @@ from importlib.metadata import version
 from typing import Any
 
 from bpf.events import Running
-from enrich.commands.command import Command, Taker, Typist
+from enrich.commands.belonging import Belonging
+from enrich.commands.command import Command, Showing, Taker, Typist
 from enrich.containers import Container, Life, Names
 from enrich.document import Part
 from enrich.item import Entry, Epoch, Identity, Made, Process, Step
@@ -36,9 +37,9 @@ from enrich.terminals.session import Alarm, Line, Session
 from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
-    Account, Alarm, CgroupInfo, Command, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity, Keys,
-    Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Stream, Syntax,
-    Taker, Typing, Typist
+    Account, Alarm, Belonging, CgroupInfo, Command, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity,
+    Keys, Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Showing,
+    Stream, Syntax, Taker, Typing, Typist
 )  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Moment, Part, deque)}
 

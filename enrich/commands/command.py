@@ -22,6 +22,8 @@ CHILDREN = 64
 
 Life = tuple[int, int]
 """A process: its id and when it was made."""
+Habit = tuple[str, ...]
+"""The first words of what a shell starts for its prompt, and in which process group."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +52,14 @@ class Command:
     """How many children its shell made for it."""
     children: dict[Life, int] = field(default_factory=dict)
     """Those that live → the how manieth."""
+    shown: dict[str, Any] = field(default_factory=dict)
+    """What it showed: `text`, how many bytes are `kept`, and how many that came are `not` its."""
+    masked: bool = False
+    """Something secret of that was masked."""
+    ran: int = 0
+    """The youngest that started a program."""
     result: tuple[int, str, int] | None = None
-    """Of the youngest that ended: the how manieth, its program's name and its exit code."""
+    """Of the youngest of these that ended: the how manieth, its program's name and its exit code."""
 
     def fork(self, life: Life) -> None:
         """Its shell made a child."""
@@ -65,17 +73,12 @@ class Command:
         if number and (self.result is None or number > self.result[0]):
             self.result = number, name, code
 
-    def disown(self, life: Life) -> None:
-        """A child proved to be none of its."""
-        if self.children.pop(life, 0) == self.forked:
-            self.forked -= 1
-
     def exit_code(self) -> int | None:
         """How it ended, where its last child tells."""
         if self.result is None or not self.last:
             return None
         number, name, code = self.result
-        return code if (number, name) == (self.forked, self.last) else None
+        return code if (number, name) == (self.ran, self.last) else None
 
 
 @dataclass(slots=True, eq=False)
@@ -83,12 +86,42 @@ class Taker:
     """A program that takes lines at a terminal."""
 
     session: Session
+    belongs: str = ""
+    """The line that it belongs to itself."""
     running: Command | None = None
     """What it was told to do."""
     continued: Command | None = None
     """The last further line of that."""
     given: Command | None = None
     """Data that it was given last."""
+    habits: list[Habit] = field(default_factory=list)
+    """What it starts for its prompt."""
+
+
+@dataclass(slots=True, eq=False)
+class Showing:
+    """What is shown while a line is carried out, where that is kept."""
+
+    command: Command
+    lead: bytes
+    """What its program wrote when it took the line: that may still have to be shown."""
+    content: list[bytes] = field(default_factory=list)
+    kept: int = 0
+    """Bytes in `content`."""
+    taken: int = 0
+    """Bytes that came."""
+    tail: bytes = b""
+    """The last of them."""
+    shown: int = 0
+    """Bytes that the terminal had shown in its session when these had come."""
+    until: bytes = b""
+    """What its program writes at its prompt."""
+    since: int = 0
+    """Bytes that the terminal had shown before that was written."""
+    behind: int = 0
+    """Bytes among those that came that are shown behind it."""
+    over: Moment | None = None
+    """When its program was at its prompt again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,10 +131,20 @@ class Typist:
     typing: Typing = field(default_factory=Typing)
     opener: Life | None = None
     """Who opened its terminal, 0 and 0: nobody that is known; None: the session has not begun, or is over."""
-    programs: dict[Life, Taker] = field(default_factory=dict)
+    takers: dict[Life, Taker] = field(default_factory=dict)
     """The least recently used first."""
     number: int = 0
     """Lines so far."""
+    showing: Showing | None = None
+    """The line whose output comes now, where that is kept."""
+    lflag: int = 0
+    """Of its terminal."""
+    writer: Life = (0, 0)
+    """Who wrote last while it was editing."""
+    written: bytes = b""
+    """What that was, since it read or changed something, as it is shown."""
+    since: int = 0
+    """Bytes that the terminal had shown before that."""
     stream: Stream = field(default_factory=Stream)
     """The lines as one text, for secrets that go over several."""
 

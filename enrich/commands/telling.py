@@ -8,10 +8,10 @@ from enrich import render
 from enrich.commands.command import Command, identity
 from enrich.commands.masking import Masking
 from enrich.commands.outcome import last_program, names
+from enrich.commands.output import Output, shown
 from enrich.documents import flag
 from enrich.item import Item, Made, Process
 from enrich.lines.typed import Confidence, Moment, Reason, Role, Typed
-from enrich.terminals.recording import long
 from enrich.terminals.session import Session
 from enrich.terminals.telling import TERMINAL, Telling, allowed, tty
 
@@ -45,7 +45,7 @@ class CommandTelling:
         self._telling.name(source, session, process, typed.who.pid)
         self._who(source, session, typed, process)
         source["cgtrail"]["command"] = told
-        made = Command(told["id"], document, typed.at, epoch, unasked, source, offset=_shown(session))
+        made = Command(told["id"], document, typed.at, epoch, unasked, source, offset=shown(session))
         if typed.role is Role.COMMAND:
             made.names, made.last = names(line), last_program(line)
         self._add(item, made, document, unix, _copied(source))
@@ -77,17 +77,17 @@ class CommandTelling:
             told["reasons"] = [*told["reasons"], Reason.STARTED.value]
             if told["confidence"] == Confidence.MEDIUM:
                 told["confidence"] = Confidence.HIGH.value
-        shown = long(max(_shown(session) - command.offset, 0))
-        told["output"] = {"bytes": shown, "skipped": shown}
+        told["output"] = Output.told(session, command)
+        told |= {"masked": True} if command.masked else {}
         self._add(item, command, document, unix, source)
 
     @staticmethod
     def _who(source: dict[str, Any], session: Session, typed: Typed, process: Process | None) -> None:
         """Who typed it, and where, as the kernel had it then."""
-        shown: dict[str, Any] = source["process"]
-        shown |= {"interactive": True, "tty": tty(session, session.rows, session.columns)}
+        own: dict[str, Any] = source["process"]
+        own |= {"interactive": True, "tty": tty(session, session.rows, session.columns)}
         if typed.cwd:
-            shown["working_directory"] = render.text(typed.cwd)[0]
+            own["working_directory"] = render.text(typed.cwd)[0]
         flag(source["cgtrail"], typed.cwd_flags)
         source.pop("user", None)
         if typed.uid != render.UNSET:
@@ -96,18 +96,13 @@ class CommandTelling:
             if process is not None and container is not None:
                 name = container.user(typed.uid, process.mount_ns, process.user_ns)
                 user |= {"name": name} if name else {}
-            source["user"] = shown["user"] = user
+            source["user"] = own["user"] = user
 
     @staticmethod
     def _add(item: Item, command: Command, document: str, unix: int, source: dict[str, Any]) -> None:
         unasked, policy = allowed(command.epoch)
         if unasked or policy & TERMINAL:
             item.made += (Made(document, unix, command.epoch, source, TERMINAL, command.unasked),)
-
-
-def _shown(session: Session) -> int:
-    """Bytes that a session's terminal has shown so far."""
-    return session.before[0] + session.output
 
 
 def _copied(source: dict[str, Any]) -> dict[str, Any]:

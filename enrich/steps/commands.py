@@ -1,8 +1,6 @@
 """Typed lines: each becomes a command with a beginning and an end, and programs know which one they belong to.
 
-A program belongs to a line because of who made it, never because of when: what takes lines gives its children the line
-that it carries out, every other process the one that it belongs to itself. So pipelines, lists, subshells and what is
-sent to the background (`&`, nohup, setsid) belong to the line that they were started by, also when that is over.
+A line runs until the program that took it is ready for the next one, ends, or its session does.
 """
 
 from __future__ import annotations
@@ -11,24 +9,21 @@ from typing import ClassVar
 
 from bpf.enums import Change
 from bpf.events import (
-    CgroupAttach,
-    Exec,
     Exit,
-    Fork,
     Header,
-    Running,
     Task,
     Terminal,
     TtyChange,
     TtyInput,
+    TtyOutput,
     TtySignal,
     TtyWrite,
 )
-from enrich.commands.command import EXECS, PROGRAMS, Command, Life, Taker, Typist, life
+from enrich.commands.belonging import Belonging
+from enrich.commands.command import PROGRAMS, Command, Life, Taker, Typist, life
 from enrich.commands.masking import Masking
-from enrich.commands.output import KEPT
+from enrich.commands.output import KEPT, Output
 from enrich.commands.telling import CommandTelling
-from enrich.containers import EXEC
 from enrich.item import Item, Process
 from enrich.lines.typed import Moment, Prompt, Role, Told, Typed, Who
 from enrich.lines.typing import Typing
@@ -37,52 +32,74 @@ from enrich.steps.processes import ProcessTree
 from enrich.terminals.effort import Effort
 from enrich.terminals.session import Session
 from enrich.terminals.telling import TERMINAL, Telling, allowed
-from shipper.wire.records import KeyframeEnd
+from shipper.wire.records import KeyframeEnd, Tick
 
 _TYPED = (TtyInput, TtyWrite, TtyChange, TtySignal)
 _CORE_SIGNAL = 0x7F
 _NOBODY = 0, 0
+_SHOWN_NS = 1_000_000_000
+"""How long a line that is over waits for what it showed."""
 
 
 class Commands:
     """The step behind the terminals: keeps what is typed in each session, and makes its documents."""
 
-    state: ClassVar[tuple[str, ...]] = ("_programs", "_running", "_openers")
+    state: ClassVar[tuple[str, ...]] = ("_belonging", "_openers", "_waiting", "_held")
 
     def __init__(self, telling: Telling, tree: ProcessTree, scrubber: Scrubber, effort: Effort, output: str) -> None:
-        self._kept = KEPT[output]
+        self._output = Output(scrubber, effort, KEPT[output])
         self._telling, self._tree = CommandTelling(telling, Masking(scrubber, effort)), tree
-        self._programs: dict[Life, Taker] = {}
-        """Those that take lines, of all sessions."""
-        self._running: dict[str, Command] = {}
-        """Lines that are being carried out, by their id."""
+        self._belonging = Belonging()
         self._openers: dict[Life, int] = {}
         """Processes that opened terminals → of how many that are in use."""
+        self._waiting: dict[str, Session] = {}
+        """Those in which a line is over whose output may still have to be shown."""
+
+    @property
+    def _held(self) -> int:
+        return self._output.held
+
+    @_held.setter
+    def _held(self, held: int) -> None:
+        self._output.held = held
 
     def __call__(self, item: Item) -> None:
         """Says of each process which line it belongs to; takes what is typed."""
-        record = item.record
-        if isinstance(record, Terminal):
-            if item.session is not None and isinstance(record, _TYPED) and not item.session.ended:
-                self._terminal(item, record, item.session)
-        elif isinstance(record, Task):
+        record, session = item.record, item.session
+        if isinstance(record, Task):
             if item.process is not None:
-                self._process(item, record, item.process)
-        elif isinstance(record, KeyframeEnd) and not record.incomplete:
-            for key, program in list(self._programs.items()):
+                self._belonging.see(item, record, item.process)
+                if isinstance(record, Exit):
+                    self._exit(item, item.process)
+        elif session is not None:
+            if isinstance(record, TtyOutput):
+                self._show(item, record, session)
+            elif isinstance(record, _TYPED) and not session.ended:
+                self._terminal(item, record, session)
+        elif isinstance(record, (Tick, KeyframeEnd)):
+            self._pass(item, record)
+
+    def _pass(self, item: Item, record: Tick | KeyframeEnd) -> None:
+        """Time passed; or all that live were named."""
+        if isinstance(record, Tick):
+            for session in list(self._waiting.values()):
+                self._conclude(item, session, record.time)
+        elif not record.incomplete:
+            for key, taker in list(self._belonging.takers.items()):
                 if self._tree.known(*key) is None:
-                    self._leave(item, key, program)
+                    self._leave(item, key, taker)
 
     def over(self, item: Item, session: Session) -> None:
         """A session ended: what was told it is over, too."""
         typist = session.typist
         if typist is None:
             return
-        for key, program in list(typist.programs.items()):
-            self._end(item, program, _moment(item), "session")
-            self._programs.pop(key, None)
-        typist.programs.clear()
-        typist.typing = Typing()
+        for key, taker in list(typist.takers.items()):
+            self._end(item, taker, _moment(item), "session")
+            self._belonging.takers.pop(key, None)
+        self._conclude(item, session)
+        typist.takers.clear()
+        typist.typing, typist.showing = Typing(), None
         if typist.opener is not None:
             left = self._openers.get(typist.opener, 1) - 1
             if left:
@@ -90,6 +107,11 @@ class Commands:
             else:
                 self._openers.pop(typist.opener, None)
             typist.opener = None
+
+    def rest(self, item: Item) -> None:
+        """The stream has ended for ever: lines that are over are told."""
+        for session in list(self._waiting.values()):
+            self._conclude(item, session)
 
     @staticmethod
     def pause(session: Session) -> None:
@@ -105,6 +127,7 @@ class Commands:
             opener = session.opener or self._tree.at(record.opener)
             typist.opener = life(opener) if opener is not None else _NOBODY
             self._openers[typist.opener] = self._openers.get(typist.opener, 0) + 1
+        typist.lflag = record.lflag
         unasked, policy = allowed(item.epoch)
         if not (unasked or policy & TERMINAL) or (isinstance(record, TtyChange) and record.change == Change.HANGUP):
             return
@@ -112,105 +135,122 @@ class Commands:
         process = self._tree.known(*key)
         passes = self._openers.get(key, 0) > (key == typist.opener)
         who = Who(*key, process.name if process is not None else "", passes)
-        self._take(item, session, typist, typist.typing.take(record, _moment(item), who, secret=item.secret))
+        told = typist.typing.take(record, _moment(item), who, secret=item.secret)
+        if not self._output.limit:
+            self._take(item, session, typist, told)
+            return
+        if isinstance(record, TtyWrite):  # a prompt is told at its last piece, a line behind what ends it
+            self._output.note(session, typist, record, key)
+        self._take(item, session, typist, told)
+        if not isinstance(record, TtyWrite):
+            self._output.note(session, typist, record, key)
 
     def _take(self, item: Item, session: Session, typist: Typist, told: list[Told]) -> None:
         for each in told:
-            program = self._program(item, session, typist, each.who)
+            taker = self._taker(item, session, typist, each.who)
             if isinstance(each, Prompt):
-                self._end(item, program, each.at, "prompt")
+                self._end(item, taker, each.at, "prompt")
             elif each.role is Role.INPUT:
-                program.given = self._begin(item, program, each, program.given)
-            elif each.continues and program.running is not None:
-                program.continued = self._begin(item, program, each, program.continued, program.running.id)
+                taker.given = self._begin(item, taker, each, taker.given)
+            elif each.continues and taker.running is not None:
+                taker.continued = self._begin(item, taker, each, taker.continued, taker.running.id)
             else:
-                self._end(item, program, each.at, "replaced")
-                program.running = self._begin(item, program, each, None)
-                self._running[program.running.id] = program.running
+                self._end(item, taker, each.at, "replaced")
+                taker.running = self._begin(item, taker, each, None)
+                self._belonging.running[taker.running.id] = taker.running
 
-    def _program(self, item: Item, session: Session, typist: Typist, who: Who) -> Taker:
+    def _taker(self, item: Item, session: Session, typist: Typist, who: Who) -> Taker:
         """What takes lines at a terminal; the most recently used of those that do."""
         key = who.pid, who.start
-        program = typist.programs.pop(key, None)
-        if program is None:
-            elsewhere = self._programs.get(key)
+        taker = typist.takers.pop(key, None)
+        if taker is None:
+            elsewhere = self._belonging.takers.get(key)
             if elsewhere is not None:
                 self._leave(item, key, elsewhere, "replaced")
-            program = self._programs[key] = Taker(session)
-        typist.programs[key] = program
-        if len(typist.programs) > PROGRAMS:
-            oldest = next(iter(typist.programs))
-            self._leave(item, oldest, typist.programs[oldest], "replaced")
-        return program
+            process = self._tree.known(*key)
+            taker = self._belonging.takers[key] = Taker(session)
+            if process is not None:
+                taker.belongs = process.command or ""
+                taker.habits = self._belonging.early.pop(process.entity_id, [])
+        typist.takers[key] = taker
+        if len(typist.takers) > PROGRAMS:
+            oldest = next(iter(typist.takers))
+            self._leave(item, oldest, typist.takers[oldest], "replaced")
+        return taker
 
-    def _begin(self, item: Item, program: Taker, typed: Typed, before: Command | None, continues: str = "") -> Command:
+    def _begin(self, item: Item, taker: Taker, typed: Typed, before: Command | None, continues: str = "") -> Command:
+        session = taker.session
         if before is not None:
-            self._telling.ended(item, program.session, before, typed.at, "replaced")
+            self._telling.ended(item, session, before, typed.at, "replaced")
         process = self._tree.known(typed.who.pid, typed.who.start)
-        return self._telling.started(item, program.session, typed, process, continues)
+        owns = typed.role is Role.COMMAND and not continues
+        if owns:
+            self._conclude(item, session)
+        command = self._telling.started(item, session, typed, process, continues)
+        if owns and session.typist is not None:
+            self._output.begin(item, session.typist, command)
+        return command
 
-    def _end(self, item: Item, program: Taker, at: Moment, why: str) -> None:
+    def _end(self, item: Item, taker: Taker, at: Moment, why: str) -> None:
         """What a program was told is over."""
-        ended = program.running, program.continued, program.given
-        program.running = program.continued = program.given = None
+        ended = taker.running, taker.continued, taker.given
+        taker.running = taker.continued = taker.given = None
         for command in ended:
             if command is not None:
-                self._running.pop(command.id, None)
-                self._telling.ended(item, program.session, command, at, why)
+                self._belonging.running.pop(command.id, None)
+                self._close(item, taker.session, command, at, why)
 
-    def _leave(self, item: Item, key: Life, program: Taker, why: str = "exited") -> None:
+    def _close(self, item: Item, session: Session, command: Command, at: Moment, why: str) -> None:
+        """A line is over; one that a prompt ended is told once that was shown, where its output is kept."""
+        typist = session.typist
+        showing = typist.showing if typist is not None else None
+        if typist is not None and showing is not None and showing.command is command:
+            if why == "prompt":
+                self._output.await_prompt(session, typist, showing)
+                showing.over = at
+                self._waiting[session.id] = session
+                return
+            self._output.freeze(item, showing)
+            typist.showing = None
+        self._telling.ended(item, session, command, at, why)
+
+    def _conclude(self, item: Item, session: Session, now: int | None = None) -> None:
+        """A line that is over is told, whatever was shown by now; `now`: only if that took long."""
+        showing = session.typist.showing if session.typist is not None else None
+        if showing is None or showing.over is None or (now is not None and abs(now - showing.over.time) <= _SHOWN_NS):
+            return
+        self._waiting.pop(session.id, None)
+        assert session.typist is not None
+        session.typist.showing = None
+        self._output.freeze(item, showing)
+        self._telling.ended(item, session, showing.command, showing.over, "prompt")
+
+    def _show(self, item: Item, record: TtyOutput, session: Session) -> None:
+        if not self._output.limit or session.typist is None:
+            return
+        showing = session.typist.showing
+        if showing is not None:
+            self._output.show(session, showing, record)
+            if showing.over is not None and self._output.found(showing):
+                self._conclude(item, session)
+
+    def _leave(self, item: Item, key: Life, taker: Taker, why: str = "exited") -> None:
         """A program takes no more lines."""
-        self._end(item, program, _moment(item), why)
-        self._programs.pop(key, None)
-        if program.session.typist is not None:
-            program.session.typist.programs.pop(key, None)
+        self._end(item, taker, _moment(item), why)
+        self._belonging.takers.pop(key, None)
+        if taker.session.typist is not None:
+            taker.session.typist.takers.pop(key, None)
 
-    def _process(self, item: Item, record: Task, process: Process) -> None:
+    def _exit(self, item: Item, process: Process) -> None:
+        """What a program that ended was told is over."""
         key = life(process)
-        if process.command is None:
-            process.command = self._belongs(item, record, key)
-        if isinstance(record, Exec):
-            program = self._programs.get(key)
-            if program is not None and program.running is not None:
-                process.command = program.running.id
-            if process.command in self._running:
-                _started(item, process, self._running[process.command])
-        elif isinstance(record, Exit):
-            self._exit(item, record, process, key)
-
-    def _belongs(self, item: Item, record: Task, key: Life) -> str:
-        """The line that a new process belongs to."""
-        parent = item.parent
-        if parent is None or isinstance(record, CgroupAttach):
-            return ""
-        program = self._programs.get(life(parent))
-        if program is None or program.running is None or isinstance(record, Running):
-            return parent.command or ""
-        if isinstance(record, (Fork, Exec)):
-            program.running.fork(key)
-        return program.running.id
-
-    def _exit(self, item: Item, record: Exit, process: Process, key: Life) -> None:
-        command = self._running.get(process.command or "")
-        if command is not None and key in command.children:
-            killed = record.status & _CORE_SIGNAL
-            command.reap(key, process.name, 128 + killed if killed else record.status >> 8 & 0xFF)
-        program = self._programs.get(key)
-        session = program.session if program is not None else item.session
+        taker = self._belonging.takers.get(key)
+        session = taker.session if taker is not None else item.session
         if session is not None and session.typist is not None:
             self._take(item, session, session.typist, session.typist.typing.exit(*key, _moment(item)))
-        program = self._programs.get(key)
-        if program is not None:
-            self._leave(item, key, program)
-
-
-def _started(item: Item, process: Process, command: Command) -> None:
-    """A program was started for a line."""
-    command.execs_count += 1
-    command.started |= process.name in command.names
-    unasked, policy = allowed(item.epoch)
-    if len(command.execs) < EXECS and (unasked or policy & EXEC):
-        command.execs.append(item.id)
+        taker = self._belonging.takers.get(key)
+        if taker is not None:
+            self._leave(item, key, taker)
 
 
 def _moment(item: Item) -> Moment:

@@ -113,6 +113,7 @@ class Terminals:
 
     def rest(self, item: Item) -> None:
         """The stream has ended for ever: what was shown and consumed by then is told."""
+        self._commands.rest(item)
         for session in list(self._lives.newest.values()):
             self._input.close(item, session)
             self._screen.interrupt(item, session)

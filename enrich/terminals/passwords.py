@@ -14,7 +14,7 @@ _KEPT = 1024
 """Bytes of which the last line's last PROMPT_CHARS are taken: control sequences are not counted."""
 _ENDS = re.compile(rb"[\r\n\x03\x04]")
 # ECMA-48: CSI, then OSC, DCS, PM, APC, SOS up to ST or BEL, then other escapes.
-_CONTROL = re.compile(
+CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|\x1b|[\x00-\x08\x0b-\x1f\x7f]"
 )
 _WORDS = (
@@ -45,7 +45,7 @@ def length_class(length: int) -> str:
 
 def last_line(shown: bytes) -> str:
     """The last line of what was shown, at most its last 256 characters, without control sequences."""
-    text = _CONTROL.sub("", shown.decode(errors="replace").rpartition("\n")[2].rpartition("\r")[2])
+    text = CONTROL.sub("", shown.decode(errors="replace").rpartition("\n")[2].rpartition("\r")[2])
     return text[-PROMPT_CHARS:]
 
 
@@ -97,7 +97,7 @@ class Keys:
         self.written = _line(self.written, content)
         if not self.reader or (writer != self.reader and b"\n" in content):
             return
-        text = _MASK.sub("", _CONTROL.sub("", content.decode(errors="replace")))
+        text = _MASK.sub("", CONTROL.sub("", content.decode(errors="replace")))
         if text and text != _MASK.sub("", self.prompt):
             self.reader = self.length = 0
             self.prompt = ""

@@ -68,10 +68,10 @@ class Lab:
         if known:
             self.stream.feed(*container(**fields))
 
-    def shell(self, pid: int = SHELL, index: int = 0, *, prompt: bytes = b"$ ", ready: bool = True) -> Shell:
+    def shell(self, pid: int = SHELL, index: int = 0, *, ready: bool = True, opener: int = 0) -> Shell:
         """Somebody enters, as by docker exec -it."""
-        terminal = At(index, leader=pid, generation=5 + index)
-        made = Shell(terminal, pid, prompt=prompt)
+        terminal = At(index, leader=pid, generation=5 + index, opener=opener)
+        made = Shell(terminal, pid)
         self.feed(
             fork(pid, 1, vpid=1, parent_comm=b"runc"),
             terminal.change(Change.CONTROL, **made.fields),

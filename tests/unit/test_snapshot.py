@@ -312,7 +312,7 @@ def test_a_step_names_all_that_it_learns() -> None:
     ]
     stream.feed(*records)
     no_state = {"_host", "_registry", "_tree", "_documents", "counts"}
-    no_state |= {"_telling", "_witnesses", "_screen", "_input", "_alarms", "_finding", "_effort"}
+    no_state |= {"_telling", "_witnesses", "_screen", "_input", "_alarms", "_finding", "_effort", "_output"}
     for step, new in zip(stream.steps, fresh, strict=True):
         for name, value in vars(step).items():
             if name not in step.state and not callable(value) and name not in no_state:

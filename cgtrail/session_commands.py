@@ -78,8 +78,8 @@ def _replay(cli: click.Group) -> None:
         \b
         space       pause, and go on          left, right   5 seconds back, on
         .           the next output, pause    home, end     to the beginning, the end
-        n, p        the next, last command    + -           faster, slower
-        q           quit
+        n, p        the next typed line, or the one before it
+        + -         faster, slower            q             quit
 
         What the session's programs wrote only draws a screen: nothing of it reaches this terminal but text, colours
         and places. For a file or a pipe, see `cgtrail export`.

@@ -24,6 +24,7 @@ TEXT_FIELDS = ["process.name", "container.name", "event.action", "user.id", "pro
 TEXT_FIELDS += [
     "process.parent.name",
     "cgtrail.tenant.id",
+    "cgtrail.command.line",
     "event.id",
     *(f"container.labels.{key}" for key in KEYS),
     "container.labels",
@@ -75,6 +76,8 @@ def random_documents(count: int) -> list[Document]:
         tenants = [name for name in TENANTS if rng.random() < 0.4]
         if tenants:
             source["cgtrail"] = {"tenant": {"id": tenants if rng.random() < 0.9 else tenants[0]}}
+        if rng.random() < 0.3:
+            source["cgtrail"] = source.get("cgtrail", {}) | {"command": {"line": body()}}
         if rng.random() < 0.1:
             source["process"]["parent"] = rng.choice(["text", None, 7])
         made.append(Document(source["event"]["id"], time, rng.choice(["process", "alert"]), source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from tests.fidelity.person import Line
+from tests.fidelity.programs import PROGRAMS
 from tests.fidelity.stage import Played
 
 Document = dict[str, Any]
@@ -59,7 +61,9 @@ def story(played: Played, documents: list[Document]) -> Story:
         if number and _of(each, "event", "action") == "exec" and _of(each, "event", "outcome") == "success":
             programs.setdefault(number, Counter())[_of(each, "process", "name")] += 1
     ended = {_id(each): each for each in own if _of(each, "event", "action") == "command_ended"}
-    return Story([each for each in own if _of(each, "event", "action") == STARTED], programs, ended)
+    told = [each for each in own if _of(each, "event", "action") == STARTED]
+    typed = PROGRAMS[played.script.program].own or "$^"
+    return Story([each for each in told if not re.match(typed, _text(each))], programs, ended)
 
 
 def _begins(document: Document, cwd: str) -> bool:

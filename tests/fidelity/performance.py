@@ -40,7 +40,8 @@ class Result:
     def faults(self) -> list[str]:
         """All that is wrong, in words; empty where the script was told as it was."""
         said = [f"it was not typed to its end:\n{self.played.failure}"] if self.played.failure else []
-        return [*said, *([self.history] if self.history else []), *self.score.wrong, *self.leaks]
+        doubts = [*([self.history] if self.history else []), *self.played.doubts]
+        return [*said, *doubts, *self.score.wrong, *self.leaks]
 
 
 def perform(scripts: Sequence[Script], folder: Path) -> dict[Script, Result]:

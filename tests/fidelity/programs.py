@@ -33,6 +33,10 @@ class Program:
     """How its own history is read (history.py); empty: it has none."""
     environment: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    elsewhere: bool = False
+    """What it shows goes on at another terminal, or another machine: whose leader there is no looking at from here."""
+    own: str = ""
+    """A regular expression for lines that it types itself to a shell of its own: neither typed nor invented."""
     painted: bool = False
     """It paints the whole window: its prompt need not be what was shown last."""
 
@@ -55,6 +59,8 @@ function fish_prompt; printf 'fish:%s> ' (prompt_pwd); end
 function fish_right_prompt; end
 %SETUP%
 """
+MC = r" mc_print_command_buffer| bind -x| PROMPT_COMMAND=|\}'pwd>&| cd \"`printf"
+"""How mc makes its shell tell it where it is, and tells it where to go."""
 PSQL = str(max(Path("/usr/lib/postgresql").glob("*/bin/psql"), default="psql"))
 """The program itself, not Debian's wrapper of it."""
 SHELL_PROMPT = r"[^\r\n]*[#$] "
@@ -137,11 +143,16 @@ PROGRAMS: dict[str, Program] = {
         ((".bashrc", BASH), (".tmux.conf", "set -g status off\nset -g default-command bash\n%SETUP%\n")),
         alone=True,
         painted=True,
+        elsewhere=True,
     ),
-    "screen": Program(("screen", "-c", "/dev/null", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),), alone=True),
-    "script": Program(("script", "-q", "/dev/null", "-c", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),)),
-    "sudo": Program(("sudo", "-i"), SHELL_PROMPT, r"> "),
+    "screen": Program(
+        ("screen", "-c", "/dev/null", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),), alone=True, elsewhere=True
+    ),
+    "script": Program(
+        ("script", "-q", "/dev/null", "-c", "bash"), SHELL_PROMPT, r"> ", ((".bashrc", BASH),), elsewhere=True
+    ),
+    "sudo": Program(("sudo", "-i"), SHELL_PROMPT, r"> ", elsewhere=True),
     "su": Program(("su",), SHELL_PROMPT, r"> "),
-    "ssh": Program(("ssh", "far"), r"far:[^\r\n]*\$ ", r"> "),
+    "ssh": Program(("ssh", "far"), r"far:[^\r\n]*\$ ", r"> ", elsewhere=True),
 }
 """By the name that scripts use. Also what `Person.enter` may name: then only the prompts and `leave` count."""

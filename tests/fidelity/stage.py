@@ -56,6 +56,7 @@ class Played:
     truth: list[Line] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     secrets: list[tuple[bytes, bool]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     failure: str = ""
     """Why it could not be typed to its end."""
     screen: bytes = b""
@@ -122,6 +123,7 @@ def _type(client: Client, played: Played, program: Program) -> None:
     script = played.script
     person = Typist(client, _find(played.number), [seat(script.program, script.user, played.cwd, script.prompt)])
     played.truth, played.depths, played.secrets = person.truth, person.depths, person.secrets
+    played.doubts = person.doubts
     try:
         person.begin()
         script.type(person)

@@ -6,6 +6,7 @@ in the foreground, and that group's leader sleeps; so neither an echo nor a repa
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class Seat:
     cwd: str
     user: str
     painted: bool
+    elsewhere: bool
 
 
 @dataclass
@@ -83,6 +85,8 @@ class Typist:
     """How many programs lay below the one that took each line of the truth."""
     secrets: list[tuple[bytes, bool]] = field(default_factory=list)
     """What was typed in secret, and whether it was read key by key."""
+    doubts: list[str] = field(default_factory=list)
+    """Where the kernel says of a program's folder and user what the script does not."""
     shown: str = ""
     """What the terminal showed since the last key, as bytes of Latin-1."""
     ended: bool = False
@@ -194,6 +198,10 @@ class Typist:
         return plain(self.client.received.decode("latin-1")[-2000:]).encode("latin-1").decode(errors="replace")
 
     def _know(self, line: Line) -> None:
+        seated = self.seats[-1]
+        leader = foreground(self.pid).group
+        if leader == seated.group and not seated.elsewhere and (said := _doubt(leader, line)):
+            self.doubts.append(f"the script is wrong: at {line.text!r} {said}")
         self.truth.append(line)
         self.depths.append(len(self.seats) - 1)
 
@@ -254,6 +262,17 @@ class Typist:
         return True
 
 
+def _doubt(pid: int, line: Line) -> str:
+    """What the kernel says of a process otherwise than a line; empty where they agree."""
+    try:
+        cwd = os.readlink(f"/proc/{pid}/cwd")
+        uid = re.search(r"^Uid:\t\d+\t(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return ""
+    user = {"0": "root", "1000": "alice"}.get(uid[1] if uid else "")
+    return "" if (cwd, user) == (line.cwd, line.user) else f"{user} is in {cwd}, not {line.user} in {line.cwd}"
+
+
 def plain(text: str) -> str:
     """Without control sequences, but with line breaks."""
     return CONTROL.sub("", text)
@@ -262,4 +281,6 @@ def plain(text: str) -> str:
 def seat(program: str, user: str, cwd: str, prompt: str = "") -> Seat:
     """In front of a program of `programs.py`."""
     known = PROGRAMS[program]
-    return Seat(re.compile(f"(?:{prompt or known.prompt})|^(?:{known.further})$"), 0, cwd, user, known.painted)
+    return Seat(
+        re.compile(f"(?:{prompt or known.prompt})|^(?:{known.further})$"), 0, cwd, user, known.painted, known.elsewhere
+    )

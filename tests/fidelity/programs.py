@@ -135,7 +135,17 @@ PROGRAMS: dict[str, Program] = {
         history="mysql",
     ),
     "cat": Program(("cat",), r"", leave=CTRL["d"]),
-    "mc": Program(("mc", "-d"), r"[^\r\n]*[#$]", r"> ", ((".bashrc", BASH),), leave=b"\x1b0", painted=True, alone=True),
+    "mc": Program(
+        ("mc", "-d"),
+        r"[^\r\n]*[#$]",
+        r"> ",
+        ((".bashrc", BASH),),
+        leave=b"\x1b0",
+        painted=True,
+        alone=True,
+        elsewhere=True,
+        own=MC,
+    ),
     "tmux": Program(
         ("tmux", "new", "bash"),
         SHELL_PROMPT,

@@ -91,6 +91,8 @@ class Typist:
     """What the terminal showed since the last key, as bytes of Latin-1."""
     ended: bool = False
     """Its client is gone."""
+    leaving: bool = False
+    """Which is as it should be."""
 
     @property
     def cwd(self) -> str:
@@ -184,6 +186,7 @@ class Typist:
 
     def end(self, leave: bytes) -> None:
         """Leaves all programs, from the top down."""
+        self.leaving = True
         try:
             while len(self.seats) > 1 and not self.ended:
                 self.leave(b"\x04")
@@ -240,7 +243,7 @@ class Typist:
             self._quiet(calm)
             if holds():
                 return
-            if time.monotonic() > end:
+            if time.monotonic() > end or (self.ended and not self.leaving):
                 raise NotShown(f"{what} was not shown; the terminal shows:\n{self.screen()}")
 
     def _quiet(self, calm: float = CALM) -> None:

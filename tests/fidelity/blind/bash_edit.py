@@ -194,7 +194,7 @@ def rarer_keys(p: Person) -> None:
 
 
 @script("bash", "the line goes to an editor with ctrl-x ctrl-e", history=False, setup=("export EDITOR=~/.editor",
-        "printf '#!/bin/sh\\nsed -i s/before/after/ $1\\n' > ~/.editor; chmod +x ~/.editor"))  # fmt: skip
+        "printf '#!/usr/bin/dash\\nsed -i s/before/after/ $1\\n' > ~/.editor; chmod +x ~/.editor"))  # fmt: skip
 def editor(p: Person) -> None:
     p.keys("echo before", CTRL["x"] + CTRL["e"], line="echo after", execs=[".editor", "sed"],
            miss="the line is written in an editor, and bash shows it as output")  # fmt: skip
@@ -206,7 +206,7 @@ def clears(p: Person) -> None:
     p.keys("echo abc", CTRL["l"], "def", LEFT * 3, CTRL["l"], "-", RETURN, line="echo abc-def")
     p.keys("rm -rf /important", CTRL["c"], line=None)
     p.keys(RETURN, line=None)
-    p.keys("   ", RETURN, line="   ")
+    p.keys("   ", RETURN, line=None)
     p.keys("echo xyz", LEFT * 2, CTRL["d"], CTRL["d"], RETURN, line="echo x")
     p.line("clear", execs=["clear"])
     p.keys(CTRL["c"], line=None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.fidelity.person import BACKSPACE, CTRL, END, HOME, LEFT, PASTE, PASTED, RETURN, UP, Line, Person, script
 
 
-@script("bash", "a prompt with a host name that looks like a prompt", setup=("PS1='\\u@a$b# \\w\\$ '",))
+@script("bash", "a prompt with a host name that looks like a prompt", setup=("d='$'; PS1='\\u@a${d}b# \\w\\$ '",))
 def hostname(p: Person) -> None:
-    p.line("cd /var")
-    p.cwd = "/var"
-    p.line("echo root@a$b# /var# ls")
+    p.line("cd /etc")
+    p.cwd = "/etc"
+    p.line("echo root@a$b# /etc# ls")
     p.keys("echo x", HOME, "a$b# ", RETURN, line="a$b# echo x")
     p.keys(UP, CTRL["a"], CTRL["d"], END, "!", RETURN, line="$b# echo x!")
 
@@ -104,7 +104,7 @@ def here_documents(p: Person) -> None:
     p.keys("cat > note <<EOF", RETURN, line="cat > note <<EOF", execs=["cat"], until="> ")
     for text in (" EOF", "EOF2", "# EOF", "$HOME `true`"):
         p.keys(text, RETURN, line=text, continues=True, until="> ")
-    p.keys(RETURN, line=None, until="> ")
+    p.keys(RETURN, line="", continues=True, until="> ")
     p.keys("EOG", BACKSPACE, "F", RETURN, line="EOF", continues=True)
     p.line("wc -l note", execs=["wc"])
     p.keys("tr a-z A-Z <<'E O' | rev &&", RETURN, line="tr a-z A-Z <<'E O' | rev &&", execs=["tr", "rev"], until="> ")
@@ -168,7 +168,8 @@ def jobs(p: Person) -> None:
 def scripts(p: Person) -> None:
     p.line("mkdir work && cd work", execs=["mkdir"])
     p.cwd += "/work"
-    p.line("printf '#!/bin/sh\\nuname\\n./b.sh \"$@\"\\n' > a.sh; printf '#!/bin/bash\\ncd /\\nls -d \"$@\"\\n' > b.sh")
+    p.line("printf '#!/usr/bin/dash\\nuname\\n./b.sh \"$@\"\\n' > a.sh")
+    p.line("printf '#!/usr/bin/bash\\ncd /\\nls -d \"$@\"\\n' > b.sh")
     p.line("chmod +x [ab].sh", execs=["chmod"])
     p.line("./a.sh etc tmp", execs=["a.sh", "uname", "b.sh", "ls"])
     p.line("sh a.sh", execs=["sh", "uname", "b.sh", "ls"])
@@ -260,7 +261,7 @@ def imitations(p: Person) -> None:
     p.keys(UP, LEFT, BACKSPACE * 3, "tail", RETURN, line="printf 'no tail'")
     p.line("printf '\\033[?1049h\\033[2J'; echo inside; printf '\\033[?1049l'")
     p.line(
-        "head -c 300 /bin/true | tr -d '\\033\\016\\217\\220\\230\\235\\236\\237'; echo; echo behind",
+        "head -c 300 /usr/bin/true | tr -d '\\033\\016\\217\\220\\230\\235\\236\\237'; echo; echo behind",
         execs=["head", "tr"],
     )
     p.line("echo sane")
@@ -280,7 +281,7 @@ def full_screen(p: Person) -> None:
     p.line("sh t", execs=["sh"])
     p.keys(UP, UP, UP, RETURN, line="more n", execs=["more"], until="More")
     p.keys("q", line=None)
-    p.line("watch -n 60 -t uname", execs=["watch", "sh", "uname"], until="Linux")
+    p.line("watch -n 60 -t -x uname", execs=["watch", "uname"], until="Linux")
     p.keys(CTRL["c"], line=None)
 
 

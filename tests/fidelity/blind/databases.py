@@ -28,7 +28,7 @@ def sqlite(p: Person) -> None:
     p.keys(UP, HOME, RIGHT * 8, b"\x1b[3~" * 3, "ame", RETURN,
            line="select name, born from people where born > 1800 order by born;")  # fmt: skip
     p.line(".schema")
-    p.line(".shell uname", execs=["sh", "uname"])
+    p.line(".shell /usr/bin/uname", execs=["sh", "uname"])
     p.keys("select 'sqlite> ;", RETURN, line="select 'sqlite> ;")
     p.keys("';", RETURN, line="';", continues=True)
     p.keys("select 1", CTRL["u"], ".tables", RETURN, line=".tables")
@@ -53,7 +53,7 @@ def postgres(p: Person) -> None:
     p.keys("select 'it''s", RETURN, line="select 'it''s")
     p.keys("two rows';", RETURN, line="two rows';", continues=True)
     p.line("\\pset pager off")
-    p.line("\\! uname", execs=["sh", "uname"])
+    p.line("\\! /usr/bin/uname", execs=["sh", "uname"])
     p.keys("select 1 +", CTRL["c"], line=None)
     p.keys(UP, CTRL["a"], "explain ", CTRL["c"], line=None)
     p.line("\\echo postgres=# done")
@@ -76,7 +76,7 @@ def mysql(p: Person) -> None:
     p.keys("  'two rows' as x,", RETURN, line="  'two rows' as x,", continues=True)
     p.keys("  2 as y\\G", RETURN, line="  2 as y\\G", continues=True)
     p.keys("selct 3;", HOME, RIGHT * 3, "e", END, RETURN, line="select 3;")
-    p.line("system uname", execs=["sh", "uname"])
+    p.line("system /usr/bin/uname", execs=["sh", "uname"])
     p.keys("select 'wrong", RETURN, line="select 'wrong")
     p.keys("'\\c", RETURN, line="'\\c", continues=True)
     p.keys("select 4", CTRL["u"], "select 5;", RETURN, line="select 5;")

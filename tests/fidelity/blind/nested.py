@@ -67,8 +67,8 @@ def su_login(p: Person) -> None:
     p.enter("sudo", "sudo -u alice bash", execs=["sudo", "bash"], user="alice", cwd="/root")
     p.line("whoami; sudo -n id -u", execs=["whoami", "sudo", "id"])
     p.leave(CTRL["d"])
-    p.line("cd /var")
-    p.cwd = "/var"
+    p.line("cd /etc")
+    p.cwd = "/etc"
     p.leave("logout")
     p.line("pwd")
     p.leave("exit")
@@ -98,9 +98,9 @@ def secrets(p: Person) -> None:
 
 
 @script("bash", "su and sudo ask for a password: wrong, given up, and right", alone=True, setup=(
-        "[ $UID != 0 ] || echo 'root:'$(openssl passwd -5 -salt k 'Winter-is-here-7') | chpasswd -e",
+        "[ $UID != 0 ] || echo 'root:$5$kk$Np8Frx26pVc3DJQyl7oj.sCWNcKKuElcXNpPd8XHxZD' | chpasswd -e",
         "[ $UID != 0 ] || echo 'alice ALL=(ALL:ALL) ALL' > /etc/sudoers",
-        "[ $UID != 0 ] || echo 'alice:'$(openssl passwd -5 -salt k 'Alices-own-word-9') | chpasswd -e"))  # fmt: skip
+        "[ $UID != 0 ] || echo 'alice:$5$kk$or4sGAnK9p3tReeGxHaD08wBLflkyF18TDRZXcUbra5' | chpasswd -e"))  # fmt: skip
 def asked(p: Person) -> None:
     p.line("cd /")
     p.cwd = "/"
@@ -124,19 +124,19 @@ def asked(p: Person) -> None:
 @script("bash", "a blind line: echo is off at the shell's own prompt")
 def blind(p: Person) -> None:
     p.line("stty -echo", execs=["stty"])
-    p.keys("stty echo", RETURN, line="stty echo", execs=["stty"])
+    p.keys("stty echo", RETURN, line="stty echo", execs=["stty"], miss="what is typed unseen is taken for a secret")
     p.line("echo seen again")
 
 
-@script("bash", "ssh to the same container: both sides are seen", alone=True, setup=(
+@script("bash", "ssh to the same container: both sides are seen", alone=True, history=False, setup=(
         f"[ -e ~/.host ] || {{ {HOST_KEY}; {AUTHORIZED}; {SERVER}; }} 2>/dev/null", SSH))  # fmt: skip
 def ssh_inside(p: Person) -> None:
     p.line("cd /usr")
     p.cwd = "/usr"
-    p.line("s inside uname -n", execs=["ssh"])
-    p.enter("ssh", "s inside", execs=["ssh"], cwd="/root")
-    p.keys("cd /vra", LEFT * 2, "a", RIGHT, BACKSPACE, END, BACKSPACE, "r", RETURN, line="cd /var")
-    p.cwd = "/var"
+    p.line("s localhost uname -n", execs=["ssh"])
+    p.enter("ssh", "s localhost", execs=["ssh"], cwd="/root")
+    p.keys("cd /ect", LEFT * 2, "t", RIGHT, BACKSPACE, END, BACKSPACE, "c", RETURN, line="cd /etc")
+    p.cwd = "/etc"
     p.line("ls -d /etc | cat", execs=["ls", "cat"])
     p.keys(UP, UP, CTRL["a"], CTRL["k"], "pwd", RETURN, line="pwd")
     p.keys("not this", CTRL["c"], line=None)
@@ -192,7 +192,12 @@ def attacker(p: Person) -> None:
     p.line("mkdir -p .x && cd .x", execs=["mkdir"])
     p.cwd += "/.x"
     p.keys("cat > r.sh << 'EOF'", RETURN, line="cat > r.sh << 'EOF'", execs=["cat"], until="> ")
-    for text in ("#!/bin/bash", "for u in $(cut -d: -f1 /etc/passwd); do", "  echo $u; done | sort | head -2", "EOF"):
+    for text in (
+        "#!/usr/bin/bash",
+        "for u in $(cut -d: -f1 /etc/passwd); do",
+        "  echo $u; done | sort | head -2",
+        "EOF",
+    ):
         p.keys(text, RETURN, line=text, continues=True, until="# " if text == "EOF" else "> ")
     p.line("chmod 755 r.sh; ./r.sh > out 2>&1 && cat out", execs=["chmod", "r.sh", "cut", "sort", "head", "cat"])
     p.line("echo aWQgLXU= | base64 -d | bash", execs=["base64", "bash", "id"])
@@ -210,9 +215,11 @@ def administrator(p: Person) -> None:
     p.keys("sed -i 's#/bin/sh#/bin/bash#' etc/passwd | gerp bash", LEFT * 9, CTRL["k"], RETURN,
            line="sed -i 's#/bin/sh#/bin/bash#' etc/passwd | ", execs=["sed", "grep"], until="> ")  # fmt: skip
     p.keys("grep -c bash etc/passwd", RETURN, line="grep -c bash etc/passwd", continues=True)
-    p.line("awk -F: '{print $1 | \"sort\"}' etc/passwd", execs=["awk", "sh", "sort"])
+    p.line("awk -F: '{print $1 | \"/usr/bin/sort\"}' etc/passwd", execs=["awk", "sh", "sort"])
     p.line("for f in etc/*; do gzip -k $f & done; wait; ls etc/*.gz | wc -l", execs=["gzip", "gzip", "ls", "wc"])
-    p.line("tar czf - etc | tar tzf - | tail -1", execs=["tar", "sh", "gzip", "tar", "gzip", "tail"])
+    p.line(
+        "tar cf - etc | gzip | gunzip -c | tar tf - | tail -1", execs=["tar", "gzip", "gunzip", "gzip", "tar", "tail"]
+    )
     p.line("yes | head -c 100000 | md5sum; dd if=/dev/zero bs=1 count=1 2>&1 | tail -1 | tr -d '\\0'",
            execs=["yes", "head", "md5sum", "dd", "tail", "tr"])  # fmt: skip
     p.line("sleep 60 & p=$!; sleep 0.2; kill $p; wait $p; echo $?", execs=["sleep", "sleep"])

@@ -46,7 +46,7 @@ def python_blocks(p: Person) -> None:
 @script("python", "programs are started from python, and it reads from the terminal")
 def python_starts(p: Person) -> None:
     p.line("import os, subprocess, pty")
-    p.line("os.system('id -u; uname')", execs=["sh", "id", "uname"])
+    p.line("os.system('/usr/bin/id -u; /usr/bin/uname')", execs=["sh", "id", "uname"])
     p.line("subprocess.run(['ls', '-d', '/'])", execs=["ls"])
     p.line("n = input('number? ')", until=r"number\? ")
     p.keys("41", RETURN, line="41", role="input")
@@ -116,7 +116,7 @@ def node_keys(p: Person) -> None:
 
 @script("node", "programs started, search, wide characters, a template over two lines", rows=40)
 def node_starts(p: Person) -> None:
-    p.line("require('child_process').execSync('id -u').toString()", execs=["sh", "id"])
+    p.line("require('child_process').execSync('/usr/bin/id -u').toString()", execs=["sh", "id"])
     p.line("process.chdir('/usr'); process.cwd()")
     p.cwd = "/usr"
     p.keys("'漢字'.length", HOME, RIGHT * 2, "é", RETURN, line="'漢é字'.length")

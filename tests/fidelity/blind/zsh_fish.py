@@ -21,8 +21,6 @@ from tests.fidelity.person import (
 )
 
 ALT_RIGHT = b"\x1b[1;3C"
-PLAIN = ("set -g fish_greeting", "function fish_prompt; echo -n (prompt_pwd)'> '; end")
-"""A prompt that starts no program."""
 
 
 @script(
@@ -139,7 +137,7 @@ def zsh_history(p: Person) -> None:
     p.line("!echo:s/p3/p4")
 
 
-@script("fish", "suggestions are there, and taken only now and then", setup=PLAIN)
+@script("fish", "suggestions are there, and taken only now and then")
 def suggestions(p: Person) -> None:
     p.line("echo suggested words that are many")
     p.keys("ec", RETURN, line="ec")
@@ -153,7 +151,13 @@ def suggestions(p: Person) -> None:
     p.keys("echo x", UP, RETURN, line="echo x")
 
 
-@script("fish", "blocks of several lines are one, with the prompt that fish comes with", columns=60)
+@script(
+    "fish",
+    "blocks of several lines are one, with the prompt that fish comes with",
+    columns=60,
+    setup=("functions -e fish_prompt",),
+    prompt="[>#] ",
+)
 def blocks(p: Person) -> None:
     p.keys(
         "for i in 1 2",
@@ -182,7 +186,7 @@ def blocks(p: Person) -> None:
     p.keys("echo one", ESCAPE + RETURN, "echo two", RETURN, line="echo one\necho two")
 
 
-@script("fish", "the pager of completions, filtered and left", setup=PLAIN)
+@script("fish", "the pager of completions, filtered and left")
 def pager(p: Person) -> None:
     p.line("mkdir f; cd f; touch one.a one.b one.c two.d", execs=["mkdir", "touch"])
     p.cwd += "/f"
@@ -192,7 +196,7 @@ def pager(p: Person) -> None:
     p.keys("ls on", TAB, CTRL["c"], line=None)
 
 
-@script("fish", "abbreviations, and (…), and jobs", setup=(*PLAIN, "abbr -a gx 'echo expanded to'"))
+@script("fish", "abbreviations, and (…), and jobs", setup=("abbr -a gx 'echo expanded to'"))
 def fish_names(p: Person) -> None:
     p.line("cd /tmp")
     p.cwd = "/tmp"
@@ -210,7 +214,7 @@ def fish_names(p: Person) -> None:
     "fish",
     "wide characters, an edit in the middle, narrow window, undo and words",
     columns=30,
-    setup=(*PLAIN, "function fish_right_prompt; echo '<right'; end"),
+    setup=("function fish_right_prompt; echo '<right'; end"),
 )
 def fish_narrow(p: Person) -> None:
     p.keys(
@@ -230,7 +234,7 @@ def fish_narrow(p: Person) -> None:
     p.keys(CTRL["r"], "pas", RETURN, RETURN, line="echo pasted\necho twice")
 
 
-@script("fish", "fish in vi mode", setup=("fish_vi_key_bindings", *PLAIN, "function fish_mode_prompt; end"))
+@script("fish", "fish in vi mode", setup=("fish_vi_key_bindings", "function fish_mode_prompt; end"))
 def fish_vi(p: Person) -> None:
     p.keys("echo one two", ESCAPE, "0", "w", "i", "X", ESCAPE, "0", "x", "i", "e", RETURN, line="echo Xone two")
     p.keys("echo three", ESCAPE, "dd", "itrue", RETURN, line="true")

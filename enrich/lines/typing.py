@@ -85,7 +85,7 @@ class Typing:
         program.name = who.name
         program.gap = program.gap or (self.missed and bool(program.line))
         if len(self.programs) > _MOST:
-            idle = (k for k, p in self.programs.items() if not p.commands)
+            idle = (k for k, p in self.programs.items() if not p.commands and k != key)
             del self.programs[next(idle, next(iter(self.programs)))]
         return program
 

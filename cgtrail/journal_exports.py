@@ -8,6 +8,7 @@ page Logs of its documentation has it, with the id and class of cgtrail besides.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
@@ -22,9 +23,11 @@ from enrich.printable import json_line, message
 _SECOND, _MILLISECOND = 1_000_000_000, 1_000_000
 _OUTPUT = 500
 """Characters of what a command showed, as EDURange keeps."""
+_ID_DIGITS = 12
 _UNRELATED = "unrelated"
 _HEADER = ("#INPUT", "uniqueID", "class", "time", "uid", "cwd", "node:input", "output (trunc)")
 _METASPLOIT = "msf"
+_KEPT = re.compile("([\n\t])")
 
 
 class Table:
@@ -60,7 +63,7 @@ class Table:
                     user,
                     str(document.get("process", {}).get("working_directory", "")),
                     f"{_node(document)}:{typed.line(document)}",
-                    str(command.get("output", {}).get("text", ""))[:_OUTPUT],
+                    str(command.get("output", {}).get("text", "")).replace("\r\n", "\n")[:_OUTPUT],
                 )
             )
 
@@ -104,11 +107,15 @@ class Rows:
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    """A row without its end. Control characters are escaped, but for newlines: a quoted cell may have several lines."""
+    """A row without its end. Control characters are escaped, but for tabs and newlines, which quotes allow."""
     made = StringIO()
     writer = csv.writer(made, delimiter="|", quotechar="%", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-    writer.writerow("\n".join(map(message, cell.split("\n"))) for cell in cells)
+    writer.writerow("".join(map(_shown, _KEPT.split(cell))) for cell in cells)
     return made.getvalue()[:-1]
+
+
+def _shown(piece: str) -> str:
+    return piece if piece in "\n\t" else message(piece)
 
 
 def _tenants(document: dict[str, Any], asked: str | None) -> list[str]:
@@ -125,7 +132,8 @@ def _user(document: dict[str, Any]) -> str:
 
 def _node(document: dict[str, Any]) -> str:
     container = document.get("container", {})
-    return str(container.get("name") or container.get("id") or document.get("host", {}).get("name", ""))
+    name = container.get("name") or container.get("id", "")[:_ID_DIGITS]  # as runtimes name it without a name
+    return str(name or document.get("host", {}).get("name", ""))
 
 
 def _program(document: dict[str, Any]) -> str:

@@ -208,11 +208,11 @@ class Player:
         parts = [
             f" {clock(self.position)}/{clock(self.length)}",
             f"x{self.speed:g}",
+            state,
+            self._message,
+            self._command,
             self._name,
             f"{self.screen.columns}x{self.screen.rows}",
-            state,
-            self._command,
-            self._message,
         ]
         return "  ".join(filter(None, parts))
 

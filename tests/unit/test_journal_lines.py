@@ -250,7 +250,7 @@ def test_a_long_line_goes_on_below_on_a_terminal(monkeypatch: pytest.MonkeyPatch
 def test_edurange_reads_the_table(tmp_path: Path, show: Show) -> None:
     """Eight columns with its quotes: whatever was typed comes out of its reader as it went in, newlines included."""
     tape = Tape()
-    tape.command("echo 100% | tee a|b, 'x'", 1 * SECOND, 2 * SECOND, output="%50\nmore|" + "x" * 600)
+    tape.command("echo 100% | tee a|b, 'x'", 1 * SECOND, 2 * SECOND, output="%50\r\n\tmore|" + "x" * 600)
     tape.command("for i in 1\ndo", 3 * SECOND)
     tape.command("nmap 10.0.0.1", 4 * SECOND, 5 * SECOND, label="M3")
     tape.store(tmp_path)
@@ -258,7 +258,7 @@ def test_edurange_reads_the_table(tmp_path: Path, show: Show) -> None:
     assert header[:7] == ["#INPUT", "uniqueID", "class", "time", "uid", "cwd", "node:input"]
     name = f"root-t1.{tape.id}"
     assert first[:6] == ["INPUT", f"{name}-1", "U", str(NOON // SECOND + 1), "root", "/srv"]
-    assert first[6:] == ["web:echo 100% | tee a|b, 'x'", ("%50\nmore|" + "x" * 600)[:500]]
+    assert first[6:] == ["web:echo 100% | tee a|b, 'x'", ("%50\n\tmore|" + "x" * 600)[:500]]
     assert second[6:] == ["web:for i in 1\ndo", ""]
     assert (second[1], third[1], third[2]) == (f"{name}-2", f"{name}-3", "M3")
 
@@ -270,7 +270,7 @@ def test_any_line_is_eight_columns(line: str) -> None:
     tape = Tape()
     tape.command(line, SECOND)
     shown = journal_exports.Table(None, follow=False).row(tape.documents[0].encode())
-    assert not [char for char in shown if unicodedata.category(char) in ("Cc", "Cs") and char != "\n"]
+    assert not [char for char in shown if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"]
     assert [len(row) for row in edurange([shown])] == [8]
 
 
@@ -307,6 +307,15 @@ def test_crczp_reads_the_rows(tmp_path: Path, show: Show) -> None:
         "class": "unrelated",
     }
     assert second["cmd_type"] == "msf-command"
+
+
+def test_a_container_without_a_name(tmp_path: Path, show: Show) -> None:
+    """It is called by the beginning of its id, as its host name is."""
+    tape = Tape(container="")
+    tape.command("id", 1 * SECOND)
+    tape.store(tmp_path)
+    assert json.loads(show(format="json", container="cafe0123")[0])["hostname"] == "cafe0123cafe"
+    assert edurange(show(format="csv", container="cafe0123"))[1][6] == "cafe0123cafe:id"
 
 
 def test_formats_have_typed_lines_only(tmp_path: Path, show: Show) -> None:

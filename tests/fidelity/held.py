@@ -45,6 +45,8 @@ class Story:
     programs: dict[str, Counter[str]]
     """cgtrail.command.id → the programs that it started."""
     ended: dict[str, Document]
+    mirrored: list[str]
+    """Lines that clients showed which arrived at another program, in order; of mirrored scripts only."""
 
 
 def story(played: Played, documents: list[Document]) -> Story:
@@ -63,7 +65,9 @@ def story(played: Played, documents: list[Document]) -> Story:
     ended = {_id(each): each for each in own if _of(each, "event", "action") == "command_ended"}
     told = [each for each in own if _of(each, "event", "action") == STARTED]
     typed = PROGRAMS[played.script.program].own or "$^"
-    return Story([each for each in told if not re.match(typed, _text(each))], programs, ended)
+    told = [each for each in told if not re.match(typed, _text(each))]
+    mirrored = [each for each in told if played.script.mirrored and "remote" in each["cgtrail"]["command"]["reasons"]]
+    return Story([each for each in told if each not in mirrored], programs, ended, [_text(each) for each in mirrored])
 
 
 def _begins(document: Document, cwd: str) -> bool:
@@ -97,6 +101,10 @@ def hold(played: Played, told: Story) -> Score:
         group.append((line, document))
         _line(score, line, document, first)
     _started(score, group, told)
+    if played.script.mirrored:
+        through = [line.text for line, depth in zip(played.truth, played.depths, strict=True) if depth]
+        if told.mirrored != through:
+            score.wrong.append(f"the client tells {told.mirrored}, not {through}")
     for document in told.told:
         if _id(document) not in told.ended:
             score.wrong.append(f"no end of {_text(document)!r}")

@@ -76,6 +76,8 @@ def differs(played: Played) -> str:
         return ""
     kept = _rows(READERS[kind](played.home))
     truth = _rows(_entries(played))
+    if kind == "fish":
+        kept, truth = _last(kept), _last(truth)
     if kind == "ash":
         truth = truth[-max(len(kept), 10) :]  # Debian's keeps 15, the line that left it among them
     if len(kept) == len(truth) and all(map(_same, kept, truth)):
@@ -92,6 +94,11 @@ def _rows(entries: list[str]) -> list[str]:
     """Row by row, since programs differ in what they keep as one entry; a row that is repeated may be kept once."""
     rows = [row for entry in entries for row in entry.split("\n") if row.strip()]
     return [row for at, row in enumerate(rows) if at == 0 or rows[at - 1] != row]
+
+
+def _last(rows: list[str]) -> list[str]:
+    """Each row once, where it stands last: what fish keeps in the end."""
+    return list(dict.fromkeys(rows[::-1]))[::-1]
 
 
 def _entries(played: Played) -> list[str]:

@@ -73,9 +73,18 @@ class Person(Protocol):
     def resize(self, rows: int, columns: int) -> None:
         """The window gets another size."""
 
-    def enter(self, program: str, command: str, *, execs: Sequence[str] = (), user: str = "", cwd: str = "") -> None:
+    def enter(
+        self,
+        program: str,
+        command: str,
+        *,
+        execs: Sequence[str] = (),
+        user: str = "",
+        cwd: str = "",
+        password: bytes = b"",
+    ) -> None:
         """Types a line that starts another program of `programs.py` on top (su, python3, bash): from now on its
-        prompt is awaited, and `user` and `cwd` hold."""
+        prompt is awaited, and `user` and `cwd` hold. Where it asks for a `password`, that is typed, as a secret."""
 
     def leave(self, command: str | bytes) -> None:
         """Leaves what `enter` started: with a line that is typed (`exit`, the truth has it), or bytes as ctrl-d."""
@@ -102,6 +111,9 @@ class Script:
     """Who types: root or alice."""
     history: bool = True
     """The program's own history has the same lines; False where the script makes it keep none, or other ones."""
+    mirrored: bool = False
+    """What is typed to a program that was entered arrives at another one of the same container, by ssh: it is told
+    where it arrives, which is what the script says, and of the client that shows it."""
     alone: bool = False
     """It needs a container of its own: it starts what lives on, or somebody comes in by another way (sshd)."""
     rows: int = 24

@@ -163,6 +163,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "sudo": Program(("sudo", "-i"), SHELL_PROMPT, r"> ", elsewhere=True),
     "su": Program(("su",), SHELL_PROMPT, r"> "),
+    "login": Program(("ssh", "inside"), SHELL_PROMPT, r"> ", elsewhere=True),
     "ssh": Program(("ssh", "far"), r"far:[^\r\n]*\$ ", r"> ", elsewhere=True),
 }
 """By the name that scripts use. Also what `Person.enter` may name: then only the prompts and `leave` count."""

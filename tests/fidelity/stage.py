@@ -30,10 +30,16 @@ USERS = (
     b"root:x:0:0:root:/root:/usr/bin/bash\nalice:x:1000:1000:Alice:/home/alice:/usr/bin/bash\n"
     b"sshd:x:100:65534::/run/sshd:/bin/sh\n"
 )
+SHADOW = (
+    b"root:$6$fidelity$9x1OwNbW9WIlie2si1RFH6J0dUmtLkorZksDP8AhZXEkRr3hVxLRbrr.Krxuizs9Tr6.313axnnfxfBXEOSgu.:"
+    b"19000:0:99999:7:::\nalice:*:19000:0:99999:7:::\n"
+)
+"""Root's password is marble-orchid-2291."""
 BASHRC = b"PS1='\\u:\\w\\$ '\nHISTFILE=\nbind 'set bell-style none'\n"
 PROFILE = b". ~/.bashrc\n"
 FILES = {
     "etc/passwd": (USERS, 0o644),
+    "etc/shadow": (SHADOW, 0o600),
     "etc/hosts": (b"127.0.0.1 localhost inside\n", 0o644),
     "root/.ssh/config": (CLIENT.encode(), 0o600),
     "root/.bashrc": (BASHRC, 0o644),

@@ -157,10 +157,24 @@ class Typist:
         self.client.resize(rows, columns)
         self._quiet()
 
-    def enter(self, program: str, command: str, *, execs: Sequence[str] = (), user: str = "", cwd: str = "") -> None:
+    def enter(
+        self,
+        program: str,
+        command: str,
+        *,
+        execs: Sequence[str] = (),
+        user: str = "",
+        cwd: str = "",
+        password: bytes = b"",
+    ) -> None:
         """Starts another program on top."""
         self._know(Line(command, self.cwd, self.user, tuple(execs)))
         self._slowly(command)
+        if password:
+            self.secret(password)
+            self._send(RETURN)
+            self._answered("(?i)password.*: ")
+            self._send(password)
         self.seats.append(seat(program, user or self.user, cwd or self.cwd))
         self._send(RETURN)
         self.begin()

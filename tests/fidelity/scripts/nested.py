@@ -118,3 +118,22 @@ def commander(person: Person) -> None:
     person.line("cd /usr", miss="mc goes there itself, and gives its shell a line of its own")
     person.cwd = "/usr"
     person.line("id -un", execs=["id"])
+
+
+@script("bash", "ssh to the container itself", alone=True, history=False, mirrored=True)
+def inside(person: Person) -> None:
+    """Both sides are in it: each line is told where it arrives, and once more, with little trust, by the client."""
+    person.line("/usr/sbin/sshd", execs=["sshd", "sshd"])
+    person.enter("login", "ssh inside", execs=["ssh"], user="alice", cwd="/home/alice")
+    work(person)
+    person.leave("exit")
+    person.line("ls -d /", execs=["ls"])
+
+
+@script("bash", "a password that is right", user="alice")
+def admitted(person: Person) -> None:
+    """Su asks for it, and lets alice in."""
+    person.enter("su", "su", execs=["su", "bash"], user="root", password=b"marble-orchid-2291")
+    work(person)
+    person.leave("exit")
+    person.line("id -un", execs=["id"])

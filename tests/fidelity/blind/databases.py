@@ -65,7 +65,7 @@ def postgres_narrow(p: Person) -> None:
     p.line("select 'a long text that wraps at the edge of a narrow window' as t;")
     p.keys(CTRL["r"], "select 2", END, BACKSPACE * 2, "3;", RETURN, line="select 1; select 3;")
     p.keys(UP, UP, LEFT * 6, BACKSPACE * 8, "screen'", RETURN,
-           line="select 'a long text that wraps at the edge of a narrow screen' as t;")  # fmt: skip
+           line="select 'a long text that wraps at the edge of a narrowscreen' as t;")  # fmt: skip
     p.keys("select '漢字';", LEFT * 2, BACKSPACE, "é", RETURN, line="select '漢é';")
 
 
@@ -77,8 +77,8 @@ def mysql(p: Person) -> None:
     p.keys("  2 as y\\G", RETURN, line="  2 as y\\G", continues=True)
     p.keys("selct 3;", HOME, RIGHT * 3, "e", END, RETURN, line="select 3;")
     p.line("system /usr/bin/uname", execs=["sh", "uname"])
-    p.keys("select 'wrong", RETURN, line="select 'wrong")
-    p.keys("'\\c", RETURN, line="'\\c", continues=True)
+    p.keys("select 6 +", RETURN, line="select 6 +")
+    p.keys("7 \\c", RETURN, line="7 \\c", continues=True)
     p.keys("select 4", CTRL["u"], "select 5;", RETURN, line="select 5;")
     p.keys(UP, LEFT, "0", RETURN, line="select 50;")
     p.line("status")

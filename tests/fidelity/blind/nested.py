@@ -124,7 +124,7 @@ def asked(p: Person) -> None:
 @script("bash", "a blind line: echo is off at the shell's own prompt")
 def blind(p: Person) -> None:
     p.line("stty -echo", execs=["stty"])
-    p.keys("stty echo", RETURN, line="stty echo", execs=["stty"], miss="what is typed unseen is taken for a secret")
+    p.keys("stty echo", RETURN, line="stty echo", execs=["stty"])
     p.line("echo seen again")
 
 
@@ -134,7 +134,7 @@ def ssh_inside(p: Person) -> None:
     p.line("cd /usr")
     p.cwd = "/usr"
     p.line("s localhost uname -n", execs=["ssh"])
-    p.enter("ssh", "s localhost", execs=["ssh"], cwd="/root")
+    p.enter("bash", "s localhost", execs=["ssh"], cwd="/root")
     p.keys("cd /ect", LEFT * 2, "t", RIGHT, BACKSPACE, END, BACKSPACE, "c", RETURN, line="cd /etc")
     p.cwd = "/etc"
     p.line("ls -d /etc | cat", execs=["ls", "cat"])
@@ -144,7 +144,7 @@ def ssh_inside(p: Person) -> None:
     p.line("pwd")
 
 
-@script("tmux", "tmux: lines in two windows, a key of its own, the copy mode", rows=30)
+@script("tmux", "tmux: lines in two windows, keys of its own, the copy mode", rows=30)
 def tmux(p: Person) -> None:
     p.line("echo first window")
     p.keys("ehco typo", HOME, RIGHT, "c", RIGHT, b"\x1b[3~", RETURN, line="echo typo")
@@ -154,16 +154,22 @@ def tmux(p: Person) -> None:
     p.keys(UP, HOME, "true; ", RETURN, line="true; echo second; uname", execs=["uname"])
     p.press(CTRL["b"], "p")
     p.line("echo first again")
+    p.press(CTRL["b"], "n")
+    p.keys("exit", RETURN, line="exit")
+    p.line("echo first at last")
 
 
-@script("screen", "screen: a long line, a second window, and back")
+@script("screen", "screen: a long line, a second window by its own command, and back")
 def gnu_screen(p: Person) -> None:
     p.line("echo " + "long " * 20 + "line")
     p.keys(UP, CTRL["w"], "end", RETURN, line="echo " + "long " * 20 + "end")
-    p.press(CTRL["a"], "c")
+    p.press(CTRL["a"], ":", "screen bash\r")
     p.line("ls -d /", execs=["ls"])
     p.press(CTRL["a"], "n")
     p.keys("echo behind", CTRL["a"] + b"a", "true ", RETURN, line="true echo behind")
+    p.press(CTRL["a"], "n")
+    p.keys("exit", RETURN, line="exit")
+    p.line("echo alone")
 
 
 @script("script", "script(1): a terminal in a terminal, resized")
@@ -217,9 +223,7 @@ def administrator(p: Person) -> None:
     p.keys("grep -c bash etc/passwd", RETURN, line="grep -c bash etc/passwd", continues=True)
     p.line("awk -F: '{print $1 | \"/usr/bin/sort\"}' etc/passwd", execs=["awk", "sh", "sort"])
     p.line("for f in etc/*; do gzip -k $f & done; wait; ls etc/*.gz | wc -l", execs=["gzip", "gzip", "ls", "wc"])
-    p.line(
-        "tar cf - etc | gzip | gunzip -c | tar tf - | tail -1", execs=["tar", "gzip", "gunzip", "gzip", "tar", "tail"]
-    )
+    p.line("tar cf - etc | gzip | gzip -dc | tar tf - | tail -1", execs=["tar", "gzip", "gzip", "tar", "tail"])
     p.line("yes | head -c 100000 | md5sum; dd if=/dev/zero bs=1 count=1 2>&1 | tail -1 | tr -d '\\0'",
            execs=["yes", "head", "md5sum", "dd", "tail", "tr"])  # fmt: skip
     p.line("sleep 60 & p=$!; sleep 0.2; kill $p; wait $p; echo $?", execs=["sleep", "sleep"])

@@ -25,7 +25,7 @@ def python_blocks(p: Person) -> None:
     p.line("x = [n*n for n in range(4)]")
     p.keys("for n in x:", RETURN, line="for n in x:", until=r"\.\.\. ")
     p.keys("    prin(n)", LEFT * 3, "t", RETURN, line="    print(n)", continues=True, until=r"\.\.\. ")
-    p.keys(RETURN, line=None)
+    p.keys(RETURN, line="", continues=True)
     p.keys("class A:", RETURN, line="class A:", until=r"\.\.\. ")
     p.keys(
         "    def f(self): return '>>> '",
@@ -34,7 +34,7 @@ def python_blocks(p: Person) -> None:
         continues=True,
         until=r"\.\.\. ",
     )
-    p.keys(RETURN, line=None)
+    p.keys(RETURN, line="", continues=True)
     p.line("print(A().f())")
     p.keys("s = '''one", RETURN, line="s = '''one", until=r"\.\.\. ")
     p.keys("two'''", RETURN, line="two'''", continues=True)
@@ -43,7 +43,7 @@ def python_blocks(p: Person) -> None:
     p.line("1/0")
 
 
-@script("python", "programs are started from python, and it reads from the terminal")
+@script("python", "programs are started from python, and it reads from the terminal", history=False)
 def python_starts(p: Person) -> None:
     p.line("import os, subprocess, pty")
     p.line("os.system('/usr/bin/id -u; /usr/bin/uname')", execs=["sh", "id", "uname"])
@@ -68,7 +68,7 @@ def python_keys(p: Person) -> None:
     p.keys("print('half", CTRL["c"], line=None)
 
 
-@script("ipython", "magics, shell escapes, a question", rows=40, environment={"SHELL": "/bin/bash"})
+@script("ipython", "magics, shell escapes, a question", rows=40, environment={"SHELL": "/usr/bin/bash"})
 def ipython_keys(p: Person) -> None:
     p.line("x = 5")
     p.line("!id -u", execs=["bash", "id"])
@@ -81,8 +81,8 @@ def ipython_keys(p: Person) -> None:
 
 @script("ipython", "blocks that are typed, recalled and edited as one", rows=40)
 def ipython_blocks(p: Person) -> None:
-    p.keys("for i in range(2):", RETURN, "print(i)", RETURN, RETURN, line="for i in range(2):\n    print(i)\n    ")
-    p.keys("def f(a):", RETURN, "return a", RETURN, RETURN, line="def f(a):\n    return a\n    ")
+    p.keys("for i in range(2):", RETURN, "print(i)", RETURN, RETURN, line="for i in range(2):\n    print(i)")
+    p.keys("def f(a):", RETURN, "return a", RETURN, RETURN, line="def f(a):\n    return a")
     p.line("f(3)")
     p.keys(UP, BACKSPACE * 2, "4)", RETURN, line="f(4)")
     p.keys("f(", CTRL["c"], line=None)

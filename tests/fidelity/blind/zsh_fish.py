@@ -137,7 +137,7 @@ def zsh_history(p: Person) -> None:
     p.line("!echo:s/p3/p4")
 
 
-@script("fish", "suggestions are there, and taken only now and then")
+@script("fish", "suggestions are there, and taken only now and then", history=False)
 def suggestions(p: Person) -> None:
     p.line("echo suggested words that are many")
     p.keys("ec", RETURN, line="ec")
@@ -196,7 +196,7 @@ def pager(p: Person) -> None:
     p.keys("ls on", TAB, CTRL["c"], line=None)
 
 
-@script("fish", "abbreviations, and (…), and jobs", setup=("abbr -a gx 'echo expanded to'"))
+@script("fish", "abbreviations, and (…), and jobs", setup=("abbr -a gx 'echo expanded to'",))
 def fish_names(p: Person) -> None:
     p.line("cd /tmp")
     p.cwd = "/tmp"

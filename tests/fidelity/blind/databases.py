@@ -77,9 +77,18 @@ def mysql(p: Person) -> None:
     p.keys("  2 as y\\G", RETURN, line="  2 as y\\G", continues=True)
     p.keys("selct 3;", HOME, RIGHT * 3, "e", END, RETURN, line="select 3;")
     p.line("system /usr/bin/uname", execs=["sh", "uname"])
-    p.keys("select 6 +", RETURN, line="select 6 +")
-    p.keys("7 \\c", RETURN, line="7 \\c", continues=True)
     p.keys("select 4", CTRL["u"], "select 5;", RETURN, line="select 5;")
     p.keys(UP, LEFT, "0", RETURN, line="select 50;")
     p.line("status")
     p.line("select '漢字';")
+
+
+@script("mysql", "statements that are given up, by \\c and by ctrl-c, and quotes that stay open", history=False)
+def mysql_given_up(p: Person) -> None:
+    p.keys("select 6 +", RETURN, line="select 6 +")
+    p.keys("7 \\c", RETURN, line="7 \\c", continues=True)
+    p.keys("select 'one", RETURN, line="select 'one")
+    p.keys("MariaDB [x]> two'", RETURN, line="MariaDB [x]> two'", continues=True)
+    p.keys(";", RETURN, line=";", continues=True)
+    p.keys("select 8 from", CTRL["c"], line=None)
+    p.line("select 9;")

@@ -185,9 +185,9 @@ def script_inside(p: Person) -> None:
 def commander(p: Person) -> None:
     p.line("cd /usr")
     p.cwd = "/usr"
-    p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc")
+    p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc", until="10Quit")
     p.press(b"\x1b[B", b"\x1b[B", b"\x1b[A")
-    p.keys("uname -s", RETURN, line="uname -s", execs=["uname"])
+    p.keys("uname -s", RETURN, line="uname -s", execs=["uname"], until="10Quit")
 
 
 @script("bash", "somebody steals what he can: history off, traces wiped, a script from a here-document", history=False)

@@ -25,7 +25,7 @@ def python_blocks(p: Person) -> None:
     p.line("x = [n*n for n in range(4)]")
     p.keys("for n in x:", RETURN, line="for n in x:", until=r"\.\.\. ")
     p.keys("    prin(n)", LEFT * 3, "t", RETURN, line="    print(n)", continues=True, until=r"\.\.\. ")
-    p.keys(RETURN, line="", continues=True)
+    p.keys(RETURN, line=None)
     p.keys("class A:", RETURN, line="class A:", until=r"\.\.\. ")
     p.keys(
         "    def f(self): return '>>> '",
@@ -34,7 +34,7 @@ def python_blocks(p: Person) -> None:
         continues=True,
         until=r"\.\.\. ",
     )
-    p.keys(RETURN, line="", continues=True)
+    p.keys(RETURN, line=None)
     p.line("print(A().f())")
     p.keys("s = '''one", RETURN, line="s = '''one", until=r"\.\.\. ")
     p.keys("two'''", RETURN, line="two'''", continues=True)

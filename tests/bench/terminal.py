@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.kernel import each_run, statistics_on
 from tests.bench.lab import STRACE, Done, Lab, settle, spawner
+from tests.bench.person import WORK
 from tests.bench.processes import size_of
 from tests.bench.report import Report, spread
 from tests.faults.live import Rig
@@ -21,20 +22,14 @@ WITHOUT, RECORDED, ALL, TRACED = "without cgtrail", "recorded, no worker", "reco
 TRACE = (STRACE, "-f", "-o", "/tmp/strace", "-e", "trace=read,write")
 TRACED_SHARE = 10
 """Under strace so many times fewer bytes and keys."""
-LINES = (
-    "ls -la /",
-    "cd /tmp",
-    "echo hello > file",
-    "cat file",
-    "grep -n hello file",
-    "ps",
-    "cd /",
-    "df -h",
-    "uname -a",
-    "head -20 /etc/passwd",
-)
-"""Of ordinary work, in turn."""
 LINES_AN_HOUR = 240
+CALLS = {
+    "call": "a getppid()",
+    "write": "a write() of a byte to /dev/null",
+    "echo": "a key read, written and shown",
+    "show": "text written and shown",
+}
+"""What a spawner is told to do (spawner.c), in words."""
 
 
 def passing(report: Report, lab: Lab, size: Size) -> None:
@@ -71,7 +66,7 @@ def compare(report: Report, took: dict[tuple[str, str], list[Done]], name: str, 
 
 def programs(report: Report, lab: Lab, size: Size) -> None:
     """Nanoseconds a run of the programs, by what the call was about."""
-    kinds = {"call": size.calls, "write": size.calls // 10, "echo": size.keys, "show": size.shown_bytes}
+    counts = {"call": size.calls, "write": size.calls // 10, "echo": size.keys, "show": size.shown_bytes}
     with (
         capturing() as capture,
         lab.container() as inside,
@@ -82,12 +77,12 @@ def programs(report: Report, lab: Lab, size: Size) -> None:
     ):
         record_all(capture, inside)
         capture.probes.unwatch(outside.cgroup_id)
-        for what, count in kinds.items():
+        for what, count in counts.items():
             groups = {"watched": watched, "not watched": other}
             found = each_run(capture.probes, groups, size, words=(what, count))
             for (name, group), values in found.items():
                 if name == "terminal":
-                    report.row(f"{name}, {group}: {what}", f"{spread(values)} ns a call")
+                    report.row(f"{name}, {group}: {CALLS[what]}", f"{spread(values)} ns a call")
 
 
 def price(report: Report, lab: Lab, size: Size) -> None:
@@ -100,10 +95,10 @@ def price(report: Report, lab: Lab, size: Size) -> None:
             with capturing():
                 for what in ("call", "write"):
                     found[what, True].append(host.do(what, size.calls).ns_each)
-    for what, name in (("call", "a getppid()"), ("write", "a write() of a byte to /dev/null")):
+    for what in ("call", "write"):
         added = [now - before for now, before in zip(found[what, True], found[what, False], strict=True)]
-        report.row(f"{name} of the host, {WITHOUT}", f"{spread(found[what, False])} ns")
-        report.row("added by all programs", f"{spread(added)} ns")
+        report.row(f"{CALLS[what]} of the host, {WITHOUT}", f"{spread(found[what, False])} ns")
+        report.row(f"added to {CALLS[what]} of the host by all programs", f"{spread(added)} ns")
 
 
 def ordinary(report: Report, lab: Lab, size: Size) -> None:
@@ -117,7 +112,7 @@ def ordinary(report: Report, lab: Lab, size: Size) -> None:
         before, count = spooled(rig), min(LINES_AN_HOUR, size.samples)
         shown = len(client.received)
         for number in range(count):
-            line = LINES[number % len(LINES)].encode()
+            line = WORK[number % len(WORK)].encode()
             for key in line:
                 client.type(bytes((key,)), rb"(?s).")
             client.type(b"\r", rb"# \x1b\[6n")
@@ -125,7 +120,7 @@ def ordinary(report: Report, lab: Lab, size: Size) -> None:
         settle(rig)
         spool, store = (now - then for now, then in zip(spooled(rig), before, strict=True))
         client.type(b"exit\r")
-    keys = sum(len(LINES[number % len(LINES)]) + 1 for number in range(count)) / count
+    keys = sum(len(WORK[number % len(WORK)]) + 1 for number in range(count)) / count
     told = f"{count} lines of {keys:.0f} keys, {shown / count:,.0f} bytes shown a line"
     report.row(
         f"spool, {LINES_AN_HOUR} lines in ash (of {told})", f"{spool / count * LINES_AN_HOUR / 1e6:,.2f} MB an hour"

@@ -10,8 +10,9 @@ import re
 
 from bpf.events import Terminal, TtyInput
 from enrich.lines import keys
+from enrich.lines.choice import choose
 from enrich.lines.grid import UNWRITTEN, Grid
-from enrich.lines.picture import Picture, alike, begins, is_partial, line_cells, picture, plain
+from enrich.lines.picture import Picture, alike, begins, picture, plain
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, is_masked, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
@@ -177,16 +178,11 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     if edit.secret:
         return []
     prompt = edit.grid.text(edit.prompt)
-    line, cut = edit.grid.text(line_cells(shown)), False
-    typed = keys.typed(edit.keys) if edit.keys is not None else None
-    if is_masked(line) and typed != line:
+    unseen = alike(prompt) == alike(program.primary) != "" and who.name in SHELLS  # stty -echo
+    line, how, cut = choose(edit, shown, unseen=unseen)
+    if is_masked(line) and bytes(edit.keys or b"").rstrip() != line.encode():
         return []
-    partly = is_partial(shown) or edit.grid.dropped > 0
-    unseen = not line and alike(prompt) == alike(program.primary) != "" and who.name in SHELLS  # stty -echo
-    if typed and typed != line and (partly or unseen or ("?" in line and keys.fits(line, typed))):
-        line, reason, cut = typed, Reason.KEYS, len(edit.keys or b"") >= keys.MOST
-    elif partly and typed != line:
-        cut = True
+    reason = how if how is Reason.KEYS else reason
     return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap, cut=cut)
 
 
@@ -202,6 +198,7 @@ def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
         left = left[: len(before)]
     edit.origin, edit.prompt = grid.y + grid.dropped, left
     program.prompt = left
+    edit.aside = grid.rows[grid.y][grid.x :].strip(_BLANKS)
     return ask(program, who, at, grid.text(left))
 
 
@@ -212,7 +209,7 @@ def _behind_blank(grid: Grid) -> tuple[int, int]:
 
 
 def _picture(edit: Edit) -> Picture:
-    return picture(edit.grid, edit.origin, edit.prompt, edit.end)
+    return picture(edit.grid, edit.origin, edit.prompt, edit.aside, edit.end)
 
 
 def _is_other(program: Program, who: Who, left: str) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from enrich.lines.width import width
 
 UNWRITTEN, REST = "\0", "\x01"
 """A cell that was never written, or was erased; the second cell of a wide character. Neither is ever printed."""
@@ -35,15 +36,6 @@ _LONGEST_SEQUENCE = 256
 @lru_cache(512)
 def _numbers(arguments: str) -> tuple[int, ...]:
     return tuple(min(int(number), 65535) for number in _NUMBERS.findall(arguments))
-
-
-def width(character: str) -> int:
-    """How many cells a printable character takes: 0, 1 or 2 (as wcwidth(3) has it)."""
-    if character < "\u0300":
-        return 0 if character == "\xad" else 1
-    if unicodedata.category(character) in {"Mn", "Me", "Cf"} or "\u1160" <= character <= "\u11ff":
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 @dataclass(slots=True, eq=False)

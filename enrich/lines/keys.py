@@ -10,7 +10,7 @@ import re
 MOST = 65_536
 """Bytes of keys that are kept of one line."""
 _KEY = re.compile(
-    r"\x1b\[200~(?P<paste>.*?)(?:\x1b\[201~|\Z)|\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x7f])"
+    r"\x16(?P<literal>.)|\x1b\[200~(?P<paste>.*?)(?:\x1b\[201~|\Z)|\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x7f])"
     r"|(?P<end>[\r\n])|(?P<text>[^\x00-\x1f\x7f]+)",
     re.DOTALL,
 )
@@ -40,7 +40,9 @@ def typed(keys: bytearray) -> str | None:
         at = key.end()
         if key["end"] is not None:
             break
-        added = key["text"] if key["paste"] is None else key["paste"].replace("\r", "\n")
+        added = key["text"] or key["literal"]
+        if key["paste"] is not None:
+            added = key["paste"].replace("\r", "\n")
         if added is not None:
             line[x:x] = added
             x += len(added)

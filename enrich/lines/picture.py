@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from enrich.lines.grid import UNWRITTEN, Grid
+from enrich.lines.grid import REST, UNWRITTEN, Grid
 
 _BLANKS = UNWRITTEN + " "
 _MARGIN = re.compile(r"[\0 ]*(?:\.{3,}:?|[|>])?[\0 ]*\Z")
@@ -28,17 +28,19 @@ class Picture:
     """Row of the prompt, as it was first."""
     prompt: str
     """The prompt's cells in its last row."""
+    aside: str = ""
+    """What stood behind the cursor at first: a right prompt."""
     end: tuple[int, int] = (-1, -1)
     """Where the cursor stood when Return came: blanks before it were typed."""
 
 
-def picture(grid: Grid, origin: int, prompt: str, end: tuple[int, int] = (-1, -1)) -> Picture:
+def picture(grid: Grid, origin: int, prompt: str, aside: str = "", end: tuple[int, int] = (-1, -1)) -> Picture:
     """The picture that a grid shows now. `origin` and the row of `end` count rows that were dropped, too."""
     gone = grid.dropped
-    at = (end[0] - gone, end[1])
     return Picture(
-        list(grid.rows), set(grid.soft), grid.columns, grid.height, grid.x, grid.y, origin - gone, prompt, at
-    )
+        list(grid.rows), set(grid.soft), grid.columns, grid.height, grid.x, grid.y, origin - gone, prompt, aside,
+        (end[0] - gone, end[1])
+    )  # fmt: skip
 
 
 def plain(cells: str) -> str:
@@ -63,26 +65,28 @@ def begins(row: str, prompt: str) -> bool:
     return plain(row[: len(prompt)]).ljust(len(prompt)) == plain(prompt)
 
 
-def line_cells(shown: Picture) -> str:
-    """The cells of the line that a picture shows, rows that it was broken into joined; \\n where it has several."""
+def line_cells(shown: Picture, *, fillers: bool = False) -> str:
+    """The cells of the line that a picture shows, rows that it was broken into joined; \\n where it has several.
+
+    `fillers`: blanks in the last column before a wide character belong to it.
+    """
     last = shown.y - 1 if shown.x == 0 and shown.y > 0 else shown.y
     first = _first(shown, last)
-    last = max(last, first)
+    last = min(max(last, first), len(shown.rows) - 1)
     parts = list[str]()
-    for y in range(first, min(last, len(shown.rows) - 1) + 1):
+    for y in range(first, last + 1):
         row = shown.rows[y]
         soft = y > first and _goes_on(shown, y - 1)
         if y == first:
             row = row[len(shown.prompt) :]
         elif not soft:  # fish moves behind its indentation, which is no part of the line
             row = _without_margin(row, len(shown.prompt))
-        cells = row.split(UNWRITTEN, 1)[0]
-        if y == shown.end[0]:
-            cells = _stripped(cells, shown.end[1] - (len(shown.rows[y]) - len(row)))
-        elif not _goes_on(shown, y):
-            cells = cells.rstrip(" ")
+        if y < last and _goes_on(shown, y):
+            cells = _joined(row, shown, y, fillers=fillers)
         else:
-            cells = _joined(cells, shown.columns)
+            cells = _written(row, shown.aside)
+            end = shown.end[1] - (len(shown.rows[y]) - len(row)) if y == shown.end[0] else 0
+            cells = cells[: max(end, len(cells.rstrip(" ")))]
         parts.append(cells if soft or y == first else "\n" + cells)
     return "".join(parts).rstrip("\n")
 
@@ -108,12 +112,21 @@ def _without_margin(row: str, width: int) -> str:
     return (row[width:] if _MARGIN.match(margin) else row).lstrip(UNWRITTEN)
 
 
-def _stripped(cells: str, end: int) -> str:
-    stripped = cells.rstrip(" ")
-    return cells[: max(end, len(stripped))] if end > 0 else stripped
+def _written(row: str, aside: str) -> str:
+    """A row up to where nothing was written. A single such cell is a blank that zsh moved over, for it was erased."""
+    end = row.find(UNWRITTEN)
+    while 0 <= end < len(row) - 1 and row[end + 1] != UNWRITTEN and not (aside and row.startswith(aside, end + 1)):
+        row = row[:end] + " " + row[end + 1 :]
+        end = row.find(UNWRITTEN, end)
+    return row if end < 0 else row[:end]
 
 
-def _joined(cells: str, columns: int) -> str:
-    if cells.endswith("\\") and len(cells) >= columns:
-        return cells
+def _joined(row: str, shown: Picture, y: int, *, fillers: bool) -> str:
+    """A row that goes on in the next, without what fills its last column where a wide character did not fit."""
+    cells = plain(row)
+    following = shown.rows[y + 1][1:2] if y + 1 < len(shown.rows) else ""
+    if cells.endswith(" ") and following == REST and len(shown.rows[y]) >= shown.columns and not fillers:
+        return cells[:-1]
+    if cells.endswith("\\") and y not in shown.soft:  # pyrepl ends rows so, and begins the next itself
+        return cells[:-1]
     return cells.rstrip(_FILLER)

@@ -37,6 +37,8 @@ class Edit:
     """Row of the prompt, dropped ones counted; -1: nothing was read yet."""
     prompt: str = ""
     """Cells of the prompt's last row."""
+    aside: str = ""
+    """What stood behind the cursor then: a right prompt."""
     reads: int = 0
     last: bytes = b""
     """The end of what was read last, as far as it matters: a Return, ctrl-c, ctrl-d."""

@@ -1,0 +1,47 @@
+"""What a line reads where its picture does not tell alone: blanks at its end, what fills rows, what is not painted."""
+
+from __future__ import annotations
+
+from enrich.lines import keys
+from enrich.lines.picture import Picture, is_partial, line_cells
+from enrich.lines.program import Edit
+from enrich.lines.typed import Reason
+from enrich.lines.width import width
+
+_TAB = 8
+
+
+def choose(edit: Edit, shown: Picture, *, unseen: bool) -> tuple[str, Reason, bool]:
+    """The line that a picture shows, or that plain keys make where the picture agrees with them, or is not whole.
+
+    `unseen`: the editor may show nothing of what is typed. The last of the result: a part of it may be missing.
+    """
+    text = edit.grid.text
+    line = text(line_cells(shown))
+    typed = keys.typed(edit.keys) if edit.keys is not None else None
+    partly = is_partial(shown) or edit.grid.dropped > 0
+    if typed is None or typed == line:
+        return line, Reason.EDITED, partly and typed is None
+    if partly or (unseen and not line):
+        return typed, Reason.KEYS, len(edit.keys or b"") >= keys.MOST
+    if typed.rstrip(" ") == line.rstrip(" ") or typed == text(line_cells(shown, fillers=True)):
+        return typed, Reason.EDITED, False
+    if painted(typed, len(shown.prompt)) == line:
+        return typed, Reason.EDITED, False
+    return (typed, Reason.KEYS, False) if "?" in line and keys.fits(line, typed) else (line, Reason.EDITED, False)
+
+
+def painted(typed: str, column: int) -> str:
+    """How editors show a line that begins at this column: tabs as blanks, other control characters as ^A."""
+    if typed.isprintable():
+        return typed
+    shown = list[str]()
+    for character in typed:
+        piece = character
+        if character == "\t":
+            piece = " " * (_TAB - column % _TAB)
+        elif character < " " and character != "\n":
+            piece = "^" + chr(ord(character) + 64)
+        column += sum(map(width, piece))
+        shown.append(piece)
+    return "".join(shown)

@@ -11,7 +11,7 @@ import re
 from bpf.events import Terminal, TtyInput
 from enrich.lines import keys
 from enrich.lines.choice import choose
-from enrich.lines.grid import UNWRITTEN, Grid
+from enrich.lines.grid import UNWRITTEN
 from enrich.lines.picture import Picture, alike, begins, picture, plain
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, is_masked, looks_ready
@@ -75,7 +75,11 @@ def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput,
     edit.newline = edit.interrupted = False
     edit.secret = secret
     edit.returned = _RETURN.search(content) is not None
-    edit.end = _behind_blank(edit.grid) if record.size == 1 and edit.returned else (-1, -1)
+    grid = edit.grid
+    edit.end, edit.left = (-1, -1), ""
+    if record.size == 1 and edit.returned:
+        edit.end = grid.y + grid.dropped, grid.x
+        edit.left = grid.rows[grid.y][: grid.x]
     edit.last = (edit.last + content)[-16:] if not secret else content
     reply = _REPLY.search(edit.last)
     if reply is not None:
@@ -202,14 +206,8 @@ def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     return ask(program, who, at, grid.text(left))
 
 
-def _behind_blank(grid: Grid) -> tuple[int, int]:
-    """Where the cursor is, if behind a blank: that one was typed, and was not left when something was taken back."""
-    left = grid.rows[grid.y][: grid.x]
-    return (grid.y + grid.dropped, grid.x) if left.endswith(" ") else (-1, -1)
-
-
 def _picture(edit: Edit) -> Picture:
-    return picture(edit.grid, edit.origin, edit.prompt, edit.aside, edit.end)
+    return picture(edit.grid, edit.origin, edit.prompt, edit.aside, edit.end, edit.left)
 
 
 def _is_other(program: Program, who: Who, left: str) -> bool:

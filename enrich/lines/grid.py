@@ -23,7 +23,7 @@ _TOKENS = re.compile(
     r"([^\x00-\x1f\x7f-\x9f]+)"  # text
     r"|\x1b\[([0-?]*)[ -/]*([@-~])"  # CSI
     r"|(\x1b[\]PX^_])"  # OSC, DCS, SOS, PM, APC: up to ST or BEL
-    r"|\x1b[ -/]*([0-~])"  # other escapes
+    r"|\x1b[ -/]*([0-OQ-WYZ\\`-~])"  # other escapes
     r"|([\x00-\x1a\x1c-\x1f\x7f-\x9f])"
 )
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)\Z")
@@ -68,31 +68,40 @@ class Grid:
 
     def feed(self, content: bytes, *, onlcr: bool = True) -> None:
         """Paints what was written; `onlcr`: the terminal makes \\n go to column 0 (OPOST and ONLCR of termios(3))."""
-        text = self._decode(content)
+        content = self.rest + content if self.rest else content
+        text, used = codecs.utf_8_decode(content, "replace", False)
+        self.rest = content[used:]
         at = 0
         while at < len(text):
             if self.in_string:
                 end = _ENDS_STRING.search(text, at)
                 if end is None:
+                    self.rest = b"\x1b" + self.rest if text.endswith("\x1b", at) else self.rest
                     return
                 self.in_string, at = False, end.end()
                 continue
             token = _TOKENS.match(text, at)
             if token is None:
+                if len(text) - at < _LONGEST_SEQUENCE and _UNFINISHED.match(text, at):
+                    self.rest = text[at:].encode() + self.rest
+                    return
                 at += 1
                 continue
             at = token.end()
-            run, arguments, verb, string, escape, control = token.groups()
-            if run is not None:
-                self._print(run)
-            elif verb is not None:
-                self._csi(verb, arguments)
-            elif string is not None:
-                self.in_string = True
-            elif control is not None:
-                self._control(control, onlcr=onlcr)
-            elif escape in {"7", "8"}:
-                self._save(back=escape == "8")
+            self._do(token, onlcr=onlcr)
+
+    def _do(self, token: re.Match[str], *, onlcr: bool) -> None:
+        run, arguments, verb, string, escape, control = token.groups()
+        if run is not None:
+            self._print(run)
+        elif verb is not None:
+            self._csi(verb, arguments)
+        elif string is not None:
+            self.in_string = True
+        elif control is not None:
+            self._control(control, onlcr=onlcr)
+        elif escape in {"7", "8"}:
+            self._save(back=escape == "8")
 
     def text(self, row: str) -> str:
         """The characters of a row or a part of it, blanks for what was not written."""
@@ -108,20 +117,6 @@ class Grid:
     def _whole(self, cell: str) -> str:
         number = ord(cell) - _CLUSTERS
         return self.clusters[number] if 0 <= number < len(self.clusters) else cell
-
-    def _decode(self, content: bytes) -> str:
-        content = self.rest + content if self.rest else content
-        text, used = codecs.utf_8_decode(content, "replace", False)
-        left = content[used:]
-        if "\x1b" in text[-_LONGEST_SEQUENCE:] and not self.in_string:
-            unfinished = _UNFINISHED.search(text, max(len(text) - _LONGEST_SEQUENCE, 0))
-            if unfinished is not None:
-                left = unfinished[0].encode() + left
-                text = text[: unfinished.start()]
-        elif self.in_string and text.endswith("\x1b"):
-            left, text = b"\x1b" + left, text[:-1]
-        self.rest = left
-        return text
 
     def _print(self, text: str) -> None:
         if self.reverse and self._stand_in(text):

@@ -31,15 +31,19 @@ class Picture:
     aside: str = ""
     """What stood behind the cursor at first: a right prompt."""
     end: tuple[int, int] = (-1, -1)
-    """Where the cursor stood when Return came: blanks before it were typed."""
+    """Where the cursor stood when Return came: blanks before it were typed, if its row is still the same."""
+    left: str = ""
+    """What stood left of it."""
 
 
-def picture(grid: Grid, origin: int, prompt: str, aside: str = "", end: tuple[int, int] = (-1, -1)) -> Picture:
+def picture(
+    grid: Grid, origin: int, prompt: str, aside: str = "", end: tuple[int, int] = (-1, -1), left: str = ""
+) -> Picture:
     """The picture that a grid shows now. `origin` and the row of `end` count rows that were dropped, too."""
     gone = grid.dropped
     return Picture(
         list(grid.rows), set(grid.soft), grid.columns, grid.height, grid.x, grid.y, origin - gone, prompt, aside,
-        (end[0] - gone, end[1])
+        (end[0] - gone, end[1]), left
     )  # fmt: skip
 
 
@@ -85,10 +89,16 @@ def line_cells(shown: Picture, *, fillers: bool = False) -> str:
             cells = _joined(row, shown, y, fillers=fillers)
         else:
             cells = _written(row, shown.aside)
-            end = shown.end[1] - (len(shown.rows[y]) - len(row)) if y == shown.end[0] else 0
-            cells = cells[: max(end, len(cells.rstrip(" ")))]
+            end = shown.end[1] - (len(shown.rows[y]) - len(row)) if y == shown.end[0] and _is_same(shown, y) else 0
+            cells = cells.rstrip(" ").ljust(end)
         parts.append(cells if soft or y == first else "\n" + cells)
     return "".join(parts).rstrip("\n")
+
+
+def _is_same(shown: Picture, y: int) -> bool:
+    """Whether the cursor's row is what it was when Return came."""
+    end = shown.end[1]
+    return plain(shown.rows[y][:end]).ljust(end) == plain(shown.left).ljust(end)
 
 
 def _first(shown: Picture, last: int) -> int:

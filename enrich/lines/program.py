@@ -50,7 +50,9 @@ class Edit:
     kept: Picture | None = None
     """What was shown at that \\n."""
     end: tuple[int, int] = (-1, -1)
-    """Where the cursor stood when the last key was read alone."""
+    """Where the cursor stood when Return was read alone."""
+    left: str = ""
+    """What stood left of it then."""
     keys: bytearray | None = field(default_factory=bytearray)
     """What was typed, as long as it is not too much and nothing of it is secret."""
     full: bool = False

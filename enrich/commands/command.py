@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from enrich.lines.typed import Moment, Typed
+from enrich.lines.typed import Moment, Reason, Typed
 from enrich.lines.typing import Typing
 from enrich.secrets.scrub import Stream
 
@@ -17,6 +17,8 @@ EXECS = 256
 """Programs of one line that its document names."""
 PROGRAMS = 64
 """Programs of one session that are waited for; beyond, what the least recently used one was told is over."""
+CUT = 1024
+"""Characters that are kept of a line where there is no room."""
 CHILDREN = 64
 """Children of one line's shell that are watched for how they end; beyond, its exit code is not known."""
 
@@ -53,13 +55,24 @@ class Command:
     children: dict[Life, int] = field(default_factory=dict)
     """Those that live → the how manieth."""
     shown: dict[str, Any] = field(default_factory=dict)
-    """What it showed: `text`, how many bytes are `kept`, and how many that came are `not` its."""
+    """What it showed: `text`, how many bytes are `kept`, and how many that came are `not` its; at last what is told."""
     masked: bool = False
     """Something secret of that was masked."""
     ran: int = 0
     """The youngest that started a program."""
     result: tuple[int, str, int] | None = None
     """Of the youngest of these that ended: the how manieth, its program's name and its exit code."""
+
+    @property
+    def line(self) -> str:
+        """What was typed, as documents have it."""
+        line: str = self.source["cgtrail"]["command"]["line"]
+        return line
+
+    def cut(self) -> None:
+        """Keep only the beginning of the line: there is no room."""
+        told = self.source["cgtrail"]["command"]
+        told |= {"line": told["line"][:CUT], "reasons": [*told["reasons"], Reason.CUT.value]}
 
     def fork(self, life: Life) -> None:
         """Its shell made a child."""

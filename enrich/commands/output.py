@@ -102,12 +102,13 @@ class Output:
             text = _MARK.sub("", CONTROL.sub("", text))
             told = {"text": text.encode()[: self.limit].decode(errors="ignore")} if text else {}
             command.masked |= self._scrubber.masked.total() > masked
+        self.held += len(told.get("text", ""))
         command.shown = told | {"kept": min(len(raw), self.limit) if told else 0, "not": led + showing.behind}
 
-    @staticmethod
-    def told(session: Session, command: Command) -> dict[str, Any]:
+    def told(self, session: Session, command: Command) -> dict[str, Any]:
         """cgtrail.command.output, now that the line is over."""
         kept = command.shown
+        self.held -= len(kept.get("text", ""))
         size = max(shown(session) - command.offset - kept.get("not", 0), 0)
         told = {"bytes": long(size), "skipped": long(max(size - kept.get("kept", 0), 0))}
         return told | ({"text": kept["text"]} if "text" in kept else {})

@@ -8,7 +8,7 @@ from enrich import render
 from enrich.commands.command import Command, identity
 from enrich.commands.masking import Masking
 from enrich.commands.outcome import last_program, names
-from enrich.commands.output import Output, shown
+from enrich.commands.output import shown
 from enrich.documents import flag
 from enrich.item import Item, Made, Process
 from enrich.lines.typed import Confidence, Moment, Reason, Role, Typed
@@ -51,8 +51,8 @@ class CommandTelling:
         self._add(item, made, document, unix, _copied(source))
         return made
 
-    def ended(self, item: Item, session: Session, command: Command, at: Moment, why: str) -> None:
-        """It is over."""
+    def ended(self, item: Item, command: Command, at: Moment, why: str) -> None:
+        """It is over, and `shown` is what its output is told as."""
         source = _copied(command.source)
         unix = max(at.unix, command.at.unix)
         document = f"{command.document}-end"
@@ -77,7 +77,7 @@ class CommandTelling:
             told["reasons"] = [*told["reasons"], Reason.STARTED.value]
             if told["confidence"] == Confidence.MEDIUM:
                 told["confidence"] = Confidence.HIGH.value
-        told["output"] = Output.told(session, command)
+        told["output"] = command.shown
         told |= {"masked": True} if command.masked else {}
         self._add(item, command, document, unix, source)
 

@@ -39,12 +39,14 @@ _CORE_SIGNAL = 0x7F
 _NOBODY = 0, 0
 _SHOWN_NS = 1_000_000_000
 """How long a line that is over waits for what it showed."""
+_LINES = 32 << 20
+"""Characters of all lines that are not over; of further ones only the beginning is kept for their end."""
 
 
 class Commands:
     """The step behind the terminals: keeps what is typed in each session, and makes its documents."""
 
-    state: ClassVar[tuple[str, ...]] = ("_belonging", "_openers", "_waiting", "_held")
+    state: ClassVar[tuple[str, ...]] = ("_belonging", "_openers", "_waiting", "_held", "_lines")
 
     def __init__(self, telling: Telling, tree: ProcessTree, scrubber: Scrubber, effort: Effort, output: str) -> None:
         self._output = Output(scrubber, effort, KEPT[output])
@@ -52,6 +54,8 @@ class Commands:
         self._belonging = Belonging()
         self._openers: dict[Life, int] = {}
         """Processes that opened terminals → of how many that are in use."""
+        self._lines = 0
+        """Characters of lines that are not over."""
         self._waiting: dict[str, Session] = {}
         """Those in which a line is over whose output may still have to be shown."""
 
@@ -181,12 +185,15 @@ class Commands:
     def _begin(self, item: Item, taker: Taker, typed: Typed, before: Command | None, continues: str = "") -> Command:
         session = taker.session
         if before is not None:
-            self._telling.ended(item, session, before, typed.at, "replaced")
+            self._tell(item, session, before, typed.at, "replaced")
         process = self._tree.known(typed.who.pid, typed.who.start)
         owns = typed.role is Role.COMMAND and not continues
         if owns:
             self._conclude(item, session)
         command = self._telling.started(item, session, typed, process, continues)
+        if self._lines + len(command.line) > _LINES:
+            command.cut()
+        self._lines += len(command.line)
         if owns and session.typist is not None:
             self._output.begin(item, session.typist, command)
         return command
@@ -212,7 +219,12 @@ class Commands:
                 return
             self._output.freeze(item, showing)
             typist.showing = None
-        self._telling.ended(item, session, command, at, why)
+        self._tell(item, session, command, at, why)
+
+    def _tell(self, item: Item, session: Session, command: Command, at: Moment, why: str) -> None:
+        self._lines -= len(command.line)
+        command.shown = self._output.told(session, command)
+        self._telling.ended(item, command, at, why)
 
     def _conclude(self, item: Item, session: Session, now: int | None = None) -> None:
         """A line that is over is told, whatever was shown by now; `now`: only if that took long."""
@@ -223,7 +235,7 @@ class Commands:
         assert session.typist is not None
         session.typist.showing = None
         self._output.freeze(item, showing)
-        self._telling.ended(item, session, showing.command, showing.over, "prompt")
+        self._tell(item, session, showing.command, showing.over, "prompt")
 
     def _show(self, item: Item, record: TtyOutput, session: Session) -> None:
         if not self._output.limit or session.typist is None:

@@ -7,6 +7,7 @@ import pytest
 from bpf.enums import Change
 from enrich.commands.command import PROGRAMS
 from enrich.snapshot import save
+from enrich.steps import commands
 from tests.unit.at_shell import Lab, Shell
 from tests.unit.at_terminal import SHELL
 from tests.unit.stream import SECOND
@@ -117,3 +118,20 @@ def test_a_paste_of_many_lines(output: str) -> None:
     assert len(lab.started()) == len(lab.of("command_ended")) == 1002
     first, *others = (document["cgtrail"]["command"] for document in lab.of("command_started"))
     assert {other["continues"] for other in others} == {first["id"]}
+
+
+def test_no_room_for_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where lines that are not over take too much room, further ones are whole at their start, cut at their end."""
+    monkeypatch.setattr(commands, "_LINES", 3000)
+    lab = Lab()
+    shells = [lab.shell(40 + number, number) for number in range(3)]
+    for shell in shells:
+        lab.feed(*shell.line(b"x" * 2000))
+    assert [len(line) for line in lab.started()] == [2000] * 3
+    for shell in shells:
+        lab.feed(*shell.prompt())
+    told = [document["cgtrail"]["command"] for document in lab.of("command_ended")]
+    assert [len(each["line"]) for each in told] == [2000, 1024, 1024]
+    assert ["cut" in each["reasons"] for each in told] == [False, True, True]
+    lab.feed(*shells[0].line(b"y" * 2000), *shells[0].prompt())
+    assert len(lab.of("command_ended")[-1]["cgtrail"]["command"]["line"]) == 2000

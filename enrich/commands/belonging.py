@@ -73,7 +73,7 @@ class Belonging:
         command = self.running.get(process.command or "")
         if command is not None:
             _started(item, process, command)
-            command.ran = command.children.get(key, command.ran)
+            command.ran = max(command.ran, command.children.get(key, 0))
 
     def _is_habit(self, session: Session, item: Item, record: Exec, process: Process) -> bool:
         """Whether a program is started for a prompt: then it belongs to what its shell itself belongs to."""

@@ -263,3 +263,18 @@ def test_who_opened_another_terminal_takes_no_lines() -> None:
         lab.feed(*pair)
     assert lab.started() == ["script", "ls"]
     assert lab.of("command_started")[1]["process"]["pid"] == 61
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_exit_code_whoever_is_first(first: int) -> None:
+    """It is the last program's of a pipeline, whichever of them gets to run or ends first."""
+    lab = Lab()
+    shell = lab.shell()
+    lab.feed(*shell.line(b"ls | sort"))
+    pids = [lab.fork(SHELL), lab.fork(SHELL)]
+    for number in (first, 1 - first):
+        lab.feed(exec_(pids[number], SHELL, (b"/bin/ls", b"/usr/bin/sort")[number]))
+    for number in (1 - first, first):
+        lab.done(pids[number], SHELL, number + 1)
+    lab.feed(*shell.prompt())
+    assert lab.command("ls | sort")["process"]["exit_code"] == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import traceback
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from tests.kernel.terminals import Client, at_terminal
 AT_ONCE = 10
 """People who type at the same time."""
 MARK = "FIDELITY"
-"""The variable that tells a script's processes apart on the host."""
+"""The variable that tells a script's processes apart on the host, from those of other runs too."""
+RUN = secrets.token_hex(8)
 ALICE = 1000
 USERS = (
     b"root:x:0:0:root:/root:/usr/bin/bash\nalice:x:1000:1000:Alice:/home/alice:/usr/bin/bash\n"
@@ -146,7 +148,7 @@ def play_all(daemon: Dockerd, box: Container, every: list[Played]) -> None:
 
 
 def _environment(played: Played, program: Program) -> list[str]:
-    variables = {**ENVIRONMENT, "HOME": played.cwd, MARK: played.number}
+    variables = {**ENVIRONMENT, "HOME": played.cwd, MARK: f"{RUN}.{played.number}"}
     variables |= {key: value.replace("{home}", played.cwd) for key, value in program.environment}
     variables |= played.script.environment
     return [part for key, value in variables.items() for part in ("-e", f"{key}={value}")]
@@ -166,7 +168,7 @@ def _find(number: str) -> int:
 
 def _processes(number: str) -> list[int]:
     """A script's processes on the host, oldest first."""
-    mark, found = f"{MARK}={number}".encode(), []
+    mark, found = f"{MARK}={RUN}.{number}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if mark in (folder / "environ").read_bytes().split(b"\0"):

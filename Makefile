@@ -20,7 +20,8 @@ TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:b
 	ctr:containerd podman:podman lxc-start:lxc mc:mc less:less vim:vim top:procps tmux:tmux screen:screen \
 	script:bsdutils sshd:openssh-server ssh:openssh-client sudo:sudo /usr/bin/python3:python3-minimal tlog-play:tlog \
 	mysql:mariadb-client-core psql:postgresql-client mariadbd:mariadb-server-core pg_createcluster:postgresql \
-	/usr/bin/sqlite3:sqlite3 /usr/bin/node:nodejs /usr/bin/ipython3:ipython3
+	/usr/bin/sqlite3:sqlite3 /usr/bin/node:nodejs /usr/bin/ipython3:ipython3 \
+	/usr/share/zsh-autosuggestions:zsh-autosuggestions /usr/share/zsh-syntax-highlighting:zsh-syntax-highlighting
 BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	musl-gcc:musl-tools strace:strace
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fidelity.person import BACKSPACE, CTRL, HOME, LEFT, PASTE, PASTED, RETURN, UP, Line, Person, script
+from tests.fidelity.person import BACKSPACE, CTRL, HOME, LEFT, PASTE, PASTED, RETURN, TAB, UP, Line, Person, script
 
 
 def editing(person: Person) -> None:
@@ -56,3 +56,32 @@ def mysql(person: Person) -> None:
     person.line("show tables;")
     person.line("system id -u", execs=["sh"])
     person.line("select 'after';")
+
+
+@script("psql", "history and completion", columns=60)
+def psql_history(person: Person) -> None:
+    """Ctrl-r, an open quote, a completion, lines that wrap."""
+    person.line("select 'first';")
+    person.line("select 'second';")
+    person.keys(CTRL["r"], "fir", RETURN, line="select 'first';")
+    person.keys("sele", TAB, "1;", RETURN, line="select 1;")
+    person.line("select 'open")
+    person.keys("closed';", RETURN, line="closed';", continues=True)
+    person.line("select (1")
+    person.keys("+ 2);", RETURN, line="+ 2);", continues=True)
+    person.line("select '" + "long " * 30 + "';")
+    person.line("select pg_sleep(0.3);")
+
+
+@script("mysql", "history and further rows", columns=60)
+def mysql_history(person: Person) -> None:
+    """Libedit: ctrl-r, an open quote, a comment, lines that wrap."""
+    person.line("select 'first';")
+    person.keys("select 1, 2;", CTRL["w"], "3;", RETURN, line="select 1, 3;")
+    person.keys("dropped", CTRL["u"], "select 4;", RETURN, line="select 4;")
+    person.keys("elect 5;", CTRL["a"], "s", RETURN, line="select 5;")
+    person.line("select '" + "long " * 30 + "';")
+    person.line("select 6")
+    person.keys(";", RETURN, line=";", continues=True)
+    person.line("-- a remark")
+    person.line("select sleep(0.3);")

@@ -10,6 +10,7 @@ from tests.fidelity.person import (
     PASTE,
     PASTED,
     RETURN,
+    TAB,
     UP,
     Line,
     Person,
@@ -125,3 +126,57 @@ def sqlite(person: Person) -> None:
     person.say(*(Line(f"select {at};", person.cwd, person.user) for at in range(4)))
     person.press("".join(f"select {at};\r" for at in range(4)))
     person.keys(PASTE + b"select 7;" + PASTED, RETURN, line="select 7;")
+
+
+@script("python", "longer than a row, another size", columns=40)
+def python_wide(person: Person) -> None:
+    """Readline at the edge of the window."""
+    text = "'" + " ".join(f"word{at}" for at in range(20)) + "'"
+    person.line(text)
+    person.keys(text, HOME, "1, ", RETURN, line=f"1, {text}")
+    person.keys(text, *[BACKSPACE] * 20, "'", RETURN, line=f"{text[:-20]}'")
+    person.press("'one two")
+    person.resize(24, 80)
+    person.keys(" three'", RETURN, line="'one two three'")
+    person.keys("1 2 3", CTRL["w"], CTRL["w"], "+ ", CTRL["y"], CTRL["u"], "4", RETURN, line="4")
+
+
+@script("ipython", "editing, and completion")
+def ipython_editing(person: Person) -> None:
+    """Its own editor: history, ctrl-r, a paste, a menu, lines that wrap."""
+    person.line("first = 1")
+    person.line("second_name = 2")
+    person.keys("second", TAB, RETURN, line="second_name")
+    person.keys("dropped", CTRL["u"], "2", RETURN, line="2")
+    person.keys("cho", CTRL["a"], "'e", CTRL["e"], "'", RETURN, line="'echo'")
+    person.keys(CTRL["r"], "first", RETURN, RETURN, line="first = 1")
+    person.keys(PASTE + b"a = 1\rb = 2" + PASTED, RETURN, line="a = 1\nb = 2")
+    person.line("'" + "long " * 30 + "'")
+    person.keys("(1 +", RETURN, "2)", RETURN, line="(1 +\n2)", miss="the margin is no part of it, its blanks are")
+
+
+@script("node", "editing, and completion")
+def node_editing(person: Person) -> None:
+    """Its own editor: previews, a paste of several lines, lines that wrap."""
+    person.line("const longName = 3")
+    person.keys("longN", TAB, " + 1", RETURN, line="longName + 1")
+    person.keys("dropped", CTRL["u"], "2", RETURN, line="2")
+    person.keys("'a b c'", CTRL["w"], "d'", RETURN, line="'a b d'")
+    person.say(*(Line(f"{at} * 2", person.cwd, person.user) for at in range(4)))
+    person.press("".join(f"{at} * 2\r" for at in range(4)))
+    person.line("'" + "long " * 30 + "'")
+    person.keys(UP, UP, RETURN, line="3 * 2")
+
+
+@script("sqlite3", "editing")
+def sqlite_editing(person: Person) -> None:
+    """Readline: kill and yank, ctrl-r, an open quote, lines that wrap."""
+    person.line("select 'first';")
+    person.line("select 'second';")
+    person.keys(CTRL["r"], "fir", RETURN, line="select 'first';")
+    person.keys("select 1, 2;", CTRL["w"], "3;", RETURN, line="select 1, 3;")
+    person.keys("dropped", CTRL["u"], "select 4;", RETURN, line="select 4;")
+    person.line("select 'open")
+    person.keys("closed';", RETURN, line="closed';", continues=True)
+    person.line("select '" + "long " * 30 + "';")
+    person.keys(UP, UP, UP, UP, RETURN, line="select 4;")

@@ -253,3 +253,22 @@ def taken(person: Person) -> None:
     person.keys("hello there\r", line="hello there", role="input", until="hello there\n")
     person.keys(CTRL["d"], line=None)
     person.line("echo done")
+
+
+PLUGINS = (
+    "source /usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh",
+    "source /usr/share/zsh-syntax-highlighting/zsh-syntax-highlighting.zsh",
+)
+
+
+@script("zsh", "zsh-autosuggestions and zsh-syntax-highlighting", setup=PLUGINS)
+def plugins(person: Person) -> None:
+    """A suggestion that is left, one that is taken, one that is taken in part; colours at each key."""
+    person.line("echo first of all")
+    person.line("echo second")
+    person.keys("echo f", RETURN, line="echo f")
+    person.keys("echo first", RIGHT, RETURN, line="echo first of all")
+    person.keys("echo s", ESCAPE + b"f", " more", RETURN, line="echo second more")
+    person.keys("echo f", CTRL["c"], line=None)
+    person.keys("ls -d /x", BACKSPACE, RETURN, line="ls -d /", execs=["ls"])
+    person.keys("echo 'quoted $HOME' && l", BACKSPACE, "true", RETURN, line="echo 'quoted $HOME' && true")

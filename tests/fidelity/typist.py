@@ -144,8 +144,8 @@ class Typist:
 
     def say(self, *lines: Line) -> None:
         """Lines that are typed next."""
-        for line in lines:
-            self._know(line)
+        for number, line in enumerate(lines):
+            self._know(line, later=number > 0)
 
     def wait(self, until: str) -> None:
         """Waits until something is shown."""
@@ -214,10 +214,11 @@ class Typist:
         """The end of what was shown, without control sequences."""
         return plain(self.client.received.decode("latin-1")[-2000:]).encode("latin-1").decode(errors="replace")
 
-    def _know(self, line: Line) -> None:
+    def _know(self, line: Line, *, later: bool = False) -> None:
+        """A line that comes `later`, behind others that are typed at once, finds the program where they bring it."""
         seated = self.seats[-1]
         leader = foreground(self.pid).group
-        if leader == seated.group and not seated.elsewhere and (said := _doubt(leader, line)):
+        if not later and leader == seated.group and not seated.elsewhere and (said := _doubt(leader, line)):
             self.doubts.append(f"the script is wrong: at {line.text!r} {said}")
         self.truth.append(line)
         self.depths.append(len(self.seats) - 1)

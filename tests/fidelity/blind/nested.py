@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fidelity.person import BACKSPACE, CTRL, END, HOME, LEFT, RETURN, RIGHT, TAB, UP, Person, script
+from tests.fidelity.person import BACKSPACE, CTRL, DOWN, END, HOME, LEFT, RETURN, RIGHT, TAB, UP, Person, script
 
 HOST_KEY = "ssh-keygen -q -t ed25519 -N '' -f ~/.host; ssh-keygen -q -t ed25519 -N '' -f ~/.me"
 AUTHORIZED = (
@@ -128,13 +128,13 @@ def blind(p: Person) -> None:
     p.line("echo seen again")
 
 
-@script("bash", "ssh to the same container: both sides are seen", alone=True, history=False, setup=(
+@script("bash", "ssh to the same container: both sides are seen", alone=True, history=False, mirrored=True, setup=(
         f"[ -e ~/.host ] || {{ {HOST_KEY}; {AUTHORIZED}; {SERVER}; }} 2>/dev/null", SSH))  # fmt: skip
 def ssh_inside(p: Person) -> None:
     p.line("cd /usr")
     p.cwd = "/usr"
     p.line("s localhost uname -n", execs=["ssh"])
-    p.enter("bash", "s localhost", execs=["ssh"], cwd="/root")
+    p.enter("login", "s localhost", execs=["ssh"], cwd="/root")
     p.keys("cd /ect", LEFT * 2, "t", RIGHT, BACKSPACE, END, BACKSPACE, "c", RETURN, line="cd /etc")
     p.cwd = "/etc"
     p.line("ls -d /etc | cat", execs=["ls", "cat"])
@@ -183,11 +183,13 @@ def script_inside(p: Person) -> None:
 
 @script("mc", "mc's command line", rows=24)
 def commander(p: Person) -> None:
-    p.line("cd /usr")
+    p.line("uname -s", execs=["uname"])
+    p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc")
+    p.press(DOWN, DOWN, UP)
+    p.keys("ls -d zzz /usr", CTRL["a"], RIGHT * 6, CTRL["d"] * 4, RETURN, line="ls -d /usr", execs=["ls"])
+    p.line("cd /usr", miss="mc goes there itself, and gives its shell a line of its own")
     p.cwd = "/usr"
-    p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc", until="10Quit")
-    p.press(b"\x1b[B", b"\x1b[B", b"\x1b[A")
-    p.keys("uname -s", RETURN, line="uname -s", execs=["uname"], until="10Quit")
+    p.line("pwd")
 
 
 @script("bash", "somebody steals what he can: history off, traces wiped, a script from a here-document", history=False)

@@ -21,6 +21,7 @@ from enrich.terminals.session import Session
 from enrich.terminals.telling import allowed
 
 _CORE_SIGNAL = 0x7F
+_REFUSED = (126, 127)
 _ICANON = 2
 _HABITS = 32
 _SHELLS = 256
@@ -49,9 +50,13 @@ class Belonging:
         elif isinstance(record, Exit):
             self.early.pop(process.entity_id, None)
             command = self.running.get(process.command)
-            if command is not None and key in command.children and not process.only_forked:
+            if command is not None and key in command.children:
                 killed = record.status & _CORE_SIGNAL
-                command.reap(key, process.name, 128 + killed if killed else record.status >> 8 & 0xFF)
+                code = 128 + killed if killed else record.status >> 8 & 0xFF
+                if not process.only_forked:
+                    command.reap(key, process.name, code)
+                elif code in _REFUSED:
+                    command.refused = code
 
     def _of(self, item: Item, record: Task, key: Life) -> str:
         parent = item.parent

@@ -62,6 +62,8 @@ class Command:
     """The youngest that started a program."""
     result: tuple[int, str, int] | None = None
     """Of the youngest of these that ended: the how manieth, its program's name and its exit code."""
+    refused: int = 0
+    """126 or 127, if a child that started no program ended so."""
 
     @property
     def line(self) -> str:
@@ -87,9 +89,15 @@ class Command:
             self.result = number, name, code
 
     def exit_code(self) -> int | None:
-        """How it ended, where its last child tells."""
-        if self.result is None or not self.last:
+        """How it ended, where its last child tells.
+
+        One that started no program and ended with 127 or 126 found none of that name, or may not start it (POSIX.1,
+        Shell Command Language, 2.8.2).
+        """
+        if not self.last:
             return None
+        if self.result is None:
+            return self.refused if self.refused and self.forked == 1 else None
         number, name, code = self.result
         return code if (number, name) == (self.ran, self.last) else None
 

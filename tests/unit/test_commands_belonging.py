@@ -183,6 +183,18 @@ def test_exit_codes(line: bytes, names: list[str], status: int, code: int | None
     assert lab.command(line.decode())["process"].get("exit_code") == code
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "code"), [(b"unaem -m", 127, 127), (b"./x", 126, 126), (b"f", 1, None), (b"(x)", 127, None)]
+)
+def test_no_such_program(line: bytes, status: int, code: int | None) -> None:
+    """A child that starts nothing tells that a name is nobody's, and else nothing."""
+    lab = Lab()
+    shell = lab.shell()
+    lab.feed(*shell.line(line), fork(400, SHELL), end(400, SHELL, status << 8))
+    lab.feed(*shell.prompt())
+    assert lab.command(line.decode())["process"].get("exit_code") == code
+
+
 def test_many_programs() -> None:
     """A line names its first 256 programs, and counts all."""
     lab = Lab()

@@ -22,6 +22,8 @@ ICANON, ECHO, OPOST, ONLCR = 2, 8, 1, 4
 """termios(3)."""
 _MOST_JUMPS = 20
 """Absolute places of the cursor in one edit, beyond which a whole screen is painted."""
+_APPLETS = frozenset({"busybox"})
+"""One program that is a shell and an editor of files."""
 _MOST_HEIGHT = 1024
 _BLANKS = UNWRITTEN + " "
 _RETURN = re.compile(rb"[\r\n\x0f]")
@@ -48,6 +50,8 @@ def resize(edit: Edit, record: Terminal) -> None:
 
 def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, content: bytes) -> list[Told]:
     """The program paints."""
+    if edit.full and who.name not in REMOTE:
+        return []
     onlcr = record.oflag & (OPOST | ONLCR) == OPOST | ONLCR
     grid = edit.grid
     end = content.find(b"\n") if (edit.returned or edit.interrupted) and not edit.newline else -1
@@ -58,7 +62,8 @@ def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, 
         content = content[end + 1 :]
     edit.newline = edit.newline or b"\n" in content
     grid.feed(content, onlcr=onlcr)
-    edit.full = edit.full or grid.alternate or (grid.absolute > _MOST_JUMPS and who.name not in SHELLS)
+    whole = grid.alternate or grid.absolute > _MOST_JUMPS
+    edit.full = edit.full or (whole and who.name not in SHELLS - _APPLETS)  # a prompt can switch screens, too
     if edit.full or edit.reads or program.asked:
         return []
     prompt = grid.text(grid.rows[grid.y][: grid.x])

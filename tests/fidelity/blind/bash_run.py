@@ -104,7 +104,7 @@ def here_documents(p: Person) -> None:
     p.keys("cat > note <<EOF", RETURN, line="cat > note <<EOF", execs=["cat"], until="> ")
     for text in (" EOF", "EOF2", "# EOF", "$HOME `true`"):
         p.keys(text, RETURN, line=text, continues=True, until="> ")
-    p.keys(RETURN, line="", continues=True, until="> ")
+    p.keys(RETURN, line=None, until="> ")
     p.keys("EOG", BACKSPACE, "F", RETURN, line="EOF", continues=True)
     p.line("wc -l note", execs=["wc"])
     p.keys("tr a-z A-Z <<'E O' | rev &&", RETURN, line="tr a-z A-Z <<'E O' | rev &&", execs=["tr", "rev"], until="> ")

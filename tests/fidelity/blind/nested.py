@@ -186,7 +186,7 @@ def commander(p: Person) -> None:
     p.line("uname -s", execs=["uname"])
     p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc")
     p.press(DOWN, DOWN, UP)
-    p.keys("ls -d zzz /usr", CTRL["a"], RIGHT * 6, CTRL["d"] * 4, RETURN, line="ls -d /usr", execs=["ls"])
+    p.keys("ls -d /uzz", BACKSPACE * 2, "sr", RETURN, line="ls -d /usr", execs=["ls"])
     p.line("cd /usr", miss="mc goes there itself, and gives its shell a line of its own")
     p.cwd = "/usr"
     p.line("pwd")

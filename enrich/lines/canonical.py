@@ -67,7 +67,7 @@ def _end(program: Program, who: Who, back: Return) -> list[Told]:
     line, pieces, cut = program.line, program.pieces, program.cut
     program.line, program.pieces, program.cut = b"", 0, False
     prompt = prompt_of(program)
-    role = role_of(program, who, asked=bool(prompt) and (pieces <= 1 or not line))
+    role = role_of(program, who, asked=bool(prompt) and (not line or pieces <= len(line)))
     program.unfinished = b""
     gap, program.gap = program.gap, False
     text = line.decode(errors="replace")

@@ -174,6 +174,8 @@ class Grid:
 
     def _write(self, piece: str) -> None:
         row = self.rows[self.y]
+        if len(row) > self.columns:  # the window was wider
+            row = row[: self.columns]
         if len(row) == self.x:
             self._set(self.y, row + piece)
         else:

@@ -10,6 +10,9 @@ from enrich.lines.grid import REST, UNWRITTEN, Grid
 _BLANKS = UNWRITTEN + " "
 _MARGIN = re.compile(r"[\0 ]*(?:\.{3,}:?|[|>])?[\0 ]*\Z")
 _DIGITS = re.compile(r"[0-9]")
+_FURTHER = re.compile(r"[\0 ]*\.{3,}:[\0 ]?\Z")
+"""ipython paints it before each row, also where a long one goes on."""
+_EMPTY_END = re.compile(r"(?:\n *)+\Z")
 _FILLER = "\u22ee"
 """ipython fills the end of a row with it where a wide character did not fit."""
 
@@ -83,7 +86,9 @@ def line_cells(shown: Picture, *, fillers: bool = False) -> str:
         soft = y > first and _goes_on(shown, y - 1)
         if y == first:
             row = row[len(shown.prompt) :]
-        elif not soft:  # fish moves behind its indentation, which is no part of the line
+        elif soft:
+            row = row[len(shown.prompt) :] if _FURTHER.match(row[: len(shown.prompt)]) else row
+        else:  # fish moves behind its indentation, which is no part of the line
             row = _without_margin(row, len(shown.prompt))
         if y < last and _goes_on(shown, y):
             cells = _joined(row, shown, y, fillers=fillers)
@@ -92,7 +97,7 @@ def line_cells(shown: Picture, *, fillers: bool = False) -> str:
             end = shown.end[1] - (len(shown.rows[y]) - len(row)) if y == shown.end[0] and _is_same(shown, y) else 0
             cells = cells.rstrip(" ").ljust(end)
         parts.append(cells if soft or y == first else "\n" + cells)
-    return "".join(parts).rstrip("\n")
+    return _EMPTY_END.sub("", "".join(parts))
 
 
 def _is_same(shown: Picture, y: int) -> bool:

@@ -108,10 +108,10 @@ PROGRAMS: dict[str, Program] = {
     ),
     "ipython": Program(
         ("/usr/bin/ipython3", "--no-banner", "--TerminalInteractiveShell.confirm_exit=False"),
-        r"In \[\d+\]: ",
-        r" *\.\.\.: *",
-        ((".ipython/profile_default/startup/00.py", "%SETUP%\n"),),
+        r"(In \[\d+\]|\.\.\.): *(\n|$)",
+        files=((".ipython/profile_default/startup/00.py", "%SETUP%\n"),),
         history="ipython",
+        painted=True,
     ),
     "node": Program(
         ("node",), r"> ", r"(\.\.\.|\|) *", environment=(("NODE_REPL_HISTORY", "{home}/.truth"),), history="node"

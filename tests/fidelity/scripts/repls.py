@@ -152,7 +152,7 @@ def ipython_editing(person: Person) -> None:
     person.keys(CTRL["r"], "first", RETURN, RETURN, line="first = 1")
     person.keys(PASTE + b"a = 1\rb = 2" + PASTED, RETURN, line="a = 1\nb = 2")
     person.line("'" + "long " * 30 + "'")
-    person.keys("(1 +", RETURN, "2)", RETURN, line="(1 +\n2)", miss="the margin is no part of it, its blanks are")
+    person.keys("(1 +", RETURN, "2)", RETURN, line="(1 +\n2)")
 
 
 @script("node", "editing, and completion")
@@ -161,7 +161,7 @@ def node_editing(person: Person) -> None:
     person.line("const longName = 3")
     person.keys("longN", TAB, " + 1", RETURN, line="longName + 1")
     person.keys("dropped", CTRL["u"], "2", RETURN, line="2")
-    person.keys("'a b c'", CTRL["w"], "d'", RETURN, line="'a b d'")
+    person.keys("'a b c'", CTRL["w"], "d'", RETURN, line="'a b cd'")
     person.say(*(Line(f"{at} * 2", person.cwd, person.user) for at in range(4)))
     person.press("".join(f"{at} * 2\r" for at in range(4)))
     person.line("'" + "long " * 30 + "'")

@@ -123,7 +123,7 @@ def further(person: Person) -> None:
     person.keys("done", RETURN, line="done", continues=True)
     person.line("cat <<END", execs=["cat"])
     person.keys("text", RETURN, line="text", continues=True)
-    person.keys(RETURN, line="", continues=True)
+    person.keys(RETURN, line=None)
     person.keys("more $HOME", RETURN, line="more $HOME", continues=True)
     person.keys("END", RETURN, line="END", continues=True)
     person.line("echo 'open")

@@ -29,7 +29,7 @@ def python(person: Person) -> None:
     person.cwd = "/usr"
     person.line("for i in range(2):")
     person.keys("    print(i)", RETURN, line="    print(i)", continues=True)
-    person.keys(RETURN, line="", continues=True)
+    person.keys(RETURN, line=None)
     person.line("nonsense(")
     person.keys(")", RETURN, line=")", continues=True)
 

@@ -113,7 +113,7 @@ def hold(played: Played, told: Story) -> Score:
 
 def _pairs(truth: list[Line], told: list[Document]) -> Iterator[tuple[Line | None, Document | None]]:
     texts = [_text(each) for each in told]
-    matcher = SequenceMatcher(None, [line.text.rstrip(" ") for line in truth], texts, autojunk=False)
+    matcher = SequenceMatcher(None, [line.text.rstrip() for line in truth], texts, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
         both = min(b - a, d - c)
         yield from zip(truth[a : a + both], told[c : c + both], strict=True)
@@ -122,8 +122,8 @@ def _pairs(truth: list[Line], told: list[Document]) -> Iterator[tuple[Line | Non
 
 
 def _text(document: Document | None) -> str:
-    """Blanks at the end are not compared: a screen does not show them."""
-    return str(_of(document or {}, "cgtrail", "command", "line")).rstrip(" ")
+    """Blanks and empty rows at the end are not compared: a screen does not show them."""
+    return str(_of(document or {}, "cgtrail", "command", "line")).rstrip()
 
 
 def _line(score: Score, line: Line, document: Document | None, first: Document | None) -> None:
@@ -150,7 +150,7 @@ def _faults(line: Line, document: Document | None, first: Document | None) -> It
         yield f"missing: {line.text!r}"
         return
     command = document["cgtrail"]["command"]
-    if _text(document) != line.text.rstrip(" "):
+    if _text(document) != line.text.rstrip():
         yield f"{line.text!r} is told as {command['line']!r}"
     if command["role"] != line.role:
         yield f"{line.text!r}: {command['role']}, not {line.role}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fidelity.person import BACKSPACE, CTRL, DOWN, END, HOME, LEFT, RETURN, RIGHT, TAB, UP, Person, script
+from tests.fidelity.person import BACKSPACE, CTRL, END, HOME, LEFT, RETURN, RIGHT, TAB, UP, Person, script
 
 HOST_KEY = "ssh-keygen -q -t ed25519 -N '' -f ~/.host; ssh-keygen -q -t ed25519 -N '' -f ~/.me"
 AUTHORIZED = (
@@ -185,7 +185,7 @@ def script_inside(p: Person) -> None:
 def commander(p: Person) -> None:
     p.line("uname -s", execs=["uname"])
     p.keys("echo frmo", BACKSPACE * 2, "om mc", RETURN, line="echo from mc")
-    p.press(DOWN, DOWN, UP)
+    p.press(b"\x1bOB", b"\x1bOB", b"\x1bOA")
     p.keys("ls -d /uzz", BACKSPACE * 2, "sr", RETURN, line="ls -d /usr", execs=["ls"])
     p.line("cd /usr", miss="mc goes there itself, and gives its shell a line of its own")
     p.cwd = "/usr"

@@ -81,8 +81,8 @@ def ipython_keys(p: Person) -> None:
 
 @script("ipython", "blocks that are typed, recalled and edited as one", rows=40)
 def ipython_blocks(p: Person) -> None:
-    p.keys("for i in range(2):", RETURN, "print(i)", RETURN, RETURN, line="for i in range(2):\n    print(i)")
-    p.keys("def f(a):", RETURN, "return a", RETURN, RETURN, line="def f(a):\n    return a")
+    p.keys("for i in range(2):", RETURN, "print(i)", RETURN, RETURN, line="for i in range(2):\n    print(i)\n    ")
+    p.keys("def f(a):", RETURN, "return a", RETURN, RETURN, line="def f(a):\n    return a\n    ")
     p.line("f(3)")
     p.keys(UP, BACKSPACE * 2, "4)", RETURN, line="f(4)")
     p.keys("f(", CTRL["c"], line=None)

@@ -45,6 +45,8 @@ class Belonging:
         key = life(process)
         if process.command is None:
             process.command = self._of(item, record, key)
+        if item.entered is not None:  # who logs in was not sent by the line that started the server
+            process.command = ""
         if isinstance(record, Exec):
             self._exec(item, record, process, key)
         elif isinstance(record, Exit):

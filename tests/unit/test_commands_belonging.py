@@ -195,6 +195,18 @@ def test_no_such_program(line: bytes, status: int, code: int | None) -> None:
     assert lab.command(line.decode())["process"].get("exit_code") == code
 
 
+def test_a_login() -> None:
+    """A server belongs to the line that started it; who logs in there does not."""
+    lab = Lab()
+    shell = lab.shell()
+    lab.feed(*shell.line(b"/usr/sbin/sshd"))
+    server = lab.run(SHELL, b"/usr/sbin/sshd", sid=300)
+    session = lab.run(server, b"/usr/sbin/sshd-session", sid=300)
+    lab.feed(fork(300, session, sid=300), exec_(300, session, b"/bin/sh", b"-c", b"date", sid=300))
+    lab.run(300, b"/bin/date", sid=300)
+    assert lab.programs("/usr/sbin/sshd") == ["sshd", "sshd-session"]
+
+
 def test_many_programs() -> None:
     """A line names its first 256 programs, and counts all."""
     lab = Lab()

@@ -12,6 +12,7 @@ from bpf.events import Terminal, TtyInput
 from enrich.lines import keys
 from enrich.lines.choice import choose
 from enrich.lines.grid import UNWRITTEN
+from enrich.lines.mc import what_was_typed
 from enrich.lines.picture import Picture, alike, begins, picture, plain
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, is_masked, looks_ready
@@ -191,6 +192,10 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     line, how, cut = choose(edit, shown, unseen=unseen)
     if is_masked(line) and bytes(edit.keys or b"").rstrip() != line.encode():
         return []
+    said = what_was_typed(line, back.cwd) if who.name in SHELLS else line
+    if said is None:
+        return []
+    line = said
     reason = how if how is Reason.KEYS else reason
     return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap, cut=cut)
 

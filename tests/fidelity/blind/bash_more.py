@@ -47,7 +47,8 @@ def answers(p: Person) -> None:
 
 @script("bash", "completions that start programs, and keys bound to commands", setup=(
         '_hosts() { COMPREPLY=($(compgen -W "$(seq 100 103)" -- "$2")); }; complete -F _hosts true',
-        "bind -x '\"\\C-xh\": uname'", "bind '\"\\C-xl\": \"ls -d /\\C-m\"'", "bind '\"\\C-xw\": \"who are you\"'"))  # fmt: skip
+        "bind -x '\"\\C-xh\": uname'", "bind '\"\\C-xl\": \"ls -d /\\C-m\"'",
+        "bind '\"\\C-xw\": \"who are you\"'"))  # fmt: skip
 def bound(p: Person) -> None:
     p.keys("true 10", TAB, TAB, "2", RETURN, line="true 102")
     p.keys("echo ", CTRL["x"] + b"h", "after", RETURN, line="echo after")

@@ -13,6 +13,7 @@ _OWN = re.compile(
     r"|precmd\(\) \{ if \[ ! .*pwd>&[0-9]+; kill -STOP \$\$; \}; PRECMD=precmd; PS1='[^']*')"
 )
 _CD = re.compile(r" ?cd \"`printf '%b' '((?:[^'\\]|\\0[0-7]{3})*)'`\"")
+_LONGEST = 4096
 _OCTAL = re.compile(r"\\0([0-7]{3})")
 
 
@@ -21,7 +22,7 @@ def what_was_typed(line: str, cwd: bytes) -> str | None:
 
     `cwd` is where the shell is: mc also tells it to go where it is already.
     """
-    if not line.startswith((" ", "cd", "precmd", "PROMPT", "mc_", "bind", "_mc", "}")):
+    if len(line) > _LONGEST or not line.startswith((" ", "cd", "precmd", "PROMPT", "mc_", "bind", "_mc", "}")):
         return line
     if _OWN.fullmatch(line):
         return None

@@ -24,7 +24,8 @@ _UNSAFE = re.compile(
 # A terminal that knows bidi would set the rest of a line, other columns included, in another order.
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
 _UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern[:-1] + _RIGHT_TO_LEFT + "]")
-_UNSAFE_OR_BACKSLASH = re.compile(_UNSAFE_IN_LINES.pattern[:-1] + "\\\\]")
+# Backslashes that could be taken for the notation's own: those before it, and before what looks like it.
+_UNSAFE_OR_NOTATION = re.compile(rf"(?<!\\)\\++(?=[xuU]|{_UNSAFE_IN_LINES.pattern})|{_UNSAFE_IN_LINES.pattern}")
 MAX_MARKS = 4
 """Combining marks that may lie on one character: more would paint over other lines."""
 _PLAINLY = {"Zs": " ", "Cf": "", "Mn": ""}
@@ -41,16 +42,17 @@ def json_line(document: bytes) -> bytes:
 
 
 def text(value: str) -> str:
-    r"""Plain text for a terminal: `\xNN`, `\uNNNN` or `\UNNNNNNNN` for what is unsafe, and every backslash doubled.
+    r"""Plain text for a terminal: `\xNN`, `\uNNNN` or `\UNNNNNNNN` for what is unsafe.
 
     Letters that are written from right to left, and marks beyond MAX_MARKS on one character, are unsafe in a line with
-    columns. That is Python's own notation, so it can be undone.
+    columns. Backslashes that stand before such a notation, or before x, u or U, are doubled, so that it can be undone.
+    All others stay, so that a command line reads as it was typed.
     """
-    return _unstacked(_UNSAFE_OR_BACKSLASH.sub(_escape, value))
+    return _unstacked(_UNSAFE_OR_NOTATION.sub(_escape, value))
 
 
 def message(value: str) -> str:
-    """An error's message for a terminal: as `text`, but backslashes stay: what it quotes has its own already."""
+    """An error's message for a terminal: as `text`, but all backslashes stay: what it quotes has its own already."""
     return _unstacked(_UNSAFE_IN_LINES.sub(_escape, value))
 
 
@@ -80,11 +82,9 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return _escaped(found[0])
+    return found[0] * 2 if found[0][0] == "\\" else _escaped(found[0])
 
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    if char == "\\":
-        return "\\\\"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

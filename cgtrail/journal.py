@@ -109,7 +109,8 @@ def _form(chosen: Chosen, *, follow: bool) -> _Live:
         return Rows(chosen.tenant)
     one_container = chosen.tenant is None and not (chosen.container is None and chosen.session is None)
     processes = chosen.processes or chosen.kind == "process"
-    return Form(processes=processes, everything=chosen.input, one_container=one_container)
+    numbers = chosen.session is not None
+    return Form(processes=processes, everything=chosen.input, one_container=one_container, numbers=numbers)
 
 
 class _Story:

@@ -31,16 +31,24 @@ _WIDE = 120
 _TIME, _CONTAINER = ("TIME", 23), ("CONTAINER", 16)
 _TREE = (_TIME, _CONTAINER, ("USER", 14), ("ENTRY", 22), ("EVENT", 6), ("PID", 7), ("PPID", 7))
 _LINES = (_TIME, _CONTAINER, ("USER", 14), ("VIA", 8), ("EXIT", 4))
+_NUMBER = ("LINE", 4)
 _NARROW = (("TIME", 8), ("CONTAINER", 10), ("USER", 9), ("VIA", 6), ("EXIT", 4))
 
 
 class Form:
     """Documents as rows: further lines stand below the first, programs below who started them."""
 
-    def __init__(self, *, processes: bool = False, everything: bool = False, one_container: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        processes: bool = False,
+        everything: bool = False,
+        one_container: bool = False,
+        numbers: bool = False,
+    ) -> None:
         """`processes`: with the columns of processes. `everything`: however many lines belong to one.
 
-        `one_container`: its name may be left out where there is little room.
+        `one_container`: its name may be left out where there is little room. `numbers`: with those of lines.
         """
         self._processes, self._everything = processes, everything
         shown = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
@@ -49,6 +57,9 @@ class Form:
         self._dated = self._columns is not _NARROW
         if one_container and not self._dated:
             self._columns = tuple(column for column in _NARROW if column[0] != "CONTAINER")
+        if numbers:
+            at = next(place for place, (name, _) in enumerate(self._columns) if name in ("EXIT", "EVENT"))
+            self._columns = (*self._columns[:at], _NUMBER, *self._columns[at:])
         self._widths = dict(self._columns)
         self._margin = sum(width + 2 for _, width in self._columns)
         self._room = max(shown - self._margin, _NARROWEST) if shown else 0
@@ -155,6 +166,7 @@ class Form:
             "EVENT": "typed",
             "PID": str(process.get("pid", "")),
             "PPID": "",
+            "LINE": f"{typed.number(document) or ''}",
         }
         return day, "  ".join([*(table.fit(cells[name], width) for name, width in self._columns), what])
 
@@ -185,6 +197,7 @@ class Form:
             "EVENT": "failed" if failed else lives.short(action, 6),
             "PID": str(process.get("pid", "")),
             "PPID": str(parent.get("pid", "")),
+            "LINE": "",
         }
         line = "  ".join([*(table.fit(cells[name], width) for name, width in widths.items()), command])
         if action == "end":

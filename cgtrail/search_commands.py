@@ -79,7 +79,8 @@ def _journal(cli: click.Group) -> None:
         """Tell what was typed and what else happened for a tenant, in a container or in a session, the oldest first.
 
         A typed line is one row: when, in which container, by whom, at which terminal, its exit code where that is
-        known, the directory, and the line behind what ends its prompt ($, #, >>>). Further lines of it stand below,
+        known, the directory, and the line behind what ends its prompt ($, #, >>>); ?$ says that nobody is sure of it.
+        With --session it has its number, which `cgtrail replay --command` takes. Further lines of it stand below,
         those of a here-document too, for that may be a script. What was typed for a program to read, as for cat, is
         noise most times: --input shows it, behind <. Programs that no line started, as services, cron and docker exec
         without a terminal, have rows of their own; those that a line started are shown with --processes.

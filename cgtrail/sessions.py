@@ -23,7 +23,7 @@ from cgtrail.search import Span, damage, open_store
 from enrich.printable import json_line, text
 from enrich.stores.sqlite import SqliteStore
 
-_COLUMNS = ("STARTED", "DURATION", "CONTAINER", "USER", "ENTRY", "TTY", "SHOWN", "SKIPPED", "ID")
+_COLUMNS = ("STARTED", "DURATION", "CONTAINER", "USER", "ENTRY", "TTY", "LINES", "SHOWN", "SKIPPED", "ID")
 _COMPLETED = 50
 """Sessions at most that a shell is told of."""
 
@@ -98,6 +98,7 @@ def _cells(session: Session) -> tuple[str, ...]:
         lives.named(document),
         _entry(document),
         lives.short(str(document["cgtrail"]["session"].get("tty", "-")), 12),
+        f"{totals['lines']:,}" if "lines" in totals else "-",
         f"{totals['shown']:,}" if "shown" in totals else "-",
         f"{totals['skipped']:,}" if "skipped" in totals else "-",
         session.id,

@@ -61,11 +61,16 @@ def exit_code(document: dict[str, Any]) -> int | None:
 
 
 def mark(document: dict[str, Any]) -> str:
-    """What stands before the line, as its prompt ended: $, #, >>>; > for any other, < for what a program read."""
+    """What stands before the line, as its prompt ended: $, #, >>>; > for any other, < for what a program read.
+
+    A question mark before it: the line may have been another one.
+    """
+    command = document["cgtrail"]["command"]
+    unsure = "?" if command.get("confidence") == "low" else ""
     if is_input(document):
-        return "<"
-    found = _MARK.search(str(document["cgtrail"]["command"].get("prompt", ""))[-_PROMPT:])
-    return found["mark"] if found else ">"
+        return f"{unsure}<"
+    found = _MARK.search(str(command.get("prompt", ""))[-_PROMPT:])
+    return unsure + (found["mark"] if found else ">")
 
 
 def where(document: dict[str, Any]) -> str:

@@ -163,6 +163,7 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.session.injected": DocumentField("long", "bytes that a program pushed into the input (TIOCSTI)"),
     "cgtrail.session.uring": DocumentField("long", "how often io_uring was asked to act on the terminal"),
     "cgtrail.session.escaped": DocumentField("long", "bytes that were shown past the recording, as far as it is known"),
+    "cgtrail.session.lines": DocumentField("long", "lines that were typed to programs, where they are recorded"),
     "cgtrail.command.id": DocumentField(
         "keyword",
         "the typed line: its session and the place of its Return in the stream; also in documents of what it started",

@@ -68,6 +68,8 @@ class Telling:
             "total_bytes_skipped": recording.skipped,
         }
         source["cgtrail"]["session"] |= session.totals() | {"reason": session.reason}
+        if session.allowed & TERMINAL:
+            source["cgtrail"]["session"]["lines"] = session.typist.number if session.typist is not None else 0
         if session.partial:
             source["cgtrail"]["partial"] = True
         self._add(item, session, source, stamp)

@@ -117,11 +117,13 @@ class Tape:
         label: str = "unrelated",
         tenants: tuple[str, ...] = ("t1",),
         tty: str = "pts/0",
+        confidence: str = "high",
     ) -> str:
         """A line is typed and, with `ended`, done at that time; its id."""
         self.lines += 1
         name = f"{self.id}-9-{self.lines}"
         command: dict[str, Any] = {"id": name, "line": line, "number": self.lines, "prompt": prompt, "role": role}
+        command["confidence"] = confidence
         if continues is not None:
             command["continues"] = continues
         shell: dict[str, Any] = {

@@ -91,6 +91,30 @@ def test_the_order_is_that_of_typing(tmp_path: Path, show: Show) -> None:
     assert lines[1][:23] < lines[2][:23]
 
 
+def test_what_is_not_sure_has_a_question_mark(tmp_path: Path, show: Show) -> None:
+    """A line of low confidence may have been another one, and nothing that is typed can hide that."""
+    tape = Tape()
+    tape.command("rm -rf b", 1 * SECOND, confidence="low")
+    tape.command("data", 2 * SECOND, role="input", prompt="", confidence="low")
+    tape.command("ls", 3 * SECOND)
+    tape.store(tmp_path)
+    assert rows(show(input=True)) == ["/srv ?# rm -rf b", "/srv ?< data", "/srv # ls"]
+
+
+def test_lines_of_a_session_have_their_numbers(tmp_path: Path, show: Show) -> None:
+    """Which `replay --command` takes, also in the tree; further lines count too."""
+    tape = Tape().opened()
+    first = tape.command("cat <<EOF", 1 * SECOND)
+    tape.command("EOF", 2 * SECOND, continues=first, prompt="> ")
+    tape.command("ls", 3 * SECOND)
+    tape.store(tmp_path)
+    for processes in (False, True):
+        lines = show(container=None, session="3f2a", processes=processes)
+        at = lines[0].index("LINE")
+        assert [line[at : at + 4].strip() for line in lines[2:]] == ["1", "", "3"]
+    assert "LINE" not in show()[0]
+
+
 def test_further_lines_stand_below(tmp_path: Path, show: Show) -> None:
     """Those of a here-document, and those of one that was taken at once; of very many the first, unless asked."""
     tape = Tape()

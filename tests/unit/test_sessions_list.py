@@ -20,7 +20,7 @@ HOSTILE = "\x1b]0;x\x07\x9b31m\u202e"
 
 def several(data: Path) -> None:
     """Three sessions, an hour apart: one of two hours, a short one in another container, and one that is open."""
-    Tape("a" * 16).opened().shown("x" * 1234).closed(2 * HOUR, skipped=5678).store(data)
+    Tape("a" * 16).opened().shown("x" * 1234).closed(2 * HOUR, skipped=5678, lines=12).store(data)
     Tape("b" * 16, NOON + HOUR, "db", user=("33", "www")).opened().closed(90 * SECOND).store(data)
     Tape("c" * 16, NOON + 2 * HOUR).opened().store(data)
 
@@ -36,11 +36,25 @@ def test_table(run: Run, tmp_path: Path) -> None:
     result = run("sessions")
     assert result.code == 0
     header, first, second, third = result.out.splitlines()
-    assert header.split() == ["STARTED", "DURATION", "CONTAINER", "USER", "ENTRY", "TTY", "SHOWN", "SKIPPED", "ID"]
-    assert first.split()[2:] == ["2", "h", "0", "min", "web", "root(0)", "exec", "pts/0", "1,234", "5,678", "a" * 16]
-    assert second.split()[2:] == ["1", "min", "30", "s", "db", "www(33)", "exec", "pts/0", "0", "0", "b" * 16]
+    names = ["STARTED", "DURATION", "CONTAINER", "USER", "ENTRY", "TTY", "LINES", "SHOWN", "SKIPPED", "ID"]
+    assert header.split() == names
+    assert first.split()[2:] == [
+        "2",
+        "h",
+        "0",
+        "min",
+        "web",
+        "root(0)",
+        "exec",
+        "pts/0",
+        "12",
+        "1,234",
+        "5,678",
+        "a" * 16,
+    ]
+    assert second.split()[2:] == ["1", "min", "30", "s", "db", "www(33)", "exec", "pts/0", "-", "0", "0", "b" * 16]
     assert third.split()[2] == "open,"
-    assert third.split()[-7:] == ["web", "root(0)", "exec", "pts/0", "-", "-", "c" * 16]
+    assert third.split()[-8:] == ["web", "root(0)", "exec", "pts/0", "-", "-", "-", "c" * 16]
 
 
 @pytest.mark.parametrize(

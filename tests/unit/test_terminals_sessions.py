@@ -55,7 +55,7 @@ def test_begin_and_end() -> None:
     assert actions(told) == ["end", "text_output", "session_closed"]
     closed = told[-1]
     assert closed["cgtrail"]["session"] == session | {
-        "shown": 3, "skipped": 0, "consumed": 0, "typed": 0, "reason": "leader_exited",
+        "shown": 3, "skipped": 0, "consumed": 0, "typed": 0, "lines": 0, "reason": "leader_exited",
     }  # fmt: skip
     assert closed["event"]["duration"] > 0
     assert closed["event"]["end"] == closed["@timestamp"]

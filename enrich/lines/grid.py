@@ -9,8 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+from enrich.lines.sequences import ENDS_STRING, TOKENS, UNFINISHED, numbers_of
 from enrich.lines.width import width
 
 UNWRITTEN, REST = "\0", "\x01"
@@ -19,23 +19,8 @@ MOST_ROWS, MOST_CELLS = 8192, 262_144
 """Bounds of one grid; beyond them the oldest rows go."""
 _CLUSTERS, _MOST_CLUSTERS, _CLUSTER_CHARS = 0xD800, 2048, 16
 """Cells of several code points are numbered in the range of surrogates, which no decoded text has."""
-_TOKENS = re.compile(
-    r"([^\x00-\x1f\x7f-\x9f]+)"  # text
-    r"|\x1b\[([0-?]*)[ -/]*([@-~])"  # CSI
-    r"|(\x1b[\]PX^_])"  # OSC, DCS, SOS, PM, APC: up to ST or BEL
-    r"|\x1b[ -/]*([0-OQ-WYZ\\`-~])"  # other escapes
-    r"|([\x00-\x1a\x1c-\x1f\x7f-\x9f])"
-)
-_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)\Z")
-_ENDS_STRING = re.compile(r"\x07|\x1b\\|[\x18\x1a]|\x9c")
 _CODES = re.compile(r"(?:<[0-9a-f]{4,8}>)+")
-_NUMBERS = re.compile(r"[0-9]+")
 _LONGEST_SEQUENCE = 256
-
-
-@lru_cache(512)
-def _numbers(arguments: str) -> tuple[int, ...]:
-    return tuple(min(int(number), 65535) for number in _NUMBERS.findall(arguments))
 
 
 @dataclass(slots=True, eq=False)
@@ -74,15 +59,15 @@ class Grid:
         at = 0
         while at < len(text):
             if self.in_string:
-                end = _ENDS_STRING.search(text, at)
+                end = ENDS_STRING.search(text, at)
                 if end is None:
                     self.rest = b"\x1b" + self.rest if text.endswith("\x1b", at) else self.rest
                     return
                 self.in_string, at = False, end.end()
                 continue
-            token = _TOKENS.match(text, at)
+            token = TOKENS.match(text, at)
             if token is None:
-                if len(text) - at < _LONGEST_SEQUENCE and _UNFINISHED.match(text, at):
+                if len(text) - at < _LONGEST_SEQUENCE and UNFINISHED.match(text, at):
                     self.rest = text[at:].encode() + self.rest
                     return
                 at += 1
@@ -234,7 +219,7 @@ class Grid:
             if verb in "hl" and arguments in {"?1049", "?47", "?1047"}:
                 self.alternate = verb == "h"
             return
-        numbers = _numbers(arguments[:32])
+        numbers = numbers_of(arguments[:32])
         count = max(numbers[0] if numbers else 1, 1)
         if verb == "m":
             self.reverse = 7 in numbers or (self.reverse and numbers != () and 0 not in numbers and 27 not in numbers)

@@ -259,6 +259,7 @@ def test_only_declared_fields() -> None:
         "loss",
         "session",
         "terminal",
+        "command",
     }
     for document in made:
         assert undeclared(document) == set()

@@ -19,6 +19,7 @@ MOST_ROWS, MOST_CELLS = 8192, 262_144
 """Bounds of one grid; beyond them the oldest rows go."""
 _CLUSTERS, _MOST_CLUSTERS, _CLUSTER_CHARS = 0xD800, 2048, 16
 """Cells of several code points are numbered in the range of surrogates, which no decoded text has."""
+_CLUSTER = re.compile("[\ud800-\udfff]")
 _CODES = re.compile(r"(?:<[0-9a-f]{4,8}>)+")
 _LONGEST_SEQUENCE = 256
 
@@ -91,9 +92,7 @@ class Grid:
     def text(self, row: str) -> str:
         """The characters of a row or a part of it, blanks for what was not written."""
         shown = row.replace(REST, "").replace(UNWRITTEN, " ")
-        if self.clusters:
-            shown = "".join(self._whole(c) for c in shown)
-        return shown
+        return _CLUSTER.sub(lambda found: self._whole(found[0]), shown) if self.clusters else shown
 
     def is_blank(self) -> bool:
         """Nothing is on it."""
@@ -197,7 +196,7 @@ class Grid:
 
     def drop(self, gone: int) -> None:
         """So many rows at the top go."""
-        self.cells -= sum(len(row) for row in self.rows[:gone])
+        self.cells -= sum(map(len, self.rows[:gone]))
         del self.rows[:gone]
         self.soft = {y - gone for y in self.soft if y >= gone}
         self.y -= gone
@@ -257,15 +256,14 @@ class Grid:
             self._down(min(count, self.height) - 1)
             if verb != "d":
                 self.x = min(max(numbers[1], 1) if len(numbers) > 1 else 1, self.columns) - 1
-        if verb in "EF":
-            self.x = 0
+        self.x = 0 if verb in "EF" else self.x
 
     def _erase_rows(self, how: int) -> None:
-        top = max(len(self.rows) - self.height, 0)
-        first = self.y + 1 if how == 0 else top
-        for y in range(first, self.y if how == 1 else len(self.rows)):
-            self.soft.discard(y)
-            self._set(y, "")
+        first = min(max(len(self.rows) - self.height, 0) if how else self.y + 1, self.y + 1)
+        end = self.y if how == 1 else len(self.rows)
+        self.cells -= sum(map(len, self.rows[first:end]))
+        self.rows[first:end] = [""] * (end - first)
+        self.soft = {y for y in self.soft if not first <= y < end}
         if how != 1:
             del self.rows[self.y + 1 :]
         self._erase_cells("K", min(how, 2), 1)

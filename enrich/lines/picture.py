@@ -64,12 +64,18 @@ def is_partial(shown: Picture) -> bool:
     """Whether the line may go on beyond what is shown: it fills the window, or its prompt was scrolled away."""
     if shown.y - shown.origin >= shown.height - 1:
         return True
-    return bool(shown.prompt.strip(_BLANKS)) and not any(begins(row, shown.prompt) for row in shown.rows[: shown.y + 1])
+    prompt = _outline(shown.prompt)
+    return bool(prompt) and not any(_outline(row[: len(shown.prompt)]) == prompt for row in shown.rows[: shown.y + 1])
 
 
 def begins(row: str, prompt: str) -> bool:
     """Whether a row begins with a prompt's cells."""
-    return plain(row[: len(prompt)]).ljust(len(prompt)) == plain(prompt)
+    return _outline(row[: len(prompt)]) == _outline(prompt)
+
+
+def _outline(cells: str) -> str:
+    """Cells to compare with others, in time that does not depend on blanks at their end."""
+    return plain(cells).rstrip(" ")
 
 
 def line_cells(shown: Picture, *, fillers: bool = False) -> str:
@@ -110,10 +116,10 @@ def _first(shown: Picture, last: int) -> int:
     """The lowest row that begins with the prompt."""
     if not shown.prompt:
         return max(min(shown.origin, len(shown.rows) - 1), 0)
-    for lowest in (max(shown.origin, 0), 0):
-        for y in range(min(last, len(shown.rows) - 1), lowest - 1, -1):
-            if (y == shown.origin or y - 1 not in shown.soft) and begins(shown.rows[y], shown.prompt):
-                return y
+    prompt, width, end = _outline(shown.prompt), len(shown.prompt), min(last, len(shown.rows) - 1)
+    for y in range(end, -1, -1):
+        if (y == shown.origin or y - 1 not in shown.soft) and _outline(shown.rows[y][:width]) == prompt:
+            return y
     return max(min(shown.origin, last), 0)
 
 
@@ -131,9 +137,8 @@ def _written(row: str, aside: str) -> str:
     """A row up to where nothing was written. A single such cell is a blank that zsh moved over, for it was erased."""
     end = row.find(UNWRITTEN)
     while 0 <= end < len(row) - 1 and row[end + 1] != UNWRITTEN and not (aside and row.startswith(aside, end + 1)):
-        row = row[:end] + " " + row[end + 1 :]
-        end = row.find(UNWRITTEN, end)
-    return row if end < 0 else row[:end]
+        end = row.find(UNWRITTEN, end + 1)
+    return plain(row if end < 0 else row[:end])
 
 
 def _joined(row: str, shown: Picture, y: int, *, fillers: bool) -> str:

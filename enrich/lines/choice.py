@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enrich.lines import keys
-from enrich.lines.picture import Picture, is_partial, line_cells
+from enrich.lines.grid import REST
+from enrich.lines.picture import Picture, is_partial, line_cells, plain
 from enrich.lines.program import Edit
+from enrich.lines.prompts import is_masked
 from enrich.lines.typed import Reason
 from enrich.lines.width import width
 
 _TAB = 8
+_ENOUGH = 4
+"""Characters that don't stand on a row by chance."""
 
 
 def choose(edit: Edit, shown: Picture, *, unseen: bool) -> tuple[str, Reason, bool]:
@@ -19,16 +23,31 @@ def choose(edit: Edit, shown: Picture, *, unseen: bool) -> tuple[str, Reason, bo
     text = edit.grid.text
     line = text(line_cells(shown))
     typed = keys.typed(edit.keys) if edit.keys is not None else None
-    partly = is_partial(shown) or edit.grid.dropped > 0
+    partly = is_partial(shown) or shown.origin < 0
     if typed is None or typed == line:
         return line, Reason.EDITED, partly and typed is None
-    if partly or (unseen and not line):
+    if (partly and echoes(shown, typed)) or (unseen and not line):
         return typed, Reason.KEYS, len(edit.keys or b"") >= keys.MOST
+    if partly:
+        return line, Reason.EDITED, bool(line)
     if typed.rstrip(" ") == line.rstrip(" ") or typed == text(line_cells(shown, fillers=True)):
         return typed, Reason.EDITED, False
     if painted(typed, len(shown.prompt)) == line:
         return typed, Reason.EDITED, False
     return (typed, Reason.KEYS, False) if "?" in line and keys.fits(line, typed) else (line, Reason.EDITED, False)
+
+
+def echoes(shown: Picture, typed: str) -> bool:
+    """Whether some of what was typed is to be seen: else it may be a secret, and is not looked at."""
+    whole = typed.strip()
+    rows = (plain(row).replace(REST, "") for row in shown.rows[max(shown.origin, 0) : shown.y + 1])
+    if len(whole) <= _ENOUGH:
+        return bool(whole) and any(whole in row for row in rows)
+    return any(
+        len(piece) == _ENOUGH and not is_masked(piece) and piece in whole
+        for row in rows
+        for piece in (row.strip()[-_ENOUGH:], row[len(shown.prompt) :].strip()[:_ENOUGH])
+    )
 
 
 def painted(typed: str, column: int) -> str:

@@ -15,7 +15,7 @@ from enrich.lines.grid import UNWRITTEN
 from enrich.lines.mc import what_was_typed
 from enrich.lines.picture import Picture, alike, begins, picture, plain
 from enrich.lines.program import Edit, Program, Return
-from enrich.lines.prompts import REMOTE, SHELLS, asks_for_more, is_masked, looks_ready
+from enrich.lines.prompts import REMOTE, SHELLS, asks_for_data, asks_for_more, is_masked, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
 from enrich.lines.typed import Moment, Reason, Told, Who
 
@@ -25,7 +25,8 @@ _MOST_JUMPS = 20
 """Absolute places of the cursor in one edit, beyond which a whole screen is painted."""
 _APPLETS = frozenset({"busybox"})
 """One program that is a shell and an editor of files."""
-_MOST_HEIGHT = 1024
+_MOST_HEIGHT, _MOST_WIDTH = 512, 4096
+"""Of a window: it is whatever a program says that it is."""
 _BLANKS = UNWRITTEN + " "
 _RETURN = re.compile(rb"[\r\n\x0f]")
 _REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R\Z")
@@ -39,13 +40,13 @@ def begin(program: Program, record: Terminal) -> None:
         program.edit = held
         return
     program.edit = Edit(*flags)
-    program.edit.grid.columns = record.columns or 80
+    program.edit.grid.columns = min(record.columns or 80, _MOST_WIDTH)
     program.edit.grid.height = min(record.rows or 24, _MOST_HEIGHT)
 
 
 def resize(edit: Edit, record: Terminal) -> None:
     """The window has another size."""
-    edit.grid.columns = record.columns or 80
+    edit.grid.columns = min(record.columns or 80, _MOST_WIDTH)
     edit.grid.height = min(record.rows or 24, _MOST_HEIGHT)
 
 
@@ -189,6 +190,7 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
         return []
     prompt = edit.grid.text(edit.prompt)
     unseen = alike(prompt) == alike(program.primary) != "" and who.name in SHELLS  # stty -echo
+    unseen = unseen and not asks_for_data(who.name, program.block, prompt)
     line, how, cut = choose(edit, shown, unseen=unseen)
     if is_masked(line) and bytes(edit.keys or b"").rstrip() != line.encode():
         return []
@@ -233,11 +235,11 @@ def _shift(edit: Edit, column: int) -> None:
     """The terminal told where its cursor is: not where the program had begun."""
     grid = edit.grid
     missing = column - grid.x
-    if missing <= 0 or column >= grid.columns or grid.y + grid.dropped != edit.origin:
+    if missing <= 0 or column >= grid.columns or grid.y + grid.dropped != edit.origin or grid.x != len(edit.prompt):
         return
-    grid.rows[grid.y] = UNWRITTEN * missing + grid.rows[grid.y]
-    grid.cells += missing
-    grid.x = column
+    row = (UNWRITTEN * missing + grid.rows[grid.y])[: grid.columns]
+    grid.cells += len(row) - len(grid.rows[grid.y])
+    grid.rows[grid.y], grid.x = row, column
     edit.prompt = UNWRITTEN * missing + edit.prompt
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import files, generators, records, runtimes, search, secrets, spool, users, worker
+from tests.fuzz import files, generators, records, runtimes, search, secrets, spool, terminals, users, worker
 from tests.unit.any_record import any_record
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -39,6 +39,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 GENERATED: dict[str, tuple[st.SearchStrategy[bytes], str]] = {
     "records": (any_record.map(lambda made: made.encode()), "decoder"),
     "payloads": (generators.PAYLOADS, "worker"),
+    "terminals": (terminals.TERMINALS, "worker"),
     "segments": (generators.SEGMENTS, "segment"),
     "queries": (generators.QUERIES, "query"),
 }

@@ -117,6 +117,8 @@ class Taker:
     """Data that it was given last."""
     habits: list[Habit] = field(default_factory=list)
     """What it starts for its prompt."""
+    typed: str = ""
+    """The end of what it was told last, as its lines are joined; it has secrets as they were."""
 
 
 @dataclass(slots=True, eq=False)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import replace
 
+from enrich.commands.command import Taker
 from enrich.item import Epoch
+from enrich.lines.syntax import Syntax
+from enrich.lines.typed import Role, Typed
 from enrich.secrets.scrub import Scrubber, Stream
 from enrich.terminals.effort import Effort
+from enrich.terminals.passwords import asks
+
+_JOINED = 1024
+"""Characters of the lines before that are looked at."""
+_OPENS = re.compile(r"\\\n|['\"]")
 
 
 class Masking:
@@ -15,18 +25,49 @@ class Masking:
     def __init__(self, scrubber: Scrubber, effort: Effort) -> None:
         self._scrubber, self._effort = scrubber, effort
 
-    def line(self, stream: Stream, prompt: str, line: str, epoch: Epoch | None, now: int) -> tuple[str, str, bool]:
+    def line(self, stream: Stream, taker: Taker, typed: Typed, epoch: Epoch | None) -> tuple[str, str, bool]:
         """A prompt and the line behind it without secrets, and whether something was masked.
 
         `stream` is what was typed in this session before. What must not be looked at any more is masked as a whole.
         """
-        prompt, line = _encodable(prompt), _encodable(line)
+        prompt, line, now = _encodable(typed.prompt), _encodable(typed.line), typed.at.time
+        before, taker.typed = taker.typed, line[-_JOINED:]
         if not self._effort.may(epoch, now):
-            return "", f"[secret:{len(line)}]", True
+            return "", _mask(line), True
         looked, masked = self._scrubber.looked, self._scrubber.masked.total()
-        shown = self._together(self._scrubber.text(prompt), self._behind(stream, line))
+        text = self._folded(line, self._behind(stream, line))
+        if typed.opened:
+            before = join(before, typed.opened)
+            taker.typed = (before + line)[-_JOINED:]
+            text = _both(line, text, self._after(before, line))
+        if typed.role is Role.INPUT and asks(prompt):
+            text = _mask(line)
+        shown = self._together(self._scrubber.text(prompt), text)
         self._effort.spend(epoch, now, self._scrubber.looked - looked)
-        return *shown, self._scrubber.masked.total() > masked
+        return *shown, self._scrubber.masked.total() > masked or text != line
+
+    def _folded(self, line: str, shown: str) -> str:
+        """A line of several rows, of which a secret may be in two: `shown` is what is shown of it if not."""
+        rows = line.split("\n")
+        if len(rows) == 1 or not _OPENS.search(line):
+            return shown
+        syntax, before, parts = Syntax(), "", list[str]()
+        for row in rows:
+            opened = syntax.rest[:1]
+            syntax.add(row)
+            before = join(before, opened) if opened else ""
+            parts.append(self._after(before, row) if opened else row)
+            before = (before + row)[-_JOINED:]
+        return _both(line, shown, "\n".join(parts))
+
+    def _after(self, before: str, line: str) -> str:
+        """What is shown of a line that goes on with what was before: a secret may have begun there."""
+        alone, both = self._scrubber.text(before), self._scrubber.text(before + line)
+        if both.startswith(alone):
+            return both[len(alone) :]
+        end = both.find("]", len(posixpath.commonprefix([alone, both]))) + 1
+        rest = both[end:] if end else ""
+        return _mask(line[: len(line) - len(rest)]) + rest if line.endswith(rest) else _mask(line)
 
     def _behind(self, stream: Stream, line: str) -> str:
         """A line behind those before it: a secret that is not over is masked as far as it goes."""
@@ -40,7 +81,24 @@ class Masking:
         shown = self._scrubber.text(prompt + line)
         if shown.startswith(prompt):
             return prompt, shown[len(prompt) :]
-        return prompt, f"[secret:{len(line)}]"
+        return prompt, _mask(line)
+
+
+def join(before: str, opened: str) -> str:
+    """What a line is that its shell joins with the next; a newline in quotes is a blank here."""
+    odd = (len(before) - len(before.rstrip("\\"))) % 2 == 1
+    return before[:-1] if odd and opened != "'" else before + " "
+
+
+def _both(line: str, one: str, other: str) -> str:
+    """A line with what is masked in either."""
+    if other in {one, line}:
+        return one
+    return other if one == line else _mask(line)
+
+
+def _mask(line: str) -> str:
+    return f"[secret:{len(line)}]"
 
 
 def _encodable(text: str) -> str:

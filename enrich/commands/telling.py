@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from enrich import render
-from enrich.commands.command import Command, identity
+from enrich.commands.command import Command, Taker, identity
 from enrich.commands.masking import Masking
 from enrich.commands.outcome import last_program, names
 from enrich.commands.output import shown
@@ -22,8 +22,9 @@ class CommandTelling:
     def __init__(self, telling: Telling, masking: Masking) -> None:
         self._telling, self._masking = telling, masking
 
-    def started(self, item: Item, session: Session, typed: Typed, process: Process | None, continues: str) -> Command:
+    def started(self, item: Item, taker: Taker, typed: Typed, process: Process | None, continues: str) -> Command:
         """A line was typed to a program; `continues`: id of the line that it is a part of."""
+        session = taker.session
         self._telling.opened(item, session)
         typist = session.typist
         assert typist is not None
@@ -31,7 +32,7 @@ class CommandTelling:
         own_cgroup = item.epoch is not None and getattr(item.record, "tgid", 0) == typed.who.pid
         epoch = item.epoch if own_cgroup else session.epoch
         unasked, _ = allowed(epoch)
-        prompt, line, masked = self._masking.line(typist.stream, typed.prompt, typed.line, epoch, typed.at.time)
+        prompt, line, masked = self._masking.line(typist.stream, taker, typed, epoch)
         told: dict[str, Any] = {"id": identity(session, typed), "number": typist.number, "line": line}
         told |= {"prompt": prompt} if prompt else {}
         told |= {"role": typed.role.value, "class": "unrelated", "confidence": typed.confidence.value}

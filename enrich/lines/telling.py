@@ -44,6 +44,7 @@ def tell(
 ) -> list[Told]:
     """A line was accepted."""
     further = role is Role.COMMAND and continues(program, who, prompt)
+    opened = program.syntax.rest[:1] if further else ""
     told = [] if further or role is Role.INPUT else ask(program, who, back.at, prompt)
     if role is Role.COMMAND:
         if not further:
@@ -81,6 +82,7 @@ def tell(
         uid=back.uid,
         cwd=back.cwd,
         cwd_flags=back.cwd_flags,
+        opened=opened,
     )
     return [*told, typed]
 

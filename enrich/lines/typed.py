@@ -98,6 +98,8 @@ class Typed:
     """Its working directory then; empty where it is not known."""
     cwd_flags: int
     """bpf.enums.ImageFlag."""
+    opened: str = ""
+    """What the line before left open, where it is a shell's: a quote that goes on here, or a backslash at its end."""
 
 
 Told = Prompt | Typed

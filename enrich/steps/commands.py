@@ -190,7 +190,7 @@ class Commands:
         owns = typed.role is Role.COMMAND and not continues
         if owns:
             self._conclude(item, session)
-        command = self._telling.started(item, session, typed, process, continues)
+        command = self._telling.started(item, taker, typed, process, continues)
         if self._lines + len(command.line) > _LINES:
             command.cut()
         self._lines += len(command.line)

@@ -19,6 +19,7 @@ from typing import Any
 from bpf.events import Running
 from enrich.commands.belonging import Belonging
 from enrich.commands.command import Command, Showing, Taker, Typist
+from enrich.commands.room import Room
 from enrich.containers import Container, Life, Names
 from enrich.document import Part
 from enrich.item import Entry, Epoch, Identity, Made, Process, Step
@@ -38,8 +39,8 @@ from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
     Account, Alarm, Belonging, CgroupInfo, Command, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity,
-    Keys, Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Running, Session, Showing,
-    Stream, Syntax, Taker, Typing, Typist
+    Keys, Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Room, Running, Session,
+    Showing, Stream, Syntax, Taker, Typing, Typist
 )  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Moment, Part, deque)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from enrich.lines.grid import Grid
+from enrich.lines.grid import MOST_CELLS, Grid
 from enrich.lines.picture import Picture
 from enrich.lines.syntax import Syntax
 from enrich.lines.typed import Moment
@@ -99,3 +99,20 @@ class Program:
     cut: bool = False
     gap: bool = False
     """Records of the line in progress are missing."""
+
+    def size(self) -> int:
+        """Bytes that what is being edited takes, about: a cell has four at the most."""
+        taken = len(self.line)
+        for edit in (self.edit, self.suspended):
+            if edit is not None:
+                kept = len(edit.kept.rows) * edit.kept.columns if edit.kept is not None else 0
+                taken += (
+                    4 * (edit.grid.cells + min(kept, MOST_CELLS)) + 16 * len(edit.grid.rows) + len(edit.keys or b"")
+                )
+        return taken
+
+    def forget(self) -> None:
+        """What is being edited is not kept: the line in progress is not known."""
+        self.edit = self.suspended = None
+        self.gap = self.gap or bool(self.line)
+        self.line = b""

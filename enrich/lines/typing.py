@@ -56,6 +56,18 @@ class Typing:
                 if edit is not None:
                     edit.gap = True
 
+    def size(self, key: tuple[int, int] | None = None) -> int:
+        """Bytes that what one program edits takes, or what all do."""
+        if key is None:
+            return sum(program.size() for program in self.programs.values())
+        program = self.programs.get(key)
+        return program.size() if program is not None else 0
+
+    def forget(self) -> None:
+        """What is being edited is not kept: there is no room."""
+        for program in self.programs.values():
+            program.forget()
+
     def exit(self, pid: int, start: int, at: Moment) -> list[Told]:  # noqa: ARG002
         """That program ended: what it edited is dropped. Lines that only its end shows to be complete are told."""
         program = self.programs.pop((pid, start), None)

@@ -23,6 +23,7 @@ from enrich.commands.belonging import Belonging
 from enrich.commands.command import PROGRAMS, Command, Life, Taker, Typist, life
 from enrich.commands.masking import Masking
 from enrich.commands.output import KEPT, Output
+from enrich.commands.room import LARGE, Room
 from enrich.commands.telling import CommandTelling
 from enrich.item import Item, Process
 from enrich.lines.typed import Moment, Prompt, Role, Told, Typed, Who
@@ -46,12 +47,13 @@ _LINES = 32 << 20
 class Commands:
     """The step behind the terminals: keeps what is typed in each session, and makes its documents."""
 
-    state: ClassVar[tuple[str, ...]] = ("_belonging", "_openers", "_waiting", "_held", "_lines")
+    state: ClassVar[tuple[str, ...]] = ("_belonging", "_openers", "_waiting", "_held", "_lines", "_room")
 
     def __init__(self, telling: Telling, tree: ProcessTree, scrubber: Scrubber, effort: Effort, output: str) -> None:
         self._output = Output(scrubber, effort, KEPT[output])
         self._telling, self._tree = CommandTelling(telling, Masking(scrubber, effort)), tree
         self._belonging = Belonging()
+        self._room = Room()
         self._openers: dict[Life, int] = {}
         """Processes that opened terminals → of how many that are in use."""
         self._lines = 0
@@ -103,6 +105,7 @@ class Commands:
             self._belonging.takers.pop(key, None)
         self._conclude(item, session)
         typist.takers.clear()
+        self._room.leave(session.id)
         typist.typing, typist.showing = Typing(), None
         if typist.opener is not None:
             left = self._openers.get(typist.opener, 1) - 1
@@ -140,6 +143,8 @@ class Commands:
         passes = self._openers.get(key, 0) > (key == typist.opener)
         who = Who(*key, process.name if process is not None else "", passes)
         told = typist.typing.take(record, _moment(item), who, secret=item.secret)
+        if typist.typing.size(key) > LARGE:
+            self._room.note(session)
         if not self._output.limit:
             self._take(item, session, typist, told)
             return

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from enrich.commands.command import Taker
 from enrich.item import Epoch
-from enrich.lines.syntax import Syntax
 from enrich.lines.typed import Role, Typed
 from enrich.secrets.scrub import Scrubber, Stream
 from enrich.terminals.effort import Effort
 from enrich.terminals.passwords import asks
 
-_JOINED = 1024
+_JOINED = 256
 """Characters of the lines before that are looked at."""
+_QUOTED = re.compile(r"\\.|'[^']*'?|\"(?:[^\"\\]|\\.)*\"?|[^'\"\\]+|\\", re.DOTALL)
 _OPENS = re.compile(r"\\\n|['\"]")
 
 
@@ -48,13 +48,10 @@ class Masking:
 
     def _folded(self, line: str, shown: str) -> str:
         """A line of several rows, of which a secret may be in two: `shown` is what is shown of it if not."""
-        rows = line.split("\n")
-        if len(rows) == 1 or not _OPENS.search(line):
+        if "\n" not in line or not _OPENS.search(line) or not self._may_have(line.replace("\\\n", "")):
             return shown
-        syntax, before, parts = Syntax(), "", list[str]()
-        for row in rows:
-            opened = syntax.rest[:1]
-            syntax.add(row)
+        before, parts = "", list[str]()
+        for row, opened in _rows(line):
             before = join(before, opened) if opened else ""
             parts.append(self._after(before, row) if opened else row)
             before = (before + row)[-_JOINED:]
@@ -62,12 +59,18 @@ class Masking:
 
     def _after(self, before: str, line: str) -> str:
         """What is shown of a line that goes on with what was before: a secret may have begun there."""
+        if not self._may_have(before + line):
+            return line
         alone, both = self._scrubber.text(before), self._scrubber.text(before + line)
         if both.startswith(alone):
             return both[len(alone) :]
         end = both.find("]", len(posixpath.commonprefix([alone, both]))) + 1
         rest = both[end:] if end else ""
         return _mask(line[: len(line) - len(rest)]) + rest if line.endswith(rest) else _mask(line)
+
+    def _may_have(self, text: str) -> bool:
+        """Whether any word is in it that stands before secrets."""
+        return self._scrubber.rules.prefilter.search(text.encode("latin-1", "replace")) is not None
 
     def _behind(self, stream: Stream, line: str) -> str:
         """A line behind those before it: a secret that is not over is masked as far as it goes."""
@@ -88,6 +91,19 @@ def join(before: str, opened: str) -> str:
     """What a line is that its shell joins with the next; a newline in quotes is a blank here."""
     odd = (len(before) - len(before.rstrip("\\"))) % 2 == 1
     return before[:-1] if odd and opened != "'" else before + " "
+
+
+def _rows(line: str) -> list[tuple[str, str]]:
+    """The rows of a line, and what is open where each begins: a quote, or a backslash before it."""
+    rows, row = list[tuple[str, str]](), ""
+    opened = ""
+    for token in _QUOTED.findall(line):
+        first, *more = token.split("\n")
+        row += first
+        for each in more:
+            rows.append((row, opened))
+            row, opened = each, token[0] if token[0] in "\\'\"" else ""
+    return [*rows, (row, opened)]
 
 
 def _both(line: str, one: str, other: str) -> str:

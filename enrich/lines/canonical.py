@@ -12,6 +12,8 @@ from enrich.lines.typed import Moment, Reason, Role, Told, Who
 _ICANON = 2
 _KEPT = 256
 _WIDE = 4096
+_MOST = 255
+"""Newlines of one read that end lines of their own; what follows is one line. The kernel's own mode gives one."""
 _COMMAND = Role.COMMAND
 
 
@@ -36,17 +38,25 @@ def prompt_of(program: Program) -> str:
 
 def read(program: Program, who: Who, back: Return, record: TtyInput) -> list[Told]:
     """The program got a line or a part of one."""
-    told, content = list[Told](), record.content
-    program.cut = program.cut or record.size > len(content)
-    while content:
-        piece, newline, content = content.partition(b"\n")
-        program.pieces += bool(record.lflag & _ICANON)  # else everybody gets single keys
-        program.cut = program.cut or len(program.line) + len(piece) > LONGEST
-        program.line = (program.line + piece)[:LONGEST]
-        program.last = back
-        if newline:
-            told += _end(program, who, back)
+    told = list[Told]()
+    program.cut = program.cut or record.size > len(record.content)
+    program.last = back
+    *lines, rest = record.content.split(b"\n", _MOST)
+    for piece in lines:
+        _add(program, record, piece)
+        told += _end(program, who, back)
+    if b"\n" in rest:
+        _add(program, record, rest.removesuffix(b"\n"))
+        told += _end(program, who, back)
+    elif rest:
+        _add(program, record, rest)
     return told
+
+
+def _add(program: Program, record: TtyInput, piece: bytes) -> None:
+    program.pieces += bool(record.lflag & _ICANON)  # else everybody gets single keys
+    program.cut = program.cut or len(program.line) + len(piece) > LONGEST
+    program.line = (program.line + piece)[:LONGEST]
 
 
 def flush(program: Program, who: Who) -> list[Told]:

@@ -111,3 +111,11 @@ def test_work_for_what_is_painted(before: bytes, again: bytes) -> None:
     assert program.edit is not None
     assert (program.edit.grid.columns, program.edit.grid.height) == (4096, 512)
     assert program.edit.grid.cells == sum(map(len, program.edit.grid.rows))
+
+
+def test_many_lines_in_one_read() -> None:
+    """What one read brings is told in so many lines at the most, the last of which has the rest."""
+    made = at()
+    typing, lines = taken(made.input(b"a\n" * 2048, ECHOED & ~2), name="cat")
+    assert lines == ["a"] * 255 + ["\n".join(["a"] * 1793)]
+    assert typing.programs

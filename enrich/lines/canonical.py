@@ -33,6 +33,8 @@ def prompt_of(program: Program) -> str:
         return ""
     grid = Grid(columns=_WIDE)
     grid.feed(program.unfinished)
+    if grid.in_string and program.unfinished.endswith(program.primary.encode(errors="replace")):
+        return program.primary  # in a string that something else has begun
     return grid.text(grid.rows[grid.y])
 
 

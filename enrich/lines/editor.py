@@ -29,7 +29,8 @@ _MOST_HEIGHT, _MOST_WIDTH = 512, 4096
 """Of a window: it is whatever a program says that it is."""
 _BLANKS = UNWRITTEN + " "
 _RETURN = re.compile(rb"[\r\n\x0f]")
-_REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R\Z")
+_REPLY = re.compile(rb"\x1b\[[0-9]{1,5};([0-9]{1,5})R")
+"""To CSI 6n, of the terminal and not of who types."""
 
 
 def begin(program: Program, record: Terminal) -> None:
@@ -74,26 +75,30 @@ def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, 
 
 def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput, *, secret: bool) -> list[Told]:
     """The program got keys. What is secret among them is not looked at, but for how it ends."""
+    replies = b"" if secret else b"".join(each[0] for each in _REPLY.finditer(record.content))
+    content = record.content[-1:] if secret else _REPLY.sub(b"", record.content)
+    if replies and not content:
+        return _answered(program, edit, who, back.at, replies)
     told = in_band(program, edit, who, back.at)
     if edit.origin < 0:
         told += _start(program, edit, who, back.at)
-    content = record.content[-1:] if secret else record.content
     edit.reads += 1
     edit.newline = edit.interrupted = False
     edit.secret = secret
     edit.returned = _RETURN.search(content) is not None
     grid = edit.grid
     edit.end, edit.left = (-1, -1), ""
-    if record.size == 1 and edit.returned:
+    if record.size - len(replies) == 1 and edit.returned:
         edit.end = grid.y + grid.dropped, grid.x
         edit.left = grid.rows[grid.y][: grid.x]
     edit.last = (edit.last + content)[-16:] if not secret else content
-    reply = _REPLY.search(edit.last)
+    reply = _REPLY.search(edit.last)  # byte by byte
     if reply is not None:
-        _shift(edit, int(reply[1]) - 1)
+        _shift(edit, reply)
         edit.keys = bytearray() if edit.reads <= len(reply[0]) + 1 else edit.keys
         edit.last = b""
     else:
+        _shift(edit, _REPLY.match(replies))
         _keep(edit, content, secret=secret)
     program.seen = back
     if edit.returned:
@@ -189,7 +194,8 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     if edit.secret:
         return []
     prompt = edit.grid.text(edit.prompt)
-    unseen = alike(prompt) == alike(program.primary) != "" and who.name in SHELLS  # stty -echo
+    asks = alike(prompt).strip()
+    unseen = asks == alike(program.primary).strip() != "" and who.name in SHELLS  # stty -echo
     unseen = unseen and not asks_for_data(who.name, program.block, prompt)
     line, how, cut = choose(edit, shown, unseen=unseen)
     if is_masked(line) and bytes(edit.keys or b"").rstrip() != line.encode():
@@ -231,9 +237,18 @@ def _is_other(program: Program, who: Who, left: str) -> bool:
     )
 
 
-def _shift(edit: Edit, column: int) -> None:
+def _answered(program: Program, edit: Edit, who: Who, at: Moment, replies: bytes) -> list[Told]:
+    """Only the terminal said something: no key, and nothing that ends a line."""
+    told = list[Told]()
+    if edit.origin < 0 and edit.grid.rows[edit.grid.y][: edit.grid.x].strip(_BLANKS):
+        told = _start(program, edit, who, at)
+    _shift(edit, _REPLY.match(replies))
+    return told
+
+
+def _shift(edit: Edit, reply: re.Match[bytes] | None) -> None:
     """The terminal told where its cursor is: not where the program had begun."""
-    grid = edit.grid
+    grid, column = edit.grid, int(reply[1]) - 1 if reply else 0
     missing = column - grid.x
     if missing <= 0 or column >= grid.columns or grid.y + grid.dropped != edit.origin or grid.x != len(edit.prompt):
         return

@@ -129,7 +129,11 @@ class Typing:
                 program.suspended.written = True
             if record.lflag & editor.ECHO:
                 return canonical.write(program or self._program(who), who, at, record.content)
-            return []
+            if program is None or not program.edits or program.suspended is not None:
+                return []
+            editor.begin(program, record)  # what it started left the terminal so
+            edit = program.edit
+            assert edit is not None
         editor.resize(edit, record)
         if record.size > len(record.content):
             edit.gap = True

@@ -484,3 +484,54 @@ def test_never_restored() -> None:
     desk.paint("$ fake", tgid=30, start=3)
     desk.line("ls")
     assert desk.lines == ["ls"]
+
+
+@pytest.mark.parametrize("onlcr", [True, False])
+def test_left_raw_and_silent(onlcr: bool) -> None:
+    """After `stty raw -echo` readline changes no flag any more: what it writes begins an edit, Return ends it."""
+    desk = Desk()
+    desk.line("stty raw -echo")
+    desk.fields |= {"oflag": EDITING if onlcr else NO_ONLCR}
+    for text in ("echo one", "stty sane"):
+        desk.paint("\x1b[?2004h", "$ ")
+        desk.keys(*text, "\r")
+        desk.paint("\x1b[?2004l\r\n")
+        desk.raw()
+        desk.paint("one\n")
+    assert desk.lines == ["stty raw -echo", "echo one", "stty sane"]
+    assert [each.reasons for each in desk.typed[1:]] == [(Reason.KEYS,)] * 2
+
+
+ANSWER = "\x1b[1;9R"
+
+
+@pytest.mark.parametrize(
+    ("reads", "later"), [(["\r", ANSWER], []), ([f"\r{ANSWER}"], []), ([f"{ANSWER}\r"], []), (["\r"], [ANSWER])]
+)
+def test_late_answers(reads: list[str], later: list[str]) -> None:
+    """The terminal's answer to CSI 6n comes when Return was read already, or with it: that was read all the same."""
+    desk = Desk("ipython3")
+    for text in ("1 + 1", "import os"):
+        desk.raw()
+        desk.paint("\x1b[6n", "In [1]: ")
+        desk.echo(text)
+        desk.keys(*reads)
+        desk.paint("\r\n\x1b[J")
+        desk.keys(*later)
+        desk.cooked()
+    assert desk.lines == ["1 + 1", "import os"]
+    assert {each.confidence for each in desk.typed} == {Confidence.HIGH}
+
+
+@pytest.mark.parametrize("shown", ["\x1b]0;title", "\x1bP+q", "\x1b[?1049h"])
+def test_a_prompt_behind_what_never_ends(shown: str) -> None:
+    """A shell's prompt is one also within a string that a line has begun, and did not end."""
+    desk = Desk("dash")
+    for text in ("printf", "echo after"):
+        desk.paint("# ", lflag=ECHOED)
+        desk.take(desk.at.input(f"{text}\n".encode(), ECHOED, **desk.fields))
+        desk.paint(shown, lflag=ECHOED)
+    assert [(each.line, each.prompt, each.role) for each in desk.typed] == [
+        ("printf", "# ", Role.COMMAND),
+        ("echo after", "# ", Role.COMMAND),
+    ]

@@ -145,7 +145,8 @@ def change(program: Program, who: Who, at: Moment, record: Terminal) -> list[Tol
         begin(program, record)
         return []
     over = (edit.newline and (edit.returned or edit.interrupted)) or (edit.gap and edit.returned)
-    if (edit.lflag, edit.oflag) == (record.lflag, record.oflag) and over:
+    same = (edit.lflag, edit.oflag) == (record.lflag, record.oflag)
+    if over and (same or who.name in SHELLS):  # readline sets ISIG to edit, and `stty raw` cleared it
         told = _restore(program, edit, who, Return(at, record.uid))
         begin(program, record)
         return told

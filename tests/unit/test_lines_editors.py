@@ -486,9 +486,10 @@ def test_never_restored() -> None:
     assert desk.lines == ["ls"]
 
 
+@pytest.mark.parametrize("left", [RAW, 0o100])
 @pytest.mark.parametrize("onlcr", [True, False])
-def test_left_raw_and_silent(onlcr: bool) -> None:
-    """After `stty raw -echo` readline changes no flag any more: what it writes begins an edit, Return ends it."""
+def test_left_raw_and_silent(onlcr: bool, left: int) -> None:
+    """After `stty raw -echo` readline changes no flag, or but ISIG: what it writes begins an edit, Return ends it."""
     desk = Desk()
     desk.line("stty raw -echo")
     desk.fields |= {"oflag": EDITING if onlcr else NO_ONLCR}
@@ -496,8 +497,10 @@ def test_left_raw_and_silent(onlcr: bool) -> None:
         desk.paint("\x1b[?2004h", "$ ")
         desk.keys(*text, "\r")
         desk.paint("\x1b[?2004l\r\n")
-        desk.raw()
+        desk.take(desk.at.change(Change.TERMIOS, lflag=left, **desk.fields))
         desk.paint("one\n")
+        if left != RAW:
+            desk.raw()
     assert desk.lines == ["stty raw -echo", "echo one", "stty sane"]
     assert [each.reasons for each in desk.typed[1:]] == [(Reason.KEYS,)] * 2
 

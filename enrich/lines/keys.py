@@ -9,8 +9,9 @@ import re
 
 MOST = 65_536
 """Bytes of keys that are kept of one line."""
+RETURNS = re.compile(rb"[\r\n]")
 _KEY = re.compile(
-    r"\x16(?P<literal>.)|\x1b\[200~(?P<paste>.*?)(?:\x1b\[201~|\Z)|\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x7f])"
+    r"\x16(?P<literal>.)|\x1b\[200~(?P<paste>.*?)(?:\x1b\[201~|\Z)|\x1b(?:\[|O)(?P<arrow>[CDHF])|\x1b\[(?P<number>[1347])~|(?P<control>[\x01\x02\x04\x05\x06\x08\x0b\x15\x17\x19\x7f])"
     r"|(?P<end>[\r\n])|(?P<text>[^\x00-\x1f\x7f]+)",
     re.DOTALL,
 )
@@ -26,12 +27,15 @@ _CONTROLS = {
     "\x0b": "kill",
     "\x15": "clear",
     "\x17": "word",
+    "\x19": "yank",
 }
+_KILLS = frozenset({"kill", "clear", "word"})
 
 
 def typed(keys: bytearray) -> str | None:
     """The line that keys make, up to their Return; None where the effect of one is not known (history, completion)."""
     line, x, at = list[str](), 0, 0
+    killed, killing = "", False
     text = keys.decode(errors="replace")
     while at < len(text):
         key = _KEY.match(text, at)
@@ -46,9 +50,20 @@ def typed(keys: bytearray) -> str | None:
         if added is not None:
             line[x:x] = added
             x += len(added)
+            killing = False
             continue
         move = _CONTROLS[key["control"]] if key["control"] else _MOVES[key["arrow"] or key["number"]]
+        if move == "yank":
+            if not killed:
+                return None
+            line[x:x] = killed
+            x += len(killed)
+        before = "".join(line)
         x = _move(line, x, move)
+        if move in _KILLS:  # what is killed at once is yanked as one
+            gone = before[x : x + len(before) - len(line)]
+            killed = gone if not killing else killed + gone if move == "kill" else gone + killed
+        killing = move in _KILLS
     return "".join(line).rstrip("\n")
 
 

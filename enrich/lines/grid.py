@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from enrich.lines.sequences import ENDS_STRING, TOKENS, UNFINISHED, numbers_of
 from enrich.lines.width import width
@@ -22,6 +23,8 @@ _CLUSTERS, _MOST_CLUSTERS, _CLUSTER_CHARS = 0xD800, 2048, 16
 _CLUSTER = re.compile("[\ud800-\udfff]")
 _CODES = re.compile(r"(?:<[0-9a-f]{4,8}>)+")
 _LONGEST_SEQUENCE = 256
+_WIDEST = 1024
+"""Columns of a window in which somebody may type."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +45,8 @@ class Grid:
     """Rows that went since there were too many."""
     reverse: bool = False
     saved: tuple[int, int] = (0, 0)
+    under: str = ""
+    """The row of the saved cursor as it was then."""
     clusters: list[str] = field(default_factory=list)
     rest: bytes = b""
     """An unfinished control sequence or character."""
@@ -232,12 +237,16 @@ class Grid:
             self._erase_cells(verb, numbers[0] if numbers else 0, min(count, self.columns))
 
     def _save(self, *, back: bool) -> None:
-        """Keeps the cursor's place, or goes back there: prompts paint their right side in between."""
-        if back:
-            self.x = min(self.saved[1], self.columns)
-            self.y = max(min(self.saved[0] - self.dropped, len(self.rows) - 1), 0)
-        else:
-            self.saved = self.y + self.dropped, self.x
+        """Keeps the cursor's place, or goes back there: prompts paint their right side between, even over a line."""
+        if not back:
+            self.saved, self.under = (self.y + self.dropped, self.x), self.rows[self.y]
+            return
+        self.x = min(self.saved[1], self.columns)
+        self.y = max(min(self.saved[0] - self.dropped, len(self.rows) - 1), 0)
+        row, under, self.under = self.rows[self.y], self.under, ""
+        if self.saved[0] == self.y + self.dropped and under != row and len(row) <= _WIDEST:
+            both = zip_longest(under[: len(row)], row, fillvalue=UNWRITTEN)
+            self._set(self.y, "".join(was if was != UNWRITTEN != now else now for was, now in both))
 
     def _move(self, verb: str, count: int, numbers: tuple[int, ...]) -> None:
         if verb in "AF":

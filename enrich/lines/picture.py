@@ -61,8 +61,14 @@ def alike(text: str) -> str:
 
 
 def is_partial(shown: Picture) -> bool:
-    """Whether the line may go on beyond what is shown: it fills the window, or its prompt was scrolled away."""
-    if shown.y - shown.origin >= shown.height - 1:
+    """Whether the line may go on beyond what is shown: it fills the window, or its prompt was scrolled away.
+
+    Editors that think it ends at the window's last row may leave the cursor far above what they painted before.
+    """
+    last = shown.y
+    while last + 1 < len(shown.rows) and shown.rows[last + 1].strip(_BLANKS):
+        last += 1
+    if max(last, shown.y) - shown.origin >= shown.height - 1:
         return True
     prompt = _outline(shown.prompt)
     return bool(prompt) and not any(_outline(row[: len(shown.prompt)]) == prompt for row in shown.rows[: shown.y + 1])

@@ -30,11 +30,11 @@ def choose(edit: Edit, shown: Picture, *, unseen: bool) -> tuple[str, Reason, bo
         return typed, Reason.KEYS, len(edit.keys or b"") >= keys.MOST
     if partly:
         return line, Reason.EDITED, bool(line)
-    if typed.rstrip(" ") == line.rstrip(" ") or typed == text(line_cells(shown, fillers=True)):
+    filled = text(line_cells(shown, fillers=True))
+    if typed.rstrip(" ") == line.rstrip(" ") or typed == filled or painted(typed, len(shown.prompt)) == line:
         return typed, Reason.EDITED, False
-    if painted(typed, len(shown.prompt)) == line:
-        return typed, Reason.EDITED, False
-    return (typed, Reason.KEYS, False) if "?" in line and keys.fits(line, typed) else (line, Reason.EDITED, False)
+    hidden = ("?" in line and keys.fits(line, typed)) or _is_interrupted(typed, line, edit.keys)
+    return (typed, Reason.KEYS, False) if hidden else (line, Reason.EDITED, False)
 
 
 def echoes(shown: Picture, typed: str) -> bool:
@@ -48,6 +48,18 @@ def echoes(shown: Picture, typed: str) -> bool:
         for row in rows
         for piece in (row.strip()[-_ENOUGH:], row[len(shown.prompt) :].strip()[:_ENOUGH])
     )
+
+
+def _is_interrupted(typed: str, line: str, typed_keys: bytearray | None) -> bool:
+    """Whether the program said something in the middle of the line, as bash does of jobs (`set -b`).
+
+    That are whole rows, and the line goes on behind them. With several Returns rows are the line's own.
+    """
+    if len(keys.RETURNS.findall(typed_keys or b"")) != 1 or len(line) <= len(typed) or not typed:
+        return False
+    same = next((at for at, (a, b) in enumerate(zip(typed, line, strict=False)) if a != b), len(typed))
+    said = line[same : len(line) - len(typed) + same]
+    return said.endswith("\n") and line.endswith(typed[same:])
 
 
 def painted(typed: str, column: int) -> str:

@@ -147,7 +147,7 @@ def change(program: Program, who: Who, at: Moment, record: Terminal) -> list[Tol
     over = (edit.newline and (edit.returned or edit.interrupted)) or (edit.gap and edit.returned)
     same = (edit.lflag, edit.oflag) == (record.lflag, record.oflag)
     if over and (same or who.name in SHELLS):  # readline sets ISIG to edit, and `stty raw` cleared it
-        told = _restore(program, edit, who, Return(at, record.uid))
+        told = _restore(program, edit, who, Return(at, record.uid), asks=True)
         begin(program, record)
         return told
     edit.lflag, edit.oflag = record.lflag, record.oflag
@@ -162,8 +162,11 @@ def leave(program: Program, who: Who) -> list[Told]:
     return _accept(program, edit, who, program.last, edit.kept, Reason.IN_BAND)
 
 
-def _restore(program: Program, edit: Edit, who: Who, now: Return) -> list[Told]:
-    """Canonical mode again: a line was accepted, taken back, or there was none yet."""
+def _restore(program: Program, edit: Edit, who: Who, now: Return, *, asks: bool = False) -> list[Told]:
+    """Canonical mode again: a line was accepted, taken back, or there was none yet.
+
+    `asks`: it is not canonical yet, and the program may ask something first, as zsh does before it corrects.
+    """
     program.edit = None
     if edit.full:
         return []
@@ -181,12 +184,16 @@ def _restore(program: Program, edit: Edit, who: Who, now: Return) -> list[Told]:
         return []
     below = edit.grid.x == 0 and edit.grid.y + edit.grid.dropped > edit.origin
     if not edit.returned and below and (edit.newline or edit.gap):
+        if edit.reads == 1 and not edit.prompt.strip(_BLANKS):  # a key, to what was asked before
+            return []
         edit.returned, back = True, program.seen or now  # by another key, or its Return is among what is missing
     if not edit.returned or back is None:
         edit.written = False
         program.suspended = edit
         return []
-    return _accept(program, edit, who, back, _picture(edit), Reason.EDITED)
+    behind = who.name in REMOTE or (asks and edit.grid.x > 0)  # logout, or a question: no part of the line
+    shown = edit.kept if behind and edit.kept is not None else _picture(edit)
+    return _accept(program, edit, who, back, shown, Reason.EDITED)
 
 
 def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture, reason: Reason) -> list[Told]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bpf.events import TtyInput
 from enrich.lines.grid import Grid
 from enrich.lines.program import Program, Return
-from enrich.lines.prompts import looks_like_prompt
+from enrich.lines.prompts import is_answer, looks_like_prompt
 from enrich.lines.telling import LONGEST, abandon, ask, role_of, tell
 from enrich.lines.typed import Moment, Reason, Role, Told, Who
 
@@ -24,6 +24,8 @@ def write(program: Program, who: Who, at: Moment, content: bytes) -> list[Told]:
     if program.edits or role_of(program, who, asked=True) is not _COMMAND:
         return told
     text = prompt_of(program)
+    if is_answer(who.name, text):
+        return told
     return told + ask(program, who, at, text) if text == program.primary or looks_like_prompt(text) else told
 
 
@@ -79,7 +81,8 @@ def _end(program: Program, who: Who, back: Return) -> list[Told]:
     line, pieces, cut = program.line, program.pieces, program.cut
     program.line, program.pieces, program.cut = b"", 0, False
     prompt = prompt_of(program)
-    role = role_of(program, who, asked=bool(prompt) and (not line or pieces <= len(line)))
+    asked = bool(prompt) and not is_answer(who.name, prompt)
+    role = role_of(program, who, asked=asked and (not line or pieces <= len(line)))
     program.unfinished = b""
     gap, program.gap = program.gap, False
     text = line.decode(errors="replace")

@@ -69,6 +69,11 @@ def sets_prompt(name: str, line: str) -> bool:
     return name in SHELLS and _SETS.search(line) is not None
 
 
+def is_answer(name: str, prompt: str) -> bool:
+    """Whether a line of canonical mode is no command, though an interpreter reads it: `input()` of a program."""
+    return _PYTHON.match(name) is not None and not _PYTHON_PROMPT.match(prompt)
+
+
 def asks_for_data(name: str, line: str, prompt: str) -> bool:
     """Whether a command, when it runs, has lines edited that are no commands, and this prompt is not the usual one."""
     if name in SHELLS:

@@ -6,7 +6,8 @@ they were started by, also when that is over.
 
 What a shell starts for its prompt (PROMPT_COMMAND, `$(…)` in PS1) it starts while a line seems to run still. Such
 programs are known by what the shell starts when it was given nothing: before its first prompt, or behind an empty line.
-One of the same beginning that the line does not name, and in the same kind of process group, belongs to no line.
+One of the same beginning that the line does not name, and in the same kind of process group, belongs to no line; where
+a word of that is the working directory, it may be another one by then.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class Belonging:
             return False
         taker = self.takers.get(life(parent)) or _leading(session, record.pgid)
         own = record.pgid == record.tgid
-        habit = (*process.args[:_WORDS], "its own group" if own else "the shell's")
+        words = ["." if word == process.working_directory else word for word in process.args[:_WORDS]]
+        habit = (*words, "its own group" if own else "the shell's")
         if taker is None:
             self._remember(parent.entity_id if own else leader.entity_id, habit)
             return False

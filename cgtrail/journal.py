@@ -17,8 +17,10 @@ from cgtrail import told_sessions, typed
 from cgtrail.config import Config
 from cgtrail.journal_exports import Rows, Table
 from cgtrail.journal_form import Form
+from cgtrail.logs import notice
 from cgtrail.recordings.find import AROUND, DAMAGED, instant, one
 from cgtrail.search import POLL_SECONDS, Span, damage, open_store, show
+from enrich.printable import text
 from enrich.stores.query import Exists, Query, Term, all_of, any_of, negation
 from enrich.stores.sqlite import Cursor, SqliteStore, whose
 
@@ -60,6 +62,11 @@ class Chosen(Span):
             raise click.UsageError(message)
         Span.__post_init__(self)
 
+    def whose(self) -> str:
+        """Whose it is, in words."""
+        names = {"container": self.container, "tenant": self.tenant, "session": self.session}
+        return " and ".join(f"{name} {text(value)}" for name, value in names.items() if value is not None)
+
 
 class _Live(Protocol):
     """How documents are shown: it is told when all that comes is new."""
@@ -86,6 +93,10 @@ def run(config: Config, chosen: Chosen, *, as_json: bool, follow: bool) -> None:
     cursor = store.end() if follow else None
     form = _form(chosen, follow=follow)
     count, damaged = show(story.past(cursor) if as_json else story.settled(cursor), as_json=as_json, form=form)
+    if cursor is None and store.exists and not story.own:
+        when = " in that time" if chosen.since or chosen.until else ""
+        hint = "`cgtrail containers` and `cgtrail tenants list` tell the names that there are"
+        notice(f"cgtrail: nothing of {chosen.whose()} is stored{when}: {hint}")
     if cursor is not None:
         if not count and not as_json and form.header():
             click.echo(form.header())
@@ -135,6 +146,8 @@ class _Story:
         if not chosen.ends:
             parts.append(negation(Term("event.action", "end")))
         self._query = all_of(parts)
+        self.own = 0
+        """Documents so far that are this journal's alone: a loss may be anybody's."""
         self._with_losses = chosen.format == "text" and chosen.kind in (None, "loss")
 
     def past(self, upto: Cursor | None) -> Iterator[bytes]:
@@ -198,6 +211,7 @@ class _Story:
             except DAMAGED:
                 wanted = True  # it is named
             if wanted:
+                self.own += 1
                 yield key, body
 
     def _wanted(self, document: dict[str, Any]) -> bool:

@@ -47,5 +47,5 @@ def _typed_at(recording: Recording, wanted: str) -> int:
         if wanted in (str(command.number), command.id):
             return command.at
     name = recording.session.id
-    message = f"session {name} has no command {wanted}: `cgtrail journal --session {name} --json` tells their numbers"
+    message = f"session {name} has no command {wanted}: `cgtrail journal --session {name}` tells their numbers"
     raise SessionError(message)

@@ -91,6 +91,19 @@ def test_the_order_is_that_of_typing(tmp_path: Path, show: Show) -> None:
     assert lines[1][:23] < lines[2][:23]
 
 
+def test_a_journal_without_anything_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped name is told from somebody who did nothing, losses that may be anybody's or not."""
+    tape = Tape()
+    tape.command("ls", 1 * SECOND)
+    tape.store(tmp_path)
+    for name, told in (("wbe", "nothing of container wbe is stored: `cgtrail containers`"), ("web", "")):
+        wanted = journal.Chosen(container=name)
+        journal.run(Config(data=str(tmp_path)), wanted, as_json=False, follow=False)
+        shown = capsys.readouterr()
+        assert told in shown.err
+        assert bool(shown.out) is not bool(told)
+
+
 def test_what_is_not_sure_has_a_question_mark(tmp_path: Path, show: Show) -> None:
     """A line of low confidence may have been another one, and nothing that is typed can hide that."""
     tape = Tape()

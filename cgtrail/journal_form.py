@@ -32,7 +32,7 @@ _TIME, _CONTAINER = ("TIME", 23), ("CONTAINER", 16)
 _TREE = (_TIME, _CONTAINER, ("USER", 14), ("ENTRY", 22), ("EVENT", 6), ("PID", 7), ("PPID", 7))
 _LINES = (_TIME, _CONTAINER, ("USER", 14), ("VIA", 8), ("EXIT", 4))
 _NUMBER = ("LINE", 4)
-_NARROW = (("TIME", 8), ("CONTAINER", 10), ("USER", 9), ("VIA", 6), ("EXIT", 4))
+_NARROW = (("TIME", 8), ("CONTAINER", 10), ("USER", 11), ("VIA", 7), ("EXIT", 4))
 
 
 class Form:

@@ -272,7 +272,7 @@ def test_a_long_line_goes_on_below_on_a_terminal(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "80")
     tape = Tape()
     tape.command("12:00:09  web  " * 100, SECOND)
-    tape.command("\u4e2d" * 40, 2 * SECOND)
+    tape.command("\u4e2d" * 35, 2 * SECOND)
     form = journal_form.Form()
     lines = [line for one in tape.documents for line in STYLE.sub("", form.row(one.encode())).split("\n")]
     assert lines[0] == "2026-11-22"

@@ -7,6 +7,7 @@ from bpf.events import TtyInput
 from enrich.item import Item
 from enrich.secrets.scrub import Scrubber, Stream
 from enrich.terminals.effort import Effort
+from enrich.terminals.passwords import asks, last_line
 from enrich.terminals.session import Line, Session
 from enrich.terminals.telling import TERMINAL, Telling, allowed
 from enrich.terminals.witnesses import Witnesses
@@ -76,6 +77,11 @@ class Input:
             line.length = max(line.length - 1, 0)  # what ended it
             self._mask(item, session, line)
             self._silent(item, session, line)
+            return
+        if asks(last_line(session.keys.written)):  # a program that does not know how to turn echo off
+            session.keys.written = b""
+            line.secret, line.length = True, len(line.content.rstrip(b"\r\n"))
+            self._mask(item, session, line)
             return
         if not self._effort.may(line.epoch, line.last):
             session.missed += len(line.content)

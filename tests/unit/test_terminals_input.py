@@ -222,3 +222,13 @@ def test_missed_input() -> None:
     (closed,) = of(stream.feed(terminal.change(Change.HANGUP, typed=110)), "session_closed")
     told = closed["cgtrail"]["session"]
     assert (told["consumed"], told["missed"], told["typed"]) == (103, 100, 110)
+
+
+def test_a_password_that_is_echoed() -> None:
+    """What answers a prompt for a password is one, also where the program lets it be shown; the next line is none."""
+    stream, terminal = begun()
+    told = stream.feed(terminal.write(b"Password: ", ECHOED), terminal.input(b"hunter2\n"), terminal.input(b"more\n"))
+    masked, line = of(told, "text_input")
+    assert masked["cgtrail"]["terminal"]["masked"] == {"kind": "password", "length": "1-8"}
+    assert "text" not in masked["process"]["io"]
+    assert line["process"]["io"]["text"] == "more\n"

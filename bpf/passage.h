@@ -13,8 +13,9 @@
 #define MAX_PIECES 32       /* of a readv or writev that are looked at */
 #define MAX_GATHERED 16384  /* and bytes of it */
 #define LEAST_BYTES 1024    /* of what is only recorded in part */
-#define KEY_BYTES 16        /* that come of one key at most; of more a line may be among them */
+#define KEY_BYTES 6         /* of most keys; of more a line may be among them: Return and an answer to CSI 6n */
 #define CTRL_O 0x0f         /* ends a line too, for some editors */
+#define COMMENT '#'         /* and so does M-# */
 
 /* Bytes of records that may be made at once, and a second, of what a terminal shows and what all terminals of a
  * container show. Bulk leaves a reserve to what comes in small pieces: a prompt after a flood is whole. */
@@ -106,7 +107,7 @@ static __always_inline bool input__ends_line(struct cgtrail_tty_input *e, __u32 
 {
     __u8 last = got ? e->tail[(got - 1) & (CONTENT_BYTES - 1)] : 0;
 
-    return last == '\r' || last == '\n' || last == CTRL_O || e->tty_input.size > KEY_BYTES;
+    return last == '\r' || last == '\n' || last == CTRL_O || last == COMMENT || e->tty_input.size > KEY_BYTES;
 }
 
 /* Appends the working directory of who got what lies behind the record in the scratch. */

@@ -65,8 +65,8 @@ def told(capture: Capture, box: Container, docker_daemon: Dockerd, argv: tuple[s
 
 def where(records: list[TtyInput]) -> list[Where]:
     """The working directories at the ends of lines, in their order; no other record of so few bytes has one."""
-    ends = [record for record in records if record.content.endswith((b"\r", b"\n", b"\x0f"))]
-    assert [record.cwd for record in records if record not in ends and record.size <= 16 and record.cwd] == []
+    ends = [record for record in records if record.content.endswith((b"\r", b"\n", b"\x0f", b"#"))]
+    assert [record.cwd for record in records if record not in ends and record.size <= 6 and record.cwd] == []
     return [(record.cwd.decode("utf-8", "surrogateescape"), ImageFlag(record.cwd_flags)) for record in ends]
 
 
@@ -112,9 +112,10 @@ def test_bracketed_paste(docker_daemon: Dockerd, capture: Capture, box: Containe
 
 
 def test_other_key(docker_daemon: Dockerd, capture: Capture, box: Container) -> None:
-    """Ctrl-o takes a line, too."""
-    records = told(capture, box, docker_daemon, SHELLS["bash"], [("cd /usr/share\x0f", PROMPT)])
-    assert where(records) == [("/tmp", NONE), ("/usr/share", NONE)]
+    """Ctrl-o takes a line, too, and M-# does, as a comment."""
+    typed = [("cd /usr/share\x0f", PROMPT), ("cd /\x1b#", PROMPT)]
+    records = told(capture, box, docker_daemon, SHELLS["bash"], typed)
+    assert where(records) == [("/tmp", NONE), ("/usr/share", NONE), ("/usr/share", NONE)]
 
 
 def test_outside(docker_daemon: Dockerd, capture: Capture, box: Container) -> None:
@@ -131,7 +132,7 @@ def test_too_deep(docker_daemon: Dockerd, capture: Capture, box: Container) -> N
     assert where(records)[1:2] == [("/" + "/".join(["y" * 250] * 16), ImageFlag.CWD_CUT)]
 
 
-@pytest.mark.parametrize(("keys", "cwd"), [("0123456789abcdef", b""), ("0123456789abcdef0", b"/tmp")])
+@pytest.mark.parametrize(("keys", "cwd"), [("012345", b""), ("0123456", b"/tmp")])
 def test_chunks(docker_daemon: Dockerd, capture: Capture, box: Container, keys: str, cwd: bytes) -> None:
     """What is more than comes of a key may have the end of a line anywhere, and has the directory."""
     command = shlex.join(["python3", "-c", CHUNK])

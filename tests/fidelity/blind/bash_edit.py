@@ -108,7 +108,8 @@ def counts(p: Person) -> None:
     p.keys("echo ", META["1"] + b"2", "x", RETURN, line="echo xxxxxxxxxxxx")
     p.keys("echo abcdef", META["3"], LEFT, "|", BACKSPACE, "-", RETURN, line="echo abc-def")
     p.keys("echo 1 2 3 4", META["2"], META["b"], META["-"], META["d"], RETURN, line="echo 1 3 4")
-    p.keys("echo ", META["5"], CTRL["v"] + TAB, "e", RETURN, line="echo \t\t\t\t\te")
+    p.keys("echo ", META["5"], CTRL["v"] + TAB, "e", RETURN, line="echo \t\t\t\t\te",
+           miss="tabs are shown as blanks, and keys with a count are not counted")  # fmt: skip
 
 
 @script("bash", "ctrl-r: again, too far, edited, given up, taken at once")

@@ -24,7 +24,7 @@ def sqlite(p: Person) -> None:
     p.keys("  ('Ada', 1815),", RETURN, line="  ('Ada', 1815),", continues=True)
     p.keys("  ('Grace', 1907);", RETURN, line="  ('Grace', 1907);", continues=True)
     p.keys("select nmae, born from people where born > 1800 order by born;", HOME, RIGHT * 8, CTRL["d"], RIGHT, "a",
-           RETURN, line="select nmea, born from people where born > 1800 order by born;")  # fmt: skip
+           RETURN, line="select naae, born from people where born > 1800 order by born;")  # fmt: skip
     p.keys(UP, HOME, RIGHT * 8, b"\x1b[3~" * 3, "ame", RETURN,
            line="select name, born from people where born > 1800 order by born;")  # fmt: skip
     p.line(".schema")

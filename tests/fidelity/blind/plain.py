@@ -121,7 +121,8 @@ def ash_further(p: Person) -> None:
 @script("ash", "wide characters, 20 columns and a resize", columns=20)
 def ash_narrow(p: Person) -> None:
     p.line("echo 漢字漢字漢字漢字漢字漢字漢字")
-    p.keys(UP, LEFT * 3, "x", BACKSPACE, "é", RETURN, line="echo 漢字漢字漢字漢字漢字漢é字漢字")
+    p.keys(UP, LEFT * 3, "x", BACKSPACE, "é", RETURN, line="echo 漢字漢字漢字漢字漢字漢é字漢字",
+           miss="ash shows ? for wide characters, and of its history no keys tell")  # fmt: skip
     p.press("echo one two three four")
     p.resize(24, 60)
     p.keys(" five", RETURN, line="echo one two three four five")

@@ -59,7 +59,8 @@ def _is_interrupted(typed: str, line: str, typed_keys: bytearray | None) -> bool
         return False
     same = next((at for at, (a, b) in enumerate(zip(typed, line, strict=False)) if a != b), len(typed))
     said = line[same : len(line) - len(typed) + same]
-    return said.endswith("\n") and line.endswith(typed[same:])
+    below = same == len(typed) and said.startswith("\n")  # zsh, of a job that ends while Return is taken
+    return below or (said.endswith("\n") and line.endswith(typed[same:]))
 
 
 def painted(typed: str, column: int) -> str:

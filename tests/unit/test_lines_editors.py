@@ -538,3 +538,15 @@ def test_a_prompt_behind_what_never_ends(shown: str) -> None:
         ("printf", "# ", Role.COMMAND),
         ("echo after", "# ", Role.COMMAND),
     ]
+
+
+def test_a_job_that_ends_with_return() -> None:
+    """What zsh says of it below the line is no part of that."""
+    desk = Desk("zsh")
+    for text in ("echo same", "echo next"):
+        desk.ask("% ")
+        desk.echo(text)
+        desk.keys("\r")
+        desk.paint("\x1b[?2004l\r\r\n", "[1]  + done       sleep 0.4\r\n")
+        desk.cooked()
+    assert desk.lines == ["echo same", "echo next"]

@@ -195,3 +195,20 @@ def taken(person: Person) -> None:
     person.keys("hello there\r", line="hello there", role="input", until="hello there\n")
     person.keys(CTRL["d"], line=None)
     person.line("echo done")
+
+
+@script("fish", "sizes again and again")
+def sizes(person: Person) -> None:
+    """A line of several rows, of which there are more and fewer while it is typed, and edited in its middle."""
+    text = "echo " + " ".join(f"word{at}" for at in range(12))
+    person.press(text)
+    for columns in (60, 40, 33, 20, 50, 100):
+        person.resize(24, columns)
+    person.keys(" end", RETURN, line=text + " end")
+    person.press(UP)
+    person.resize(24, 45)
+    person.press(CTRL["a"], RIGHT, RIGHT, RIGHT, RIGHT)
+    person.resize(24, 35)
+    person.keys(" begin", RETURN, line=text.replace("echo", "echo begin") + " end")
+    person.resize(24, 80)
+    person.line("echo own")

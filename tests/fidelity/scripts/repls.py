@@ -180,3 +180,21 @@ def sqlite_editing(person: Person) -> None:
     person.keys("closed';", RETURN, line="closed';", continues=True)
     person.line("select '" + "long " * 30 + "';")
     person.keys(UP, UP, UP, UP, RETURN, line="select 4;")
+
+
+@script("ipython", "wrapped rows", columns=40)
+def ipython_wrapped(person: Person) -> None:
+    """In a narrow window: of each width, wide letters at the edge, edited in the middle, in another size."""
+    for length in (28, 29, 30, 31, 32, 33, 70):
+        person.line("'" + "x" * length + "'")
+    for length in (12, 13, 14, 15, 16):
+        person.line("'" + "日" * length + "'")
+    long = "'" + " ".join(f"word{at}" for at in range(15)) + "'"
+    person.keys(long, CTRL["a"], "0, ", RETURN, line="0, " + long)
+    person.keys(UP, CTRL["e"], ", 1", RETURN, line="0, " + long + ", 1")
+    person.press("'a line that is typed at forty'")
+    person.resize(24, 30)
+    person.keys(", 'and more than that'", RETURN, line="'a line that is typed at forty', 'and more than that'")
+    person.press("'a line that is typed at thirty columns'")
+    person.resize(24, 80)
+    person.keys(", 2", RETURN, line="'a line that is typed at thirty columns', 2")

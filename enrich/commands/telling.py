@@ -53,7 +53,7 @@ class CommandTelling:
         return made
 
     def ended(self, item: Item, command: Command, at: Moment, why: str) -> None:
-        """It is over, and `shown` is what its output is told as."""
+        """It is over, and its `shown` is what its output is told as."""
         source = _copied(command.source)
         unix = max(at.unix, command.at.unix)
         document = f"{command.document}-end"
@@ -78,7 +78,7 @@ class CommandTelling:
             told["reasons"] = [*told["reasons"], Reason.STARTED.value]
             if told["confidence"] == Confidence.MEDIUM:
                 told["confidence"] = Confidence.HIGH.value
-        told["output"] = command.shown
+        told |= {"output": command.shown} if command.shown else {}
         told |= {"masked": True} if command.masked else {}
         self._add(item, command, document, unix, source)
 

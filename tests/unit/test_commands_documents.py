@@ -54,7 +54,6 @@ def test_a_line_begins_and_ends() -> None:
         "execs_count": 1,
         "confidence": "high",
         "reasons": [*told(start)["reasons"], "started"],
-        "output": {"bytes": 0, "skipped": 0},
     }
     assert start["event"]["type"] == ["start"]
     assert over["event"]["type"] == ["end"]

@@ -57,10 +57,10 @@ def _is_interrupted(typed: str, line: str, typed_keys: bytearray | None) -> bool
     """
     if len(keys.RETURNS.findall(typed_keys or b"")) != 1 or len(line) <= len(typed) or not typed:
         return False
-    same = next((at for at, (a, b) in enumerate(zip(typed, line, strict=False)) if a != b), len(typed))
-    said = line[same : len(line) - len(typed) + same]
-    below = same == len(typed) and said.startswith("\n")  # zsh, of a job that ends while Return is taken
-    return below or (said.endswith("\n") and line.endswith(typed[same:]))
+    if line.startswith(f"{typed}\n"):  # zsh, of a job that ends while Return is taken
+        return True
+    said, newline, behind = line.rpartition("\n")
+    return bool(newline) and typed.endswith(behind) and said.startswith(typed.removesuffix(behind))
 
 
 def painted(typed: str, column: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from enrich.lines.sequences import ENDS_STRING, TOKENS, UNFINISHED, numbers_of
 from enrich.lines.width import width
@@ -237,7 +236,7 @@ class Grid:
             self._erase_cells(verb, numbers[0] if numbers else 0, min(count, self.columns))
 
     def _save(self, *, back: bool) -> None:
-        """Keeps the cursor's place, or goes back there: prompts paint their right side between, even over a line."""
+        """Keeps the cursor's place, or goes back there: what prompts paint aside in between is no part of a line."""
         if not back:
             self.saved, self.under = (self.y + self.dropped, self.x), self.rows[self.y]
             return
@@ -245,8 +244,8 @@ class Grid:
         self.y = max(min(self.saved[0] - self.dropped, len(self.rows) - 1), 0)
         row, under, self.under = self.rows[self.y], self.under, ""
         if self.saved[0] == self.y + self.dropped and under != row and len(row) <= _WIDEST:
-            both = zip_longest(under[: len(row)], row, fillvalue=UNWRITTEN)
-            self._set(self.y, "".join(was if was != UNWRITTEN != now else now for was, now in both))
+            both = zip(under, row, strict=False)
+            self._set(self.y, "".join(UNWRITTEN if now == UNWRITTEN else was for was, now in both))
 
     def _move(self, verb: str, count: int, numbers: tuple[int, ...]) -> None:
         if verb in "AF":

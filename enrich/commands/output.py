@@ -106,7 +106,7 @@ class Output:
         command.shown = told | {"kept": min(len(raw), self.limit) if told else 0, "not": led + showing.behind}
 
     def told(self, session: Session, command: Command) -> dict[str, Any]:
-        """cgtrail.command.output, now that the line is over; empty where none is kept, for then nobody waited for it."""
+        """cgtrail.command.output, now that the line is over; none where it is not kept, for nobody waited for it."""
         if not self.limit:
             return {}
         kept = command.shown

@@ -68,7 +68,7 @@ def is_partial(shown: Picture) -> bool:
     last = shown.y
     while last + 1 < len(shown.rows) and shown.rows[last + 1].strip(_BLANKS):
         last += 1
-    if max(last, shown.y) - shown.origin >= shown.height - 1:
+    if last - _first(shown, shown.y) >= shown.height - 1:  # its prompt stands below a list of completions again
         return True
     prompt = _outline(shown.prompt)
     return bool(prompt) and not any(_outline(row[: len(shown.prompt)]) == prompt for row in shown.rows[: shown.y + 1])

@@ -107,6 +107,18 @@ def test_an_editor_that_lost_its_place() -> None:
     assert desk.typed[0].reasons == (Reason.KEYS,)
 
 
+def test_a_list_longer_than_the_window() -> None:
+    """Completions that fill the window are no part of the line, which is whole behind them."""
+    desk = Desk(rows=6)
+    desk.ask()
+    desk.echo("ls fi")
+    desk.keys("\t")
+    desk.paint("\n", *(f"file{number}\r\n" for number in range(9)), "$ ls file")
+    desk.echo("1")
+    desk.returned()
+    assert [(each.line, each.confidence) for each in desk.typed] == [("ls file1", Confidence.HIGH)]
+
+
 @pytest.mark.parametrize(
     ("keys", "line"),
     [

@@ -13,7 +13,7 @@ from enrich.lines import keys
 from enrich.lines.choice import choose
 from enrich.lines.grid import UNWRITTEN
 from enrich.lines.mc import what_was_typed
-from enrich.lines.picture import Picture, alike, begins, picture, plain
+from enrich.lines.picture import Picture, alike, begins, picture, plain, prompt_row
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_data, asks_for_more, is_masked, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
@@ -222,11 +222,12 @@ def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     if grid.is_blank() and program.unfinished:
         grid.feed(program.unfinished)
     program.unfinished = b""
-    left = grid.rows[grid.y][: grid.x].ljust(min(grid.x, grid.columns), UNWRITTEN)
     before = program.prompt
+    y = prompt_row(grid, before)
+    left = grid.rows[y] if y < grid.y else grid.rows[y][: grid.x].ljust(min(grid.x, grid.columns), UNWRITTEN)
     if before.strip(_BLANKS) and len(before) < len(left) and begins(alike(left), alike(before)):
         left = left[: len(before)]
-    edit.origin, edit.prompt = grid.y + grid.dropped, left
+    edit.origin, edit.prompt = y + grid.dropped, left
     program.prompt = left
     edit.aside = grid.rows[grid.y][grid.x :].strip(_BLANKS)
     return ask(program, who, at, grid.text(left))

@@ -79,6 +79,17 @@ def begins(row: str, prompt: str) -> bool:
     return _outline(row[: len(prompt)]) == _outline(prompt)
 
 
+def prompt_row(grid: Grid, before: str) -> int:
+    """The row of the prompt: the cursor's, or one above, if what was typed ahead wraps already at the first key.
+
+    That one begins as the prompt before did.
+    """
+    y = grid.y
+    while y > 0 and (y - 1 in grid.soft or _FURTHER.match(grid.rows[y][: len(before)])):
+        y -= 1
+    return y if before.strip(_BLANKS) and begins(alike(grid.rows[y]), alike(before)) else grid.y
+
+
 def _outline(cells: str) -> str:
     """Cells to compare with others, in time that does not depend on blanks at their end."""
     return plain(cells).rstrip(" ")

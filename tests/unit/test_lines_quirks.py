@@ -60,6 +60,22 @@ def test_rows_of_the_line_itself() -> None:
     assert desk.lines == ["if x:\n    y"]
 
 
+def test_typed_ahead_and_wrapped() -> None:
+    """ipython paints what was typed ahead with its prompt, in several rows, before it reads a key."""
+    desk = Desk("ipython3", columns=20)
+    desk.ask("In [1]: ")
+    desk.echo("1")
+    desk.keys("\r2 + 3333333333333")
+    desk.paint("\r\n")
+    desk.cooked()
+    desk.raw()
+    desk.paint("In [2]: 2 + 33333333\r\n   ...: 33333")
+    desk.keys("\x1b[5;1R", "4", "\r")
+    desk.paint("4\r\n")
+    desk.cooked()
+    assert desk.lines == ["1", "2 + 33333333333334"]
+
+
 def test_a_question_behind_a_line() -> None:
     """Zsh asks whether to correct a line before it has that done: neither the question nor its answer is a line."""
     desk = Desk("zsh")

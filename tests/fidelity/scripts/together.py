@@ -9,6 +9,8 @@ from tests.fidelity.person import CTRL, RETURN, Person, script
 
 PEOPLE = 5
 TOGETHER = Barrier(PEOPLE)
+PROMPT = "[#$%] "
+"""Something in the background may write behind it."""
 SHELLS = ("bash", "bash", "zsh", "dash", "bash")
 
 
@@ -29,10 +31,10 @@ def work(person: Person) -> None:
         person.keys("echo same", RETURN, line="echo same")
     at_once()
     person.line("(sleep 0.5; date; ls -d /) & true", execs=["sleep", "date", "ls"])
-    person.line("cd /usr")
+    person.line("cd /usr", until=PROMPT)
     person.cwd = "/usr"
     at_once()
-    person.keys("echo dropped", CTRL["c"], line=None)
+    person.keys("echo dropped", CTRL["c"], line=None, until=PROMPT)
     person.line("wait")
     person.line("id -u", execs=["id"])
 

@@ -73,7 +73,7 @@ def ipython_keys(p: Person) -> None:
     p.line("x = 5")
     p.line("!id -u", execs=["bash", "id"])
     p.line("y = !uname", execs=["bash", "uname"])
-    p.line("%cd /usr")
+    p.line("%cd /usr", until=r"\n/usr\s")
     p.cwd = "/usr"
     p.line("x?")
     p.keys("prnt(x)", LEFT * 5, "i", RETURN, line="print(x)")
@@ -93,7 +93,9 @@ def ipython_blocks(p: Person) -> None:
 @script("ipython", "a completion menu and wide characters, in 40 columns", columns=40, rows=30)
 def ipython_narrow(p: Person) -> None:
     p.line("number_one = 1; number_two = 2")
-    p.keys("number_t", TAB, RETURN, line="number_two")
+    p.press("number_t", TAB)
+    p.wait("wo")
+    p.keys(RETURN, line="number_two")
     p.keys("print('漢字', 'a long text that wraps at the edge')", HOME, RIGHT * 7, "x", END, RETURN,
            line="print('x漢字', 'a long text that wraps at the edge')")  # fmt: skip
     p.keys("'abc def'", CTRL["w"], CTRL["y"], RETURN, line="'abc def'")
@@ -119,7 +121,9 @@ def node_starts(p: Person) -> None:
     p.line("require('child_process').execSync('/usr/bin/id -u').toString()", execs=["sh", "id"])
     p.line("process.chdir('/usr'); process.cwd()")
     p.cwd = "/usr"
-    p.keys("'漢字'.length", HOME, RIGHT * 2, "é", RETURN, line="'漢é字'.length")
+    p.press("'漢字'.length", HOME, RIGHT * 2, "é")
+    p.wait("é")  # node that gets a letter and Return at once does not insert it
+    p.keys(RETURN, line="'漢é字'.length")
     p.keys(CTRL["r"], "chdir", RETURN, RETURN, line="process.chdir('/usr'); process.cwd()")
     p.keys("`one", RETURN, line="`one", until=r"\.\.\. ")
     p.keys("two`", RETURN, line="two`", continues=True)

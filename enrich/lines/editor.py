@@ -98,7 +98,7 @@ def read(program: Program, edit: Edit, who: Who, back: Return, record: TtyInput,
         edit.keys = bytearray() if edit.reads <= len(reply[0]) + 1 else edit.keys
         edit.last = b""
     else:
-        _shift(edit, _REPLY.match(replies))
+        _shift(edit, _REPLY.match(replies) if who.name in SHELLS else None)  # ipython asks too late
         _keep(edit, content, secret=secret)
     program.seen = back
     if edit.returned:
@@ -251,7 +251,7 @@ def _answered(program: Program, edit: Edit, who: Who, at: Moment, replies: bytes
     told = list[Told]()
     if edit.origin < 0 and edit.grid.rows[edit.grid.y][: edit.grid.x].strip(_BLANKS):
         told = _start(program, edit, who, at)
-    _shift(edit, _REPLY.match(replies))
+    _shift(edit, _REPLY.match(replies) if who.name in SHELLS else None)  # ipython asks too late
     return told
 
 

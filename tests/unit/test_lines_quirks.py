@@ -76,6 +76,20 @@ def test_typed_ahead_and_wrapped() -> None:
     assert desk.lines == ["1", "2 + 33333333333334"]
 
 
+def test_where_the_terminal_says_ipython_is() -> None:
+    """The kernel's echo of what was typed ahead moved the cursor, but ipython takes no notice of that."""
+    desk = Desk("ipython3")
+    desk.ask("In [1]: ")
+    desk.keys("if x:\x1b[40;10R")
+    desk.paint("if x:")
+    desk.keys("\r")
+    desk.paint("\r\n   ...:     y")
+    desk.keys("\r")
+    desk.paint("\r\n")
+    desk.cooked()
+    assert desk.lines == ["if x:\n    y"]
+
+
 def test_a_question_behind_a_line() -> None:
     """Zsh asks whether to correct a line before it has that done: neither the question nor its answer is a line."""
     desk = Desk("zsh")

@@ -67,7 +67,7 @@ def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, 
     grid.feed(content, onlcr=onlcr)
     whole = grid.alternate or grid.absolute > _MOST_JUMPS
     edit.full = edit.full or (whole and who.name not in SHELLS - _APPLETS)  # a prompt can switch screens, too
-    if edit.full or edit.reads or program.asked:
+    if edit.full or edit.reads or edit.behind or program.asked:
         return []
     prompt = grid.text(grid.rows[grid.y][: grid.x])
     return ask(program, who, at, prompt) if prompt.strip() else []
@@ -149,6 +149,8 @@ def change(program: Program, who: Who, at: Moment, record: Terminal) -> list[Tol
     if over and (same or who.name in SHELLS):  # readline sets ISIG to edit, and `stty raw` cleared it
         told = _restore(program, edit, who, Return(at, record.uid), asks=True)
         begin(program, record)
+        if program.edit is not None:
+            program.edit.behind = True
         return told
     edit.lflag, edit.oflag = record.lflag, record.oflag
     return []

@@ -57,6 +57,8 @@ class Edit:
     """What was typed, as long as it is not too much and nothing of it is secret."""
     full: bool = False
     """A whole screen is painted."""
+    behind: bool = False
+    """It began behind a Return, without canonical mode between: what is painted may be the line before once more."""
     in_band: bool = False
     """Lines ended in it without the mode being changed."""
     secret: bool = False

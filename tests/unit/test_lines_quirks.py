@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enrich.lines.typed import Confidence, Reason, Role
+from enrich.lines.typed import Confidence, Prompt, Reason, Role
 from tests.unit.at_terminal import ECHOED
 from tests.unit.test_lines_editors import EDITING, Desk
 
@@ -44,6 +44,23 @@ def test_a_notice_in_the_middle(text: str) -> None:
     desk.returned()
     assert desk.lines == [text]
     assert desk.typed[0].confidence == Confidence.MEDIUM
+
+
+def test_a_line_that_is_painted_once_more() -> None:
+    """A shell that tells of a job as it takes a line paints both again before it goes: it asks for none by that."""
+    desk = Desk("zsh")
+    desk.ask()
+    desk.echo("ls")
+    desk.keys("\n")
+    desk.paint("\r\n[1]  + done       sleep 0.4\n")
+    desk.raw()
+    before = len(desk.told)
+    desk.paint("\x1b[J$ ", "ls\x1b[K", "\x1b[?2004l", "\r\n")
+    desk.cooked()
+    assert desk.lines == ["ls"]
+    assert not [each for each in desk.told[before:] if isinstance(each, Prompt)]
+    desk.ask()
+    assert isinstance(desk.told[-1], Prompt)
 
 
 def test_rows_of_the_line_itself() -> None:

@@ -17,7 +17,7 @@ from enrich.lines.picture import Picture, alike, begins, picture, plain, prompt_
 from enrich.lines.program import Edit, Program, Return
 from enrich.lines.prompts import REMOTE, SHELLS, asks_for_data, asks_for_more, is_masked, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
-from enrich.lines.typed import Moment, Reason, Told, Who
+from enrich.lines.typed import Moment, Reason, Role, Told, Who
 
 ICANON, ECHO, OPOST, ONLCR = 2, 8, 1, 4
 """termios(3)."""
@@ -210,12 +210,10 @@ def _accept(program: Program, edit: Edit, who: Who, back: Return, shown: Picture
     line, how, cut = choose(edit, shown, unseen=unseen)
     if is_masked(line) and bytes(edit.keys or b"").rstrip() != line.encode():
         return []
-    said = what_was_typed(line, back.cwd) if who.name in SHELLS else line
-    if said is None:
-        return []
-    line = said
+    line, by_mc = what_was_typed(line, back.cwd) if who.name in SHELLS else (line, False)
+    role = Role.INPUT if by_mc else role_of_edit(program, who, prompt)
     reason = how if how is Reason.KEYS else reason
-    return tell(program, who, line, prompt, role_of_edit(program, who, prompt), reason, back=back, gap=gap, cut=cut)
+    return tell(program, who, line, prompt, role, reason, back=back, gap=gap, cut=cut)
 
 
 def _start(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:

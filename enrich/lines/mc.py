@@ -1,4 +1,7 @@
-"""Lines that Midnight Commander types to its subshell (src/subshell/common.c): nobody else did."""
+"""Lines that Midnight Commander types to its subshell (src/subshell/common.c).
+
+Who knows their form can type such a line too: it is told like any other, as data and no command.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ _LONGEST = 4096
 _OCTAL = re.compile(r"\\0([0-7]{3})")
 
 
-def what_was_typed(line: str, cwd: bytes) -> str | None:
-    """The line itself; the `cd` that was typed to mc, of which it tells its subshell in its own way; None: nothing was.
+def what_was_typed(line: str, cwd: bytes) -> tuple[str, bool]:
+    """The line, and whether mc typed it by itself. A `cd` that was typed to mc, which writes it its own way, is that.
 
     `cwd` is where the shell is: mc also tells it to go where it is already.
     """
     if len(line) > _LONGEST or not line.startswith((" ", "cd", "precmd", "PROMPT", "mc_", "bind", "_mc", "}")):
-        return line
+        return line, False
     if _OWN.fullmatch(line):
-        return None
+        return line, True
     found = _CD.fullmatch(line)
     if found is None:
-        return line
+        return line, False
     to = _OCTAL.sub(lambda code: chr(int(code[1], 8) & 0xFF), found[1]).encode("latin-1", "replace")
-    return None if to == cwd else f"cd {to.decode(errors='replace')}"
+    return (line, True) if to == cwd else (f"cd {to.decode(errors='replace')}", False)

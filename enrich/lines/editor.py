@@ -15,7 +15,7 @@ from enrich.lines.grid import UNWRITTEN
 from enrich.lines.mc import what_was_typed
 from enrich.lines.picture import Picture, alike, begins, picture, plain, prompt_row
 from enrich.lines.program import Edit, Program, Return
-from enrich.lines.prompts import REMOTE, SHELLS, asks_for_data, asks_for_more, is_masked, looks_ready
+from enrich.lines.prompts import SHELLS, asks_for_data, asks_for_more, is_masked, is_remote, looks_ready
 from enrich.lines.telling import abandon, ask, role_of_edit, tell
 from enrich.lines.typed import Moment, Reason, Role, Told, Who
 
@@ -53,7 +53,7 @@ def resize(edit: Edit, record: Terminal) -> None:
 
 def write(program: Program, edit: Edit, who: Who, at: Moment, record: Terminal, content: bytes) -> list[Told]:
     """The program paints."""
-    if edit.full and who.name not in REMOTE:
+    if edit.full and not is_remote(who):
         return []
     onlcr = record.oflag & (OPOST | ONLCR) == OPOST | ONLCR
     grid = edit.grid
@@ -112,7 +112,7 @@ def in_band(program: Program, edit: Edit, who: Who, at: Moment) -> list[Told]:
     kept, grid = edit.kept, edit.grid
     edit.kept = None
     if edit.full:
-        if not grid.alternate and who.name in REMOTE:
+        if not grid.alternate and is_remote(who):
             edit.full, edit.origin, grid.absolute = False, -1, 0
         return []
     if kept is None or edit.origin < 0:
@@ -193,7 +193,7 @@ def _restore(program: Program, edit: Edit, who: Who, now: Return, *, asks: bool 
         edit.written = False
         program.suspended = edit
         return []
-    behind = who.name in REMOTE or (asks and edit.grid.x > 0)  # logout, or a question: no part of the line
+    behind = is_remote(who) or (asks and edit.grid.x > 0)  # logout, or a question: no part of the line
     shown = edit.kept if behind and edit.kept is not None else _picture(edit)
     return _accept(program, edit, who, back, shown, Reason.EDITED)
 
@@ -239,7 +239,7 @@ def _picture(edit: Edit) -> Picture:
 
 def _is_other(program: Program, who: Who, left: str) -> bool:
     """Whether what stands left of the cursor is a prompt, though another one than before."""
-    if who.name in REMOTE:
+    if is_remote(who):
         return looks_ready(left)
     return who.name in {"node", "nodejs"} and (
         asks_for_more(left, program.primary) or plain(left) == plain(program.primary)

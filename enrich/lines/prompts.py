@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from enrich.lines.typed import Who
+
 SHELLS = frozenset({"ash", "bash", "busybox", "dash", "fish", "ksh", "ksh93", "mksh", "rbash", "sh", "yash", "zsh"})
 _OTHERS = (
     "bc dc erl ftp gawk gdb ghci guile iex ipython ipython3 irb jshell julia lftp lua mariadb mongo mongosh mysql node "
@@ -11,7 +13,7 @@ _OTHERS = (
 )
 _INTERPRETERS = SHELLS | set(_OTHERS.split())
 _PYTHON = re.compile(r"(?:i?python|pypy)[0-9.]*\Z")
-REMOTE = frozenset({"ssh", "slogin", "telnet", "mosh-client", "rlogin", "docker", "kubectl", "podman", "nerdctl"})
+_REMOTE = frozenset({"ssh", "slogin", "telnet", "mosh-client", "rlogin", "docker", "kubectl", "podman", "nerdctl"})
 """Programs that show what goes on elsewhere."""
 _PROMPT = re.compile(r"[$#%>:?\u276f\u279c\u03bb\u00bb\])][ \t]?\Z")
 _REMOTE_PROMPT = re.compile(r"[$#%>\u276f\u279c\u03bb\u00bb][ \t]?\Z")
@@ -40,6 +42,11 @@ def is_interpreter(name: str) -> bool:
 def is_masked(line: str) -> bool:
     """Whether nothing is shown but what stands for keys of a secret."""
     return _MASKED.fullmatch(line) is not None
+
+
+def is_remote(who: Who) -> bool:
+    """Whether a program shows what goes on elsewhere: by its name, or at a terminal that it opened. Shells do not."""
+    return who.name in _REMOTE or (who.passes and who.name not in SHELLS)
 
 
 def looks_ready(text: str) -> bool:

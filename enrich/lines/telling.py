@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enrich.lines.program import Program, Return
-from enrich.lines.prompts import REMOTE, asks_for_data, asks_for_more, is_interpreter, sets_prompt
+from enrich.lines.prompts import asks_for_data, asks_for_more, is_interpreter, is_remote, sets_prompt
 from enrich.lines.syntax import has_syntax
 from enrich.lines.typed import Confidence, Moment, Prompt, Reason, Role, Told, Typed, Who
 
@@ -62,7 +62,7 @@ def tell(
     if len(raw) > LONGEST:
         line, cut = raw[:LONGEST].decode(errors="ignore"), True
     reasons = [reason]
-    remote = who.name in REMOTE
+    remote = is_remote(who)
     reasons += [Reason.REMOTE] if remote else []
     reasons += [Reason.GAP] if gap else []
     reasons += [Reason.CUT] if cut else []

@@ -8,6 +8,7 @@ from bpf.enums import Change, TerminalFlag
 from bpf.events import Terminal, TtyChange, TtyInput, TtySignal, TtyWrite
 from enrich.lines import canonical, editor
 from enrich.lines.program import Program, Return
+from enrich.lines.prompts import is_remote
 from enrich.lines.typed import Moment, Told, Who
 
 _MOST = 32
@@ -36,7 +37,7 @@ class Typing:
         `who` acts, or gets the signal; `secret`: what it consumed is taken for a password, and is not kept.
         """
         self._look_for_gaps(record)
-        if who.passes:
+        if is_remote(who) and who.passes and not self._takes_commands(who):
             self.programs.pop((who.pid, who.start), None)
             return []
         if isinstance(record, TtyInput):
@@ -48,6 +49,11 @@ class Typing:
         if isinstance(record, TtySignal) and record.signal in {_SIGINT, _SIGQUIT}:
             self._interrupt(who)
         return []
+
+    def _takes_commands(self, who: Who) -> bool:
+        """Whether it has taken some: then opening a terminal hides none, though lines may be told at both."""
+        program = self.programs.get((who.pid, who.start))
+        return program is not None and program.commands > 0
 
     def gap(self) -> None:
         """Records of this terminal are missing: lines in progress are marked."""

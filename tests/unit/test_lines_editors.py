@@ -372,6 +372,23 @@ def test_one_that_passes() -> None:
     assert desk.typing.programs == {}
 
 
+@pytest.mark.parametrize(("name", "sure"), [("bash", Confidence.HIGH), ("python3", Confidence.LOW)])
+def test_who_opens_a_terminal_hides_no_line(name: str, sure: Confidence) -> None:
+    """What takes commands goes on to do so, whatever it opens; of what is no shell it may be somebody else's lines."""
+    desk = Desk(name)
+    desk.line("exec 5<>/dev/ptmx")
+    for record in (
+        desk.at.change(Change.TERMIOS, lflag=RAW, **desk.fields),
+        desk.at.write(b"$ ", **desk.fields),
+        *(r for key in b"ls" for r in (desk.at.input(bytes([key]), RAW), desk.at.write(bytes([key]), **desk.fields))),
+        desk.at.input(b"\r", RAW, **desk.fields),
+        desk.at.write(b"\r\n", **desk.fields),
+        desk.at.change(Change.TERMIOS, lflag=ECHOED, **desk.fields),
+    ):
+        desk.take(record, passes=True)
+    assert [(each.line, each.confidence) for each in desk.typed[1:]] == [("ls", sure)]
+
+
 def test_secrets() -> None:
     """What is taken for a password is no line and is kept nowhere."""
     desk = Desk("mysql")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import codecs
 import json
 import tracemalloc
 import unicodedata
@@ -13,6 +12,7 @@ import orjson
 import shipper.wire.records  # noqa: F401  declares its records
 from bpf.schema import Record, RecordError, decode
 from enrich import printable, render
+from tests.unit.printed import undone
 
 _NEVER_RAW = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"}
 """Unicode's general categories of what moves, hides, reorders or looks like a space on a terminal."""
@@ -45,7 +45,7 @@ def shown(data: bytes) -> None:
     for value in (text, render.command_line(args), wide):
         line = printable.text(value)
         assert not _unsafe(line)
-        assert codecs.decode(line.encode("ascii", "backslashreplace"), "unicode_escape") == value
+        assert undone(line) == value
         assert not _unsafe(printable.message(value))
     document = orjson.dumps({"text": text, "args": args})
     line = printable.json_line(document).decode()

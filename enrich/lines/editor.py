@@ -41,8 +41,7 @@ def begin(program: Program, record: Terminal) -> None:
         program.edit = held
         return
     program.edit = Edit(*flags)
-    program.edit.grid.columns = min(record.columns or 80, _MOST_WIDTH)
-    program.edit.grid.height = min(record.rows or 24, _MOST_HEIGHT)
+    resize(program.edit, record)
 
 
 def resize(edit: Edit, record: Terminal) -> None:

@@ -61,11 +61,8 @@ def tell(
     raw = line.encode(errors="surrogatepass")
     if len(raw) > LONGEST:
         line, cut = raw[:LONGEST].decode(errors="ignore"), True
-    reasons = [reason]
-    remote = is_remote(who)
-    reasons += [Reason.REMOTE] if remote else []
-    reasons += [Reason.GAP] if gap else []
-    reasons += [Reason.CUT] if cut else []
+    doubts = {Reason.REMOTE: is_remote(who), Reason.GAP: gap, Reason.CUT: cut}
+    reasons = (reason, *(each for each, holds in doubts.items() if holds))
     sure = Confidence.HIGH if reason in {Reason.READ, Reason.EDITED} else Confidence.MEDIUM
     part = back.parts
     back.parts += 1
@@ -77,8 +74,8 @@ def tell(
         part=part,
         role=role,
         continues=further,
-        confidence=Confidence.LOW if remote or gap or cut else sure,
-        reasons=tuple(reasons),
+        confidence=Confidence.LOW if len(reasons) > 1 else sure,
+        reasons=reasons,
         uid=back.uid,
         cwd=back.cwd,
         cwd_flags=back.cwd_flags,

@@ -74,7 +74,7 @@ class Typing:
         for program in self.programs.values():
             program.forget()
 
-    def exit(self, pid: int, start: int, at: Moment) -> list[Told]:  # noqa: ARG002
+    def exit(self, pid: int, start: int) -> list[Told]:
         """That program ended: what it edited is dropped. Lines that only its end shows to be complete are told."""
         program = self.programs.pop((pid, start), None)
         if program is None:

@@ -264,7 +264,7 @@ class Commands:
         taker = self._belonging.takers.get(key)
         session = taker.session if taker is not None else item.session
         if session is not None and session.typist is not None:
-            self._take(item, session, session.typist, session.typist.typing.exit(*key, _moment(item)))
+            self._take(item, session, session.typist, session.typist.typing.exit(*key))
         taker = self._belonging.takers.get(key)
         if taker is not None:
             self._leave(item, key, taker)

@@ -45,7 +45,7 @@ def play(events: list[tuple[str, int, bytes, int, int]], *, restarts: bool = Fal
             made = at.change(Change.WINDOW, lflag=lflag, **fields)
         else:
             typing.gap()
-            told += typing.exit(pid, pid, Moment(str(i), i, i, i))
+            told += typing.exit(pid, pid)
             continue
         who = Who(pid, pid, ("bash", "node", "ssh")[pid - 20], passes=False)
         told += typing.take(made, Moment(str(i), i, i, i), who, secret=isinstance(made, TtyInput) and lflag == 1)

@@ -339,7 +339,7 @@ def test_ssh() -> None:
     desk.echo("exit")
     desk.keys("\r")
     desk.paint("\r\nlogout\r\n")
-    desk.told += desk.typing.exit(20, 1, Moment("end", 99, 99, 99))
+    desk.told += desk.typing.exit(20, 1)
     assert [(each.line, each.confidence) for each in desk.typed] == [("cd /x", "low"), ("exit", "low")]
     assert all(Reason.REMOTE in each.reasons for each in desk.typed)
 

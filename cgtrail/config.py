@@ -17,7 +17,7 @@ from cgtrail.settings_check import ConfigError, check
 __all__ = ["POLICIES", "Config", "ConfigError", "environment", "keys", "load", "variable"]
 
 _LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd", "tenants.files",
-          "tenants.unassigned", "secrets.files", "secrets.disable"}  # fmt: skip
+          "tenants.unassigned", "secrets.files", "secrets.disable", "kafka.servers", "kafka.client"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""

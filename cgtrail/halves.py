@@ -54,7 +54,7 @@ def ship(config: Config) -> None:
         max_cgroups=config.capture.max_cgroups,
         capture_host=config.capture.host,
         ring_bytes=config.capture.ring_bytes,
-        bounds=Bounds(spool.max_bytes, spool.max_hours * _HOUR_NS, tuple(spool.readers)),
+        bounds=Bounds(spool.max_bytes, spool.max_hours * _HOUR_NS, config.readers),
         keyframe_ns=spool.keyframe_seconds * 1_000_000_000,
     )
     agent = Agent(settings, stop_on_signal())

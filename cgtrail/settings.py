@@ -53,14 +53,59 @@ class Spool(msgspec.Struct, forbid_unknown_fields=True):
     """bytes at which the spool is full; at least 16777216"""
     max_hours: int = 24
     """hours that are kept for replays once they were read"""
-    readers: list[str] = msgspec.field(default_factory=lambda: ["sqlite"])
-    """workers whose progress decides what may be removed, by the names of their sinks"""
+    readers: list[str] = msgspec.field(default_factory=list)
+    """who decides by their progress what may be removed: workers by the names of their sinks, the publisher as kafka;
+    none named: kafka where kafka.servers is set, else sqlite"""
     keyframe_seconds: int = 300
     """seconds from one keyframe to the next"""
 
 
+SOURCES = ("auto", "spool", "kafka")
+"""Where a worker can read."""
+
+
+class Kafka(msgspec.Struct, forbid_unknown_fields=True):
+    """[kafka]: the log between many hosts and many workers."""
+
+    servers: list[str] = msgspec.field(default_factory=list)
+    """host:port of some brokers; empty: no Kafka, the spool alone"""
+    topic: str = "cgtrail.raw"
+    """where agents write"""
+    state_topic: str = "cgtrail.state"
+    """where workers keep their snapshots; compacted"""
+    deadletter_topic: str = "cgtrail.deadletter"
+    """where workers put what could not become a document"""
+    group: str = "cgtrail"
+    """the workers' consumer group"""
+    instance: str = ""
+    """this machine's name in the group; empty: the host's name"""
+    security_protocol: str = "plaintext"
+    """plaintext, ssl, sasl_plaintext or sasl_ssl"""
+    sasl_mechanism: str = ""
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"""
+    sasl_username: str = ""
+    """who we are"""
+    sasl_password: str = ""
+    """better by the environment, or by a file"""
+    sasl_password_file: str = ""
+    """a file that holds the password"""
+    ssl_ca_file: str = ""
+    """certificates of who signs the brokers'; empty: the system's"""
+    ssl_certificate_file: str = ""
+    """our certificate, for mutual TLS"""
+    ssl_key_file: str = ""
+    """its key"""
+    ssl_key_password_file: str = ""
+    """a file that holds the key's password"""
+    client: list[str] = msgspec.field(default_factory=list)
+    """further properties of librdkafka, as name=value; name=file:/path takes the value from a file"""
+
+
 class Enrich(msgspec.Struct, forbid_unknown_fields=True):
     """[enrich]: the worker."""
+
+    source: str = "auto"
+    """spool, kafka, or auto: kafka where kafka.servers is set, else the spool"""
 
     snapshot_seconds: int = 60
     """seconds from one snapshot of the worker's state to the next"""
@@ -71,8 +116,10 @@ class Metrics(msgspec.Struct, forbid_unknown_fields=True):
 
     agent: str = ""
     """host:port of the agent's; empty: none"""
+    publisher: str = ""
+    """host:port of the publisher's; empty: none"""
     worker: str = ""
-    """host:port of the worker's; empty: none"""
+    """host:port of the worker's, of several the first one's, the next ones follow; empty: none"""
 
 
 class Store(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,6 +156,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     runtimes: Runtimes = msgspec.field(default_factory=Runtimes)
     tenants: Tenants = msgspec.field(default_factory=Tenants)
     spool: Spool = msgspec.field(default_factory=Spool)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
     enrich: Enrich = msgspec.field(default_factory=Enrich)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     store: Store = msgspec.field(default_factory=Store)
@@ -129,3 +177,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     def spool_folder(self) -> Path:
         """Where the spool's streams are."""
         return self.folder / "spool"
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The declared readers of the spool."""
+        return tuple(self.spool.readers) or (("kafka",) if self.kafka.servers else ("sqlite",))
+
+    @property
+    def reads_kafka(self) -> bool:
+        """Whether workers read Kafka instead of the spool."""
+        return self.enrich.source == "kafka" or (self.enrich.source == "auto" and bool(self.kafka.servers))

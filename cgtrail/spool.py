@@ -158,7 +158,7 @@ def _positions(config: Config) -> dict[str, dict[str, Position]]:
     """The positions of every reader that has stored some, or is declared."""
     stored = {file.stem for file in (config.spool_folder / READERS).glob("*.json")}
     positions = {}
-    for name in sorted(stored | set(config.spool.readers)):
+    for name in sorted(stored | set(config.readers)):
         file = position_file(config.spool_folder, name)
         decoded = not any("\ud800" <= char <= "\udfff" for char in name)  # what is no UTF-8 can't be shown as JSON
         if os.path.lexists(file.path) and not (decoded and file.path.is_file()):  # a pipe would be waited for
@@ -191,7 +191,7 @@ def _reader(name: str, known: dict[str, Position], there: list[Stream], config: 
         place = {"stream": stream.id.hex(), "next": min(position.next, end), "needs": min(position.needs, end)}
         places.append(place | {"behind": behind})
     behind = sum(place["behind"] for place in places)
-    return {"reader": name, "declared": name in config.spool.readers, "behind": behind, "streams": places}
+    return {"reader": name, "declared": name in config.readers, "behind": behind, "streams": places}
 
 
 def _interval_cells(row: dict[str, Any]) -> tuple[str, ...]:

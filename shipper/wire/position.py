@@ -26,6 +26,8 @@ class Position(msgspec.Struct, frozen=True):
     """All that comes of frames below this number is stored."""
     needs: int = 0
     """Frames from this number on are wanted again when the reader starts anew."""
+    partition: int = -1
+    """Of a publisher: the partition of the topic that the stream goes to, for as long as it lives; -1: none yet."""
 
 
 class _File(msgspec.Struct):

@@ -1,0 +1,44 @@
+"""From [kafka] to what a client needs: secrets are read from their files here, and named nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cgtrail.config import Config, ConfigError
+from shipper.wire.broker import Broker, Topics
+
+_FILE = "file:"
+
+
+def broker(config: Config) -> Broker:
+    """The cluster that is configured. Raises ConfigError where there is none, or a file can't be read."""
+    kafka = config.kafka
+    if not kafka.servers:
+        raise ConfigError("kafka.servers is empty: name host:port of a broker (CGTRAIL_KAFKA_SERVERS)")
+    told = {
+        "security.protocol": kafka.security_protocol,
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": _secret("kafka.sasl_password_file", kafka.sasl_password_file) or kafka.sasl_password,
+        "ssl.ca.location": kafka.ssl_ca_file,
+        "ssl.certificate.location": kafka.ssl_certificate_file,
+        "ssl.key.location": kafka.ssl_key_file,
+        "ssl.key.password": _secret("kafka.ssl_key_password_file", kafka.ssl_key_password_file),
+    }
+    for given in kafka.client:
+        name, _, value = given.partition("=")
+        path = value.removeprefix(_FILE)
+        told[name] = _secret(f"kafka.client: {name}", path) if path != value else value
+    topics = Topics(kafka.topic, kafka.state_topic, kafka.deadletter_topic)
+    return Broker(tuple(kafka.servers), topics, kafka.group, {name: value for name, value in told.items() if value})
+
+
+def _secret(key: str, file: str) -> str:
+    """What a file holds, without the line's end; empty where none is named. Raises ConfigError."""
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text().rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"{key}: {file} can't be read ({reason})") from error

@@ -1,0 +1,1 @@
+"""The log between hosts and workers: reads it, keeps workers' state and dead letters in it."""

@@ -1,0 +1,1 @@
+"""The spool to Kafka: a process beside the agent."""

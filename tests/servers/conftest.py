@@ -1,0 +1,24 @@
+"""Real servers: one broker for the session, or one of a test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kafka import Kafka, kafka
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A broker that all tests share: topics and groups are a test's own, and it is never stopped."""
+    with kafka(tmp_path_factory.mktemp("kafka")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Kafka]:
+    """A broker of this test's own, to be stopped, killed and emptied."""
+    with kafka(tmp_path / "kafka") as own:
+        yield own

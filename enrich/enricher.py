@@ -187,7 +187,9 @@ class Enricher:
         reason = f"{damage.reason}; {damage.segment} at byte {damage.offset}, {damage.length} bytes"
         _log.error("damage in the spool; it is among the dead letters", stream=self.stream, reason=reason)
         identity = f"{self.stream}-{damage.number}-byte{damage.offset}"
-        return Letter(identity, LetterKind.FRAME, self.stream, damage.number, 0, end, self.time, reason, damage.data)
+        origin = f"{damage.segment} at byte {damage.offset}"
+        place = (identity, LetterKind.FRAME, self.stream, damage.number, 0, end)
+        return Letter(*place, self.time, reason, damage.data, origin)
 
     def _letter(self, identity: str, kind: LetterKind, frame: Frame, index: int, reason: str, body: bytes) -> Letter:
         return Letter(identity, kind, self.stream, frame.number, index, frame.number + 1, frame.time, reason, body)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import orjson
@@ -20,22 +20,23 @@ from enrich.statefile import DAMAGED, open_database, open_for_reading
 _log = structlog.get_logger()
 
 MAX_BYTES = 256 << 20
-_FORMAT = 2
+_FORMAT = 3
 _DDL = """
 CREATE TABLE letters (id TEXT PRIMARY KEY, kind TEXT, stream TEXT, frame INTEGER, idx INTEGER, behind INTEGER,
-                      time INTEGER, reason TEXT, body BLOB) STRICT;
+                      time INTEGER, reason TEXT, body BLOB, origin TEXT NOT NULL DEFAULT '') STRICT;
 """
+_OLDER = {2: "ALTER TABLE letters ADD COLUMN origin TEXT NOT NULL DEFAULT ''"}
 
 
 class LettersError(Exception):
-    """Dead letters that can't be read; the message names the file and what to do."""
+    """Dead letters that can't be read; the message names the place and what to do."""
 
 
 class LetterKind(StrEnum):
     """What a dead letter is."""
 
     FRAME = "frame"
-    """Bytes of the spool where a frame should be."""
+    """Bytes of the spool, or of a topic, where a frame should be."""
     RECORD = "record"
     """A record that is not understood, or that a step failed on."""
     DOCUMENT = "document"
@@ -49,7 +50,7 @@ class Letter:
     id: str
     kind: LetterKind
     stream: str
-    """The stream's id in hexadecimal."""
+    """The stream's id in hexadecimal; empty where bytes name none."""
     frame: int
     index: int
     """Of the record in its frame; 0 for a frame."""
@@ -60,11 +61,56 @@ class Letter:
     reason: str
     body: bytes
     """The frame's or record's bytes, or the document as JSON."""
+    origin: str = ""
+    """Where it was read: the spool's file and byte, or topic, partition, offset and host; empty where nobody told."""
 
     @property
     def deadly(self) -> bool:
         """Whether it is a record that a worker died of."""
         return self.kind is LetterKind.RECORD and self.reason.startswith(f"{Trouble.DEADLY}:")
+
+
+class Letters(Protocol):
+    """Where a worker puts dead letters."""
+
+    dropped: int
+    """Letters that found no room since this object was made."""
+
+    def add(self, letters: Sequence[Letter]) -> None:
+        """Keep letters durably; the same id again is the same letter. Raises OSError, sqlite3.Error, SourceError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class KeptLetters(Letters, Protocol):
+    """Dead letters for who looks at them and tries them again."""
+
+    def ids(self) -> list[str]:
+        """All their ids, the oldest letter's first."""
+        ...
+
+    def get(self, identity: str) -> Letter | None:
+        """One letter; None when it is not there any more."""
+        ...
+
+    def heads(self) -> Iterator[Letter]:
+        """Every letter, the oldest first; their bodies may be left out."""
+        ...
+
+    def all(self) -> Iterator[Letter]:
+        """Every letter, the oldest first, one by one: their bodies may be large."""
+        ...
+
+    def remove(self, identity: str) -> None:
+        """Forget a letter, after it was delivered."""
+        ...
+
+    def blame(self, identity: str, reason: str) -> None:
+        """A letter stays, for this reason."""
+        ...
 
 
 def rejected(document: Document, reason: str) -> Letter:
@@ -100,7 +146,7 @@ class DeadLetters:
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES, *, _db: sqlite3.Connection | None = None) -> None:
         """Open or make it. Raises sqlite3.Error and OSError."""
-        self._db = _db or open_database(path, _DDL, _FORMAT)
+        self._db = _db or open_database(path, _DDL, _FORMAT, _OLDER)
         self._max_bytes = max_bytes
         self.dropped = 0
         """Letters that found no room since this object was made."""
@@ -112,7 +158,7 @@ class DeadLetters:
         Raises LettersError.
         """
         try:
-            db = open_for_reading(path, _FORMAT)
+            db = open_for_reading(path, *_OLDER, _FORMAT)
         except (*DAMAGED, OSError) as error:
             message = f"{path}: the dead letters can't be read ({error}): as their owner, and of this version?"
             raise LettersError(message) from error
@@ -135,9 +181,9 @@ class DeadLetters:
                     continue
                 used += len(letter.body)
                 self._db.execute(
-                    "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (letter.id, letter.kind.value, letter.stream, _stored(letter.frame), letter.index,
-                     _stored(letter.behind), _stored(letter.time), letter.reason, letter.body),
+                     _stored(letter.behind), _stored(letter.time), letter.reason, letter.body, letter.origin),
                 )  # fmt: skip
         self.dropped += len(dropped)
         for letter in dropped:
@@ -155,13 +201,17 @@ class DeadLetters:
             return None
         names = [column.name for column in fields(Letter)]
         try:
-            return msgspec.convert(dict(zip(names, row, strict=True)), Letter)
+            return msgspec.convert(dict(zip(names, row, strict=False)), Letter)  # an older format tells no origin
         except ValueError as error:  # SQLite believes a damaged file what type a value has
             raise sqlite3.DatabaseError(str(error)) from error
 
     def all(self) -> Iterator[Letter]:
         """Every letter, the oldest first, one by one: their bodies may be large."""
         return (letter for letter in map(self.get, self.ids()) if letter)
+
+    def heads(self) -> Iterator[Letter]:
+        """Every letter, the oldest first."""
+        return self.all()
 
     def remove(self, identity: str) -> None:
         """Forget a letter, after it was delivered. Raises sqlite3.Error."""

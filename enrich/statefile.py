@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +19,7 @@ UNWRITABLE = (OSError, sqlite3.OperationalError)
 
 DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What damage makes of a statement: SQLite's message may quote a name that is no UTF-8, and Python can't read it."""
+_NONE: Mapping[int, str] = {}
 
 
 class StateError(RuntimeError):
@@ -46,14 +47,15 @@ def own_file(data: Path, what: str, sink: str = "sqlite") -> Path:
     return data / f"enrich.{sink}.{what}"
 
 
-def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
+def open_database(path: Path, ddl: str, version: int, older: Mapping[int, str] = _NONE) -> sqlite3.Connection:
     """A connection to a database of this format, whose commits are durable.
 
-    One that is damaged or of another format is renamed to `<name>.damaged-<time>`, where what can be saved of it can be
-    looked for, and made anew. Raises sqlite3.Error and OSError when that can't be done.
+    `older` tells of formats what makes this one of them. One that is damaged or of another format is renamed to
+    `<name>.damaged-<time>`, where what can be saved of it can be looked for, and made anew. Raises sqlite3.Error and
+    OSError when that can't be done.
     """
     try:
-        return _open(path, ddl, version)
+        return _open(path, ddl, version, older)
     except DAMAGED as error:
         if isinstance(error, sqlite3.OperationalError):
             raise  # locked, or the disk: not damaged
@@ -68,35 +70,35 @@ def open_database(path: Path, ddl: str, version: int) -> sqlite3.Connection:
             now=aside.name,
             next="none; storing goes on",
         )
-        return _open(path, ddl, version)
+        return _open(path, ddl, version, older)
 
 
-def open_for_reading(path: Path, version: int) -> sqlite3.Connection | None:
+def open_for_reading(path: Path, *versions: int) -> sqlite3.Connection | None:
     """A connection that changes nothing, also while another writes; None where there is no database yet.
 
-    Raises sqlite3.Error, also for one that is damaged or of another format.
+    Raises sqlite3.Error, also for one that is damaged or of none of these formats, the newest of which comes last.
     """
     if not path.exists():
         return None
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
-        return _open_reader(uri, version)
+        return _open_reader(uri, versions)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or os.access(path.parent, os.W_OK):
             raise
         # SQLite can't make the log's index there. Without it the database is as of its last checkpoint.
-        return _open_reader(f"{uri}&immutable=1", version)
+        return _open_reader(f"{uri}&immutable=1", versions)
 
 
-def _open_reader(uri: str, version: int) -> sqlite3.Connection | None:
+def _open_reader(uri: str, versions: tuple[int, ...]) -> sqlite3.Connection | None:
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
     try:
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:  # in the making
             db.close()
             return None
-        if found != version:
-            raise sqlite3.DatabaseError(_other(found, version))
+        if found not in versions:
+            raise sqlite3.DatabaseError(_other(found, versions[-1]))
     except BaseException:
         db.close()
         raise
@@ -107,7 +109,7 @@ def _other(found: int, version: int) -> str:
     return f"format {found}, and this cgtrail knows {version}"
 
 
-def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
+def _open(path: Path, ddl: str, version: int, older: Mapping[int, str]) -> sqlite3.Connection:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
@@ -117,6 +119,8 @@ def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
             db.executescript(f"BEGIN; {ddl} PRAGMA user_version = {version}; COMMIT;")
+        elif found in older:
+            _upgrade(db, version, older)
         elif found != version:
             raise sqlite3.DatabaseError(_other(found, version))
         (check,) = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -126,3 +130,13 @@ def _open(path: Path, ddl: str, version: int) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _upgrade(db: sqlite3.Connection, version: int, older: Mapping[int, str]) -> None:
+    """Another process may do it at the same time: the format is looked at once more behind the lock."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        if found in older:
+            db.execute(older[found])
+            db.execute(f"PRAGMA user_version = {version}")

@@ -117,6 +117,42 @@ def test_reading_makes_nothing(tmp_path: Path, path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.fixture
+def older(path: Path) -> Path:
+    """A database as the version before wrote it, which did not tell origins, with one letter."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "CREATE TABLE letters (id TEXT PRIMARY KEY, kind TEXT, stream TEXT, frame INTEGER, idx INTEGER,"
+            " behind INTEGER, time INTEGER, reason TEXT, body BLOB) STRICT"
+        )
+        was = letter(1)
+        row = (was.id, was.kind, was.stream, was.frame, was.index, was.behind, was.time, was.reason, was.body)
+        db.execute("INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("PRAGMA user_version = 2")
+    return path
+
+
+def test_letters_of_the_version_before_are_kept(older: Path) -> None:
+    """What an older version left is read as it is, and a worker goes on with it: nothing is moved aside."""
+    reading = DeadLetters.reading(older)
+    assert reading is not None
+    with closing(reading):
+        assert list(reading.all()) == [letter(1)]
+    new = replace(letter(2), origin="00000000000000000000.seg at byte 17")
+    for _ in range(2):
+        with closing(DeadLetters(older)) as letters:
+            letters.add([letter(1), new])
+            assert list(letters.all()) == [letter(1), new]
+    assert not list(older.parent.glob("*damaged*"))
+
+
+def test_two_open_the_version_before(older: Path) -> None:
+    """A worker and somebody who tries letters again may both be the first of the new version."""
+    with closing(DeadLetters(older)) as first, closing(DeadLetters(older)) as second:
+        first.add([letter(2)])
+        assert second.count() == 2
+
+
 @pytest.mark.parametrize("name", ["a b.db", "100%25.db", "a?mode=rwc.db", "#x.db"])
 def test_any_folder_can_be_read(tmp_path: Path, name: str) -> None:
     """A path is a path, whatever it would mean in a URI."""

@@ -50,10 +50,20 @@ def up(host: bool | None, as_json: bool, quiet: bool, demo: str) -> None:
 @command(cli)
 @options.host
 def ship(host: bool | None) -> None:
-    """Run the agent only: record this host into the spool."""
+    """Run the agent only: record this host into the spool, and publish it where kafka.servers is set."""
     from cgtrail import halves
 
     halves.ship(config(capture__host=host))
+
+
+@command(cli)
+@click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been acknowledged.")
+@click.option("--beside", is_flag=True, hidden=True)
+def publish(once: bool, beside: bool) -> None:
+    """Run the publisher only: send what is in the spool to Kafka. `cgtrail ship` starts one by itself."""
+    from cgtrail import publish
+
+    sys.exit(publish.run(config(), once=once, beside=beside))
 
 
 @command(cli)

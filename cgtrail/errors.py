@@ -24,6 +24,7 @@ _EXIT_CODES = {
     "enrich.statefile.StateError": 1,
     "enrich.stores.dayfile.StoreError": 1,
     "shipper.lock.AlreadyRunningError": 1,
+    "shipper.publish.client.ClientError": 2,
     "shipper.cgroups.Cgroup2MissingError": 1,
     "shipper.libbpf.BpfError": 1,
     "shipper.memory.MemoryLimitError": 1,

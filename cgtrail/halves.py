@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cgtrail import metrics
+from cgtrail.companion import publishing
 from cgtrail.config import Config
 from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
@@ -42,7 +43,7 @@ _HOUR_NS = 3600 * 1_000_000_000
 
 
 def ship(config: Config) -> None:
-    """Record until SIGTERM or SIGINT."""
+    """Record until SIGTERM or SIGINT; where kafka.servers is set, a publisher runs beside it."""
     spool = config.spool
     settings = Settings(
         data=config.folder,
@@ -58,7 +59,7 @@ def ship(config: Config) -> None:
         keyframe_ns=spool.keyframe_seconds * 1_000_000_000,
     )
     agent = Agent(settings, stop_on_signal())
-    with metrics.serving(config.metrics.agent, metrics.AGENT, lambda: agent.latest):
+    with publishing(config), metrics.serving(config.metrics.agent, metrics.AGENT, lambda: agent.latest):
         agent.run()
 
 

@@ -1,0 +1,71 @@
+"""`cgtrail publish`: the spool to Kafka."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cgtrail.brokers import broker
+from cgtrail.config import Config
+from cgtrail.signals import stop_on_signal
+from shipper.lock import only
+from shipper.publish import LOCK, STATUS
+from shipper.publish.publisher import Publisher
+from shipper.status import write_status
+
+STATUS_SECONDS = 1.0
+
+
+def run(config: Config, *, once: bool, beside: bool) -> int:
+    """Publish until SIGTERM or SIGINT, or with `once` until all is acknowledged; returns 0, or 1 if `once` was not all.
+
+    `beside`: until standard input ends, whatever signals say: an agent that is being stopped still writes.
+    """
+    stop = _stop_on_end() if beside else stop_on_signal()
+    config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with only(config.folder / LOCK, "publisher"):
+        publisher = Publisher(broker(config), config.spool_folder, stop)
+        with _reporting(config, publisher):
+            return 0 if publisher.run(follow=not once) or not once else 1
+
+
+def _stop_on_end() -> threading.Event:
+    """An event that the end of standard input sets: whoever holds its other end has asked for it, or is gone."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    stop = threading.Event()
+
+    def wait() -> None:
+        with suppress(OSError):
+            while os.read(sys.stdin.fileno(), 1):
+                pass
+        stop.set()
+
+    threading.Thread(target=wait, name="end", daemon=True).start()
+    return stop
+
+
+@contextmanager
+def _reporting(config: Config, publisher: Publisher) -> Iterator[None]:
+    """Write the status file each second, from a thread of its own, and once more at the end."""
+    done = threading.Event()
+
+    def report() -> None:
+        ended = False
+        while not ended:
+            ended = done.is_set()
+            with suppress(OSError):  # a full disk: the agent says so
+                write_status(config.folder / STATUS, publisher.facts())
+            done.wait(STATUS_SECONDS)
+
+    thread = threading.Thread(target=report, name="status", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -16,7 +16,7 @@ _EXIT_CODES = {
     "shipper.control.ControlError": 1,
     "shipper.control_client.AgentError": 1,
     "cgtrail.demo_container.DemoError": 1,
-    "cgtrail.metrics.MetricsError": 1,
+    "cgtrail.serving.ServingError": 1,
     "cgtrail.recordings.find.SessionError": 1,
     "cgtrail.spool.SpoolError": 1,
     "enrich.letters.LettersError": 1,

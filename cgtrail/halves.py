@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from cgtrail import metrics
 from cgtrail.companion import publishing
 from cgtrail.config import Config
+from cgtrail.metrics import AGENT, WORKER
 from cgtrail.secrets import rules
+from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
 from enrich.checkpoint import Checkpoints
 from enrich.letters import DeadLetters
@@ -59,7 +60,7 @@ def ship(config: Config) -> None:
         keyframe_ns=spool.keyframe_seconds * 1_000_000_000,
     )
     agent = Agent(settings, stop_on_signal())
-    with publishing(config), metrics.serving(config.metrics.agent, metrics.AGENT, lambda: agent.latest):
+    with publishing(config), serving(config.metrics.agent, AGENT, lambda: agent.latest):
         agent.run()
 
 
@@ -82,7 +83,7 @@ def enrich(config: Config, sink: str, *, once: bool) -> None:
             output=config.documents.output,
         ) as worker,
         _reporting(own_file(config.folder, "status.json", sink), worker),
-        metrics.serving(config.metrics.worker, metrics.WORKER, worker.facts),
+        serving(config.metrics.worker, WORKER, worker.facts),
     ):
         worker.run(follow=not once)
 

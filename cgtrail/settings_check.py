@@ -59,7 +59,7 @@ def check(config: Config, places: Mapping[str, str]) -> None:
     if output not in OUTPUTS:
         place = places["documents.output"]
         raise ConfigError(f"{place}: documents.output is {output!r}; it must be one of {', '.join(OUTPUTS)}")
-    for half in ("agent", "worker"):
+    for half in ("agent", "publisher", "worker"):
         address = getattr(config.metrics, half)
         if address and not _is_address(address):
             wanted = f"it must be host:port, as in 127.0.0.1:9464, with a port of at most {_MAX_PORT}"

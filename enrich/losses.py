@@ -17,6 +17,10 @@ ECS = {"version": "9.0.0"}
 """The Elastic Common Schema that documents follow."""
 
 
+COUNTED = "loss."
+"""What counts of documents about losses are named with, before the cause."""
+
+
 class Trouble(StrEnum):
     """Why records that stand in the stream, or should, made no document; beside `Cause` and `GapCause`."""
 

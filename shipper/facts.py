@@ -33,6 +33,7 @@ class Facts:
         return {
             "pid": os.getpid(),
             "time": time.time_ns(),
+            "turned": time.monotonic(),
             "stream": spool.stream.id.hex(),
             "frames": spool.number,
             "records": spool.records,

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,21 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from cgtrail.halves import worker_on
-from cgtrail.metrics import AGENT, FILE, WORKER, Metric, MetricsError, main, reference, serving
+from cgtrail.metrics import AGENT, PUBLISHER, WORKER, Half
+from cgtrail.metrics.__main__ import FILE, main, reference
+from cgtrail.serving import serving
 from enrich.sinks.memory import MemorySink
 from shipper.status import STATUS, read_status
 from tests.kernel.dockerd import wait_until
 
 ANY = "127.0.0.1:0"
+HALVES = (AGENT, PUBLISHER, WORKER)
+SECOND = 1_000_000_000
 
 
-def scrape(metrics: Iterable[Metric], facts: Callable[[], Any]) -> dict[str, Family]:
+def scrape(half: Half, facts: Callable[[], Any]) -> dict[str, Family]:
     """What Prometheus reads, by name."""
-    with serving(ANY, metrics, facts) as port:
+    with serving(ANY, half, facts) as port:
         return scraped(f"127.0.0.1:{port}")
 
 
@@ -45,7 +50,7 @@ def values(families: dict[str, Family], name: str) -> dict[str, float]:
 
 def documented() -> set[str]:
     """The names in docs/metrics.md."""
-    return {line.split("`")[1] for line in FILE.read_text().splitlines() if line.startswith("| `")}
+    return {line.split("`")[1] for line in FILE.read_text().splitlines() if line.startswith("| `cgtrail_")}
 
 
 def test_the_page_is_fresh() -> None:
@@ -54,24 +59,24 @@ def test_the_page_is_fresh() -> None:
     assert main(["--check"]) == 0
 
 
-@pytest.mark.parametrize("metrics", [AGENT, WORKER], ids=["agent", "worker"])
-def test_each_is_served_and_documented(metrics: tuple[Metric, ...]) -> None:
+@pytest.mark.parametrize("half", HALVES, ids=lambda half: half.name)
+def test_each_is_served_and_documented(half: Half) -> None:
     """What an endpoint shows has the documented names, types and meanings, and nothing else is there."""
-    families = scrape(metrics, lambda: {"pid": 1})
-    assert set(families) == {metric.name for metric in metrics}
-    for metric in metrics:
+    families = scrape(half, lambda: {"pid": 1})
+    assert set(families) == {metric.name for metric in half.metrics}
+    for metric in half.metrics:
         family = families[metric.name]
         assert (family.documentation, metric.shown in documented()) == (metric.meaning, True)
         assert family.type == ("counter" if metric.shown.endswith("_total") else "gauge")
-    assert documented() == {metric.shown for metric in (*AGENT, *WORKER)}
+    assert documented() == {metric.shown for each in HALVES for metric in each.metrics}
 
 
 def test_names_follow_the_conventions() -> None:
     """One prefix a half, base units, and no name twice."""
-    names = [metric.name for metric in (*AGENT, *WORKER)]
+    names = [metric.name for half in HALVES for metric in half.metrics]
     assert len(set(names)) == len(names)
-    assert all(metric.name.startswith("cgtrail_agent_") for metric in AGENT)
-    assert all(metric.name.startswith("cgtrail_worker_") for metric in WORKER)
+    for half in HALVES:
+        assert all(metric.name.startswith(f"cgtrail_{half.name}_") for metric in half.metrics)
 
 
 def test_a_half_that_starts_says_nothing() -> None:
@@ -92,14 +97,60 @@ def test_a_worker(tmp_path: Path) -> None:
 
 
 def test_ledger() -> None:
-    """The ledger is summed over containers, losses by cause."""
+    """The ledger is summed over hosts and containers, losses by cause."""
     accounts = {
-        "7": {"seen": 10, "received": 7, "lost": {"ring_full": 2, "disk": 1}},
-        "8": {"seen": 5, "received": 4, "lost": {"disk": 1}},
+        "a0": {7: {"seen": 10, "received": 7, "lost": {"ring_full": 2, "disk": 1}}},
+        "b0": {7: {"seen": 5, "received": 4, "lost": {"disk": 1}}},
     }
     families = scrape(WORKER, lambda: {"accounts": accounts})
     assert values(families, "cgtrail_worker_ledger_records") == {"seen": 15, "received": 11}
     assert values(families, "cgtrail_worker_ledger_lost_records") == {"ring_full": 2, "disk": 2}
+
+
+def test_lag_is_told_by_partition() -> None:
+    """Of a partition in which something waits: how old the newest frame is that was taken. Of others: 0."""
+    old = time.time_ns() - 3600 * SECOND
+    streams = {"a0": {"frame_time": old - 9000 * SECOND}, "b0": {"frame_time": old}}
+    partitions = {name: {"streams": streams, "checkpoint_age_seconds": 7} for name in ("raw-0", "raw-1")}
+    partitions["raw-2"] = {"streams": {}, "checkpoint_age_seconds": 1}
+    facts = {"partitions": partitions, "lag": {"raw-0": 12, "raw-1": 0, "raw-2": 5}, "assigned": list(partitions)}
+    families = scrape(WORKER, lambda: facts)
+    lag = values(families, "cgtrail_worker_lag_seconds")
+    assert 3600 <= lag.pop("raw-0") < 7200
+    assert lag == {"raw-1": 0, "raw-2": 0}
+    assert values(families, "cgtrail_worker_lag_messages") == {"raw-0": 12, "raw-1": 0, "raw-2": 5}
+    assert values(families, "cgtrail_worker_checkpoint_age_seconds") == {"raw-0": 7, "raw-1": 7, "raw-2": 1}
+    assert values(families, "cgtrail_worker_partitions") == {"": 3}
+    assert values(families, "cgtrail_worker_backlog_frames") == {"": 17}
+
+
+def test_lag_beside_a_spool() -> None:
+    """A worker beside the spool is behind when frames wait there."""
+    streams = {"a0": {"frame_time": time.time_ns() - 60 * SECOND}}
+    facts = {"partitions": {"a0": {"streams": streams}}, "backlog_frames": 3}
+    assert values(scrape(WORKER, lambda: facts), "cgtrail_worker_lag_seconds")["a0"] >= 60
+    facts["backlog_frames"] = 0
+    assert values(scrape(WORKER, lambda: facts), "cgtrail_worker_lag_seconds") == {"a0": 0}
+
+
+def test_losses_by_cause() -> None:
+    """Each cause of which a document was made has its own counter, whichever it is."""
+    counts = {"loss.frame_missing": 2, "loss.host_claimed": 1, "resent": 5, "refused_frames": 7}
+    families = scrape(WORKER, lambda: {"counts": counts})
+    assert values(families, "cgtrail_worker_losses") == {"frame_missing": 2, "host_claimed": 1}
+    assert values(families, "cgtrail_worker_resent_frames") == {"": 5}
+    assert values(families, "cgtrail_worker_refused_frames") == {"": 7}
+
+
+def test_a_publisher() -> None:
+    """How far it is, how old its queue is, and what refused it, by name."""
+    facts = {"sent_frames": 9, "acknowledged": 7, "in_flight": 2, "in_flight_age_seconds": 1.5, "backlog_frames": 30,
+             "error": "no room", "errors": {"MSG_SIZE_TOO_LARGE": 1, "_TRANSPORT": 4}}  # fmt: skip
+    families = scrape(PUBLISHER, lambda: facts)
+    assert values(families, "cgtrail_publisher_errors") == {"MSG_SIZE_TOO_LARGE": 1, "_TRANSPORT": 4}
+    assert values(families, "cgtrail_publisher_queue_age_seconds") == {"": 1.5}
+    assert values(families, "cgtrail_publisher_connected") == {"": 0}
+    assert values(families, "cgtrail_publisher_backlog_frames") == {"": 30}
 
 
 def test_a_runtime_of_which_one_daemon_is_silent() -> None:
@@ -115,7 +166,7 @@ def test_what_tenants_were_not_given() -> None:
     assert values(families, "cgtrail_agent_tenants_ignored") == {"no_id": 2, "too_many": 1}
 
 
-def asked(metrics: Iterable[Metric]) -> set[str]:
+def asked(half: Half) -> set[str]:
     """The facts that metrics read."""
     names: set[str] = set()
 
@@ -124,23 +175,9 @@ def asked(metrics: Iterable[Metric]) -> set[str]:
             names.add(key)
             return default
 
-    for metric in metrics:
+    for metric in half.metrics:
         metric.family(Spy())
     return names
-
-
-def test_an_address_that_is_taken_is_named() -> None:
-    """Whoever runs two agents learns which address is taken."""
-    with serving(ANY, AGENT, dict) as port:
-        again = serving(f"127.0.0.1:{port}", AGENT, dict)
-        with pytest.raises(MetricsError, match=f"127.0.0.1:{port}"):
-            again.__enter__()
-
-
-def test_no_address_serves_nothing() -> None:
-    """Metrics are off unless an address is set."""
-    with serving("", AGENT, dict) as port:
-        assert port is None
 
 
 @pytest.mark.kernel
@@ -159,7 +196,7 @@ def test_an_agent(tmp_path: Path) -> None:
         finally:
             agent.terminate()
     assert asked(AGENT) <= read_status(tmp_path / STATUS).keys()
-    assert set(families) == {metric.name for metric in AGENT}
+    assert set(families) == {metric.name for metric in AGENT.metrics}
     assert values(families, "cgtrail_agent_spool_writable") == {"": 1}
     assert values(families, "cgtrail_agent_runtime_connected") == {"docker": 0, "podman": 0, "containerd": 0}
     assert values(families, "cgtrail_agent_records")[""] > 3

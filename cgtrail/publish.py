@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 
 from cgtrail.brokers import broker
 from cgtrail.config import Config
+from cgtrail.metrics import PUBLISHER
+from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
 from shipper.lock import only
 from shipper.publish import LOCK, STATUS
@@ -29,7 +31,7 @@ def run(config: Config, *, once: bool, beside: bool) -> int:
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only(config.folder / LOCK, "publisher"):
         publisher = Publisher(broker(config), config.spool_folder, stop)
-        with _reporting(config, publisher):
+        with _reporting(config, publisher), serving(config.metrics.publisher, PUBLISHER, publisher.facts):
             return 0 if publisher.run(follow=not once) or not once else 1
 
 

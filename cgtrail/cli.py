@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cgtrail import options, search_commands, secrets, session_commands, tenant_commands
+from cgtrail import options, search_commands, secrets, session_commands, setup_commands, tenant_commands
 from cgtrail.command import coloured, command, config, shared
 
 _WHOSE = "Whose dead letters: the worker's that writes there."
@@ -143,6 +143,7 @@ def status(as_json: bool) -> None:
 
 search_commands.add_to(cli)
 tenant_commands.add_to(cli)
+cli.add_command(setup_commands.setup)
 session_commands.add_to(cli)
 cli.add_command(secrets.secrets)
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+import click
+
+from enrich.printable import message
 
 
 class Level(StrEnum):
@@ -24,3 +29,15 @@ class Finding:
     level: Level
     found: str
     advice: str = ""
+
+
+_COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.BAD: "red"}
+
+
+def line(finding: Finding, *, as_json: bool = False) -> str:
+    """A finding as it is printed; what is not ours in it can't move a terminal's cursor."""
+    if as_json:
+        return json.dumps(asdict(finding))
+    advice = f"\n{'':22}→ {message(finding.advice)}" if finding.advice else ""
+    level = click.style(finding.level.ljust(5), fg=_COLOURS[finding.level])
+    return f"{level} {message(finding.what).ljust(15)} {message(finding.found)}{advice}"

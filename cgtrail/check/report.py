@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 
 import click
 
@@ -13,6 +11,7 @@ from cgtrail.check import (
     clock,
     control_groups,
     data_folder,
+    kafka,
     kernel,
     memory,
     others,
@@ -22,9 +21,8 @@ from cgtrail.check import (
     store,
     tenants,
 )
-from cgtrail.check.finding import Finding, Level
+from cgtrail.check.finding import Finding, Level, line
 from cgtrail.config import Config
-from enrich.printable import message
 
 Look = Callable[[Config], Iterator[Finding]]
 
@@ -38,6 +36,7 @@ LOOKS: dict[str, Look] = {
     "data folder": data_folder.look,
     "store": store.look,
     "tenants": tenants.look,
+    "kafka": kafka.look,
     "agents": others.look,
     "clock": clock.look,
 }
@@ -45,7 +44,6 @@ PATIENCE_SECONDS = 15.0
 """For a look at what may hang: a daemon, a network file system."""
 _UNHURRIED = {"programs"}
 """The kernel's verifier takes as long as it takes, and always ends."""
-_COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.BAD: "red"}
 
 
 def run(config: Config, *, as_json: bool) -> int:
@@ -53,7 +51,7 @@ def run(config: Config, *, as_json: bool) -> int:
     bad = 0
     for finding in findings(config):
         bad += finding.level is Level.BAD
-        click.echo(json.dumps(asdict(finding)) if as_json else _line(finding))
+        click.echo(line(finding, as_json=as_json))
     if not as_json:
         things = "1 thing" if bad == 1 else f"{bad} things"
         click.echo(f"\n{things} to mend before all is recorded." if bad else "\nThis host can be recorded.")
@@ -84,9 +82,3 @@ def guarded(what: str, look: Look, config: Config, seconds: float | None) -> lis
         return found
     hangs = Finding(what, Level.BAD, f"no answer for {seconds:.0f} s", "something hangs: see what it waits for")
     return [*found, hangs]
-
-
-def _line(finding: Finding) -> str:
-    advice = f"\n{'':22}→ {message(finding.advice)}" if finding.advice else ""
-    level = click.style(finding.level.ljust(5), fg=_COLOURS[finding.level])
-    return f"{level} {finding.what.ljust(15)} {message(finding.found)}{advice}"

@@ -19,7 +19,7 @@ import click
 import pytest
 
 from cgtrail.check import clock, data_folder, kernel, others, programs, report, runtimes, store
-from cgtrail.check.finding import Finding, Level
+from cgtrail.check.finding import Finding, Level, line
 from cgtrail.settings import Config, Runtimes, Spool
 from enrich.stores import dayfile
 from shipper import lock
@@ -92,8 +92,8 @@ def test_odd_paths_end_nothing(data: str) -> None:
     for what in ("data folder", "store", "agents"):
         for finding in report.guarded(what, report.LOOKS[what], Config(data=data), 15):
             assert finding.level is Level.OK or finding.advice
-            assert "\x1b" not in click.unstyle(report._line(finding))
-            assert report._line(finding).count("\n") == bool(finding.advice)
+            assert "\x1b" not in click.unstyle(line(finding))
+            assert line(finding).count("\n") == bool(finding.advice)
 
 
 # The data folder

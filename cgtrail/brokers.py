@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cgtrail import settings_kafka
 from cgtrail.config import Config, ConfigError
 from shipper.wire.broker import Broker, Topics
 
@@ -11,10 +12,15 @@ _FILE = "file:"
 
 
 def broker(config: Config) -> Broker:
-    """The cluster that is configured. Raises ConfigError where there is none, or a file can't be read."""
+    """The cluster that is configured. Raises ConfigError: there is none, a file can't be read, keys disagree."""
     kafka = config.kafka
     if not kafka.servers:
         raise ConfigError("kafka.servers is empty: name host:port of a broker (CGTRAIL_KAFKA_SERVERS)")
+    if wrong := settings_kafka.disagreement(kafka):
+        raise ConfigError(wrong)
+    for key in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
+        if not Path(getattr(kafka, key)).is_dir():  # as certificates of signers may be
+            _secret(f"kafka.{key}", getattr(kafka, key))  # librdkafka's words for it would be OpenSSL's
     told = {
         "security.protocol": kafka.security_protocol,
         "sasl.mechanism": kafka.sasl_mechanism,

@@ -19,6 +19,8 @@ __all__ = ["POLICIES", "Config", "ConfigError", "environment", "keys", "load", "
 _LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd", "tenants.files",
           "tenants.unassigned", "secrets.files", "secrets.disable", "kafka.servers", "kafka.client"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
+_SECRETS = {"kafka.sasl_password", "kafka.client"}
+"""Keys whose values are in no message."""
 SINKS = ("sqlite", "stdout")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
@@ -60,7 +62,8 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         key = key.rstrip("`").partition("[")[0]
         wanted = what.replace("`bool`", "true or false").replace("`int`", "a whole number").replace("`str`", "text")
         wanted = wanted.replace("`array`", "a list")
-        message = f"{places.get(key, place)}: {key}: {wanted}, and found {_get(tree, key)!r}"
+        found = "what is not shown" if key in _SECRETS else repr(_get(tree, key))
+        message = f"{places.get(key, place)}: {key}: {wanted}, and found {found}"
         raise ConfigError(message) from error
     check(config, places)
     return config

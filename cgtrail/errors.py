@@ -16,12 +16,8 @@ _EXIT_CODES = {
     "shipper.control.ControlError": 1,
     "shipper.control_client.AgentError": 1,
     "cgtrail.demo_container.DemoError": 1,
-<<<<<<< HEAD
     "cgtrail.serving.ServingError": 1,
-=======
     "cgtrail.kafka.admin.AdminError": 1,
-    "cgtrail.metrics.MetricsError": 1,
->>>>>>> cedc8ea (setup kafka makes topics and grants rights; check says what is wrong with a cluster)
     "cgtrail.recordings.find.SessionError": 1,
     "cgtrail.spool.SpoolError": 1,
     "enrich.letters.LettersError": 1,

@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from cgtrail.settings import OUTPUTS, POLICIES, Config, Runtimes, Tenants
+from cgtrail import settings_kafka
+from cgtrail.settings import OUTPUTS, POLICIES, SOURCES, Config, Runtimes, Tenants
 
 MAX_DAYS = 36500
 _RANGES = {
@@ -55,19 +56,27 @@ def check(config: Config, places: Mapping[str, str]) -> None:
     _check_runtimes(config.runtimes, places)
     _check_tenants(config.tenants, places)
     _check_secrets(config, places)
-    output = config.documents.output
-    if output not in OUTPUTS:
-        place = places["documents.output"]
-        raise ConfigError(f"{place}: documents.output is {output!r}; it must be one of {', '.join(OUTPUTS)}")
+    for name, what in settings_kafka.wrong(config.kafka):
+        raise ConfigError(f"{places[f'kafka.{name}']}: kafka.{name} {what}")
+    for key, value, known in (
+        ("enrich.source", config.enrich.source, SOURCES),
+        ("documents.output", config.documents.output, OUTPUTS),
+    ):
+        if value not in known:
+            raise ConfigError(f"{places[key]}: {key} is {value!r}; it must be one of {', '.join(known)}")
+    _check_metrics(config, places)
+    if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
+        message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
+        raise ConfigError(message)
+
+
+def _check_metrics(config: Config, places: Mapping[str, str]) -> None:
     for half in ("agent", "publisher", "worker"):
         address = getattr(config.metrics, half)
         if address and not _is_address(address):
             wanted = f"it must be host:port, as in 127.0.0.1:9464, with a port of at most {_MAX_PORT}"
             message = f"{places[f'metrics.{half}']}: metrics.{half} is {address!r}; {wanted}"
             raise ConfigError(message)
-    if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
-        message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
-        raise ConfigError(message)
 
 
 def _check_runtimes(runtimes: Runtimes, places: Mapping[str, str]) -> None:

@@ -250,7 +250,8 @@ def test_a_query_that_makes_no_sense_is_one_line(run: Run, data: Path, name: str
 
 @pytest.mark.parametrize("text", ["dat = '/x'", "data = 5", "data = "])
 @pytest.mark.parametrize(
-    "name", [name for name in COMMANDS if name not in {"completion", "deadletters", "secrets", "spool", "tenants"}]
+    "name",
+    [name for name in COMMANDS if name not in {"completion", "deadletters", "secrets", "setup", "spool", "tenants"}],
 )
 def test_a_wrong_configuration_ends_every_command(run: Run, tmp_path: Path, name: str, text: str) -> None:
     """No command runs with a configuration that it doesn't understand: one line, and the exit code 2."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgtrail import config, settings
+from cgtrail import config, settings, settings_kafka
 from cgtrail.config import Config, ConfigError, environment, keys, load, variable
 from enrich.commands.output import KEPT
 from shipper.tenants.declare import POLICIES
@@ -79,8 +79,32 @@ OF_EACH_KEY = {
         ["stdout"],
     ),
     "spool.keyframe_seconds": ("1", "2", 3, 1, 2, 3),
+    "kafka.servers": ('["a:1", "[::1]:2"]', "b:2, c:3", ["d:4"], ["a:1", "[::1]:2"], ["b:2", "c:3"], ["d:4"]),
+    "kafka.security_protocol": ('"ssl"', "sasl_ssl", "sasl_plaintext", "ssl", "sasl_ssl", "sasl_plaintext"),
+    "kafka.sasl_mechanism": ('"PLAIN"', "SCRAM-SHA-256", "OAUTHBEARER", "PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"),
+    "kafka.client": ('["a.b=c"]', "d=e, f=file:/g", [], ["a.b=c"], ["d=e", "f=file:/g"], []),
+    **{
+        f"kafka.{name}": ('"a"', "b,b", "c", "a", "b,b", "c")
+        for name in (
+            "group",
+            "instance",
+            "sasl_username",
+            "sasl_password",
+            "sasl_password_file",
+            "ssl_ca_file",
+            "ssl_certificate_file",
+            "ssl_key_file",
+            "ssl_key_password_file",
+        )
+    },
+    **{
+        f"kafka.{name}": ('"a"', "b.b", "C_-", "a", "b.b", "C_-")
+        for name in ("topic", "state_topic", "deadletter_topic")
+    },
+    "enrich.source": ('"spool"', "kafka", "auto", "spool", "kafka", "auto"),
     "enrich.snapshot_seconds": ("1", "2", 3, 1, 2, 3),
     "metrics.agent": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
+    "metrics.publisher": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "metrics.worker": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "store.retention_days": ("1", "2", 3, 1, 2, 3),
     "secrets.files": ('["/a/b.toml"]', "/x.toml, y.toml", ["z.toml"], ["/a/b.toml"], ["/x.toml", "y.toml"], ["z.toml"]),
@@ -346,7 +370,17 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
             readers=st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]*", fullmatch=True)),
             keyframe_seconds=st.integers(1, 3600),
         ),
-        enrich=st.builds(settings.Enrich, snapshot_seconds=st.integers(1, 86400)),
+        kafka=st.builds(
+            settings.Kafka,
+            servers=st.lists(st.from_regex(r"[a-z0-9.-]{1,20}:[1-9][0-9]{0,3}", fullmatch=True)),
+            security_protocol=st.sampled_from(settings_kafka.PROTOCOLS),
+            sasl_mechanism=st.sampled_from(("", *settings_kafka.MECHANISMS)),
+            sasl_password=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+            client=st.lists(st.from_regex(r"sasl\.[a-z.]{3,9}=[^\s,\0]{1,20}", fullmatch=True)),
+        ),
+        enrich=st.builds(
+            settings.Enrich, source=st.sampled_from(settings.SOURCES), snapshot_seconds=st.integers(1, 86400)
+        ),
         store=st.builds(settings.Store, retention_days=st.integers(1, 10_000)),
         documents=st.builds(settings.Documents, forks=st.booleans(), output=st.sampled_from(settings.OUTPUTS)),
     )

@@ -1,42 +1,39 @@
-"""`cgtrail status`: whether agent and worker run, how far they are, and what was lost."""
+"""`cgtrail status`: whether agent, publisher and workers run, how far they are, and what was lost."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import click
 import msgspec
 
 from cgtrail.config import Config
-from enrich.printable import message, text
-from enrich.source import SpoolSource
+from cgtrail.status_ledger import Stream, ledger, newest, streams_of, total
+from cgtrail.status_lines import lines
+from enrich.printable import message
 from enrich.statefile import own_file
 from enrich.stores.dayfile import StoreError
 from enrich.stores.sqlite import SqliteStore
 from shipper.lock import holder
 from shipper.status import LOCK, STATUS, read_status
-from shipper.wire.position import position_file
+from shipper.wire.position import Position, position_file
 from shipper.wire.segment import streams
 
 SILENT_SECONDS = 10
-"""Both halves write their status each second: one that has not for so long hangs."""
+"""All write their status each second: one that has not for so long hangs."""
 LOOKS, LOOK_SECONDS = 10, 0.2
 """How often, and with which pauses, a status that looks old is looked at again."""
-_NARROWED = {"output": "what terminals show", "arguments": "arguments beyond 4,096 bytes"}
-"""Words for what is left out while the spool is nearly full."""
+GONE_SECONDS = 86400
+"""Of a further worker that does not run, and has not for so long, nothing is shown."""
 _SECOND = 1_000_000_000
-_COLUMNS = f"{'CONTAINER':<24} {'SEEN':>12} {'STORED':>12} {'IN FLIGHT':>10} {'LOST':>10}"
-
-
-class _Account(TypedDict):
-    container: NotRequired[str | None]
-    seen: int
-    received: int
-    lost: dict[str, int]
+_PUBLISH_LOCK, _PUBLISH_STATUS = "publish.lock", "publish.json"
+_FURTHER = re.compile(r"enrich\.(sqlite\.[1-9]\d{0,3})\.status\.json")
+Unix = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class _Runtime(TypedDict):
@@ -63,84 +60,155 @@ class _Agent(TypedDict, total=False):
     unread_by: list[str]
 
 
+class _Publisher(TypedDict, total=False):
+    """What is used of a publisher's status file."""
+
+    stream: str | None
+    acknowledged: int
+    backlog_frames: int
+    lag_seconds: float
+    error: str | None
+    partition: int | None
+
+
 class _Counts(TypedDict, total=False):
     letters: int
+
+
+class _Stream(TypedDict, total=False):
+    host: str
+    name: str | None
+    frame: int
+    frame_time: Unix
+
+
+class _Partition(TypedDict, total=False):
+    streams: dict[str, _Stream]
 
 
 class _Worker(TypedDict, total=False):
     """What is used of a worker's status file."""
 
-    frame_time: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    frame: int
+    frame_time: Unix
     stream: str | None
     counts: _Counts
-    accounts: dict[int, _Account]
+    accounts: dict[str, Any]
+    partitions: dict[str, _Partition]
+    lag: dict[str, int]
+    error: str | None
+    store_error: str | None
 
 
 def run(config: Config, *, as_json: bool) -> int:
-    """Print it; returns 0 when both run and answer and the store can be read, 1 otherwise."""
+    """Print it; returns 0 when all that works here runs, answers, and reaches what it needs, 1 otherwise."""
     status = collect(config)
     if as_json:
         click.echo(json.dumps(status))  # a path may hold any bytes, which orjson refuses
     else:
-        for line in _lines(status):
+        for line in lines(status):
             click.echo(message(line))
-    well = status["agent"]["answering"] and status["worker"]["answering"] and status["store"]["error"] is None
-    return 0 if well else 1
+    return 0 if _well(config, status) else 1
 
 
 def collect(config: Config) -> dict[str, Any]:
     """Everything that status knows, as one object."""
-    folder = config.folder
-    spool = streams(config.spool_folder)
-    source = SpoolSource(config.spool_folder, position_file(config.spool_folder, "sqlite"))
-    files = folder / STATUS, own_file(folder, "status.json")
-    told = _told(files[0], _Agent), _told(files[1], _Worker)
-    agent = (told[0] or {}) | _process(folder / LOCK, files[0])
-    worker = (told[1] or {}) | _process(own_file(folder, "lock"), files[1])
-    backlog = source.backlog()
+    unclear: list[str] = []
+    agent = _half(config.folder / LOCK, config.folder / STATUS, _Agent, unclear)
+    workers = _workers(config.folder, unclear)
+    kafka: dict[str, Any] | None = None
+    told: list[dict[str, Stream]] = []
+    if config.kafka.servers and config.reads_kafka:
+        from cgtrail import status_log
+
+        kafka, told = status_log.ask(config)
+    here = [streams_of(worker) for worker in workers.values()]
+    rows = ledger(newest([*here, *told]), agent, _hosts(workers, kafka))
+    publisher = None
+    if config.kafka.servers:
+        publisher = _half(config.folder / _PUBLISH_LOCK, config.folder / _PUBLISH_STATUS, _Publisher, unclear)
     return {
-        "data": str(folder),
+        "data": str(config.folder),
         "agent": agent,
-        "worker": worker,
-        "not_understood": [str(file) for file, known in zip(files, told, strict=True) if known is None],
-        "spool": {
-            "streams": len(spool),
-            "frames": sum(stream.committed for stream in spool),
-            "bytes": sum(stream.size for stream in spool),
-            "backlog_frames": backlog,
-            "backlog_seconds": _behind(worker) if backlog else 0.0,
-        },
+        "publisher": publisher,
+        "worker": workers["sqlite"],
+        "workers": workers,
+        "not_understood": unclear,
+        "spool": _spool(config, workers, publisher),
         "store": _store(SqliteStore(config.store_folder)),
-        "ledger": ledger(agent, worker),
+        "kafka": kafka,
+        "ledger": rows,
+        "total": total(rows),
     }
 
 
-def ledger(agent: dict[str, Any], worker: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the kernel saw since the agent began, by container: stored, lost by cause, and the rest on its way.
+def _well(config: Config, status: dict[str, Any]) -> bool:
+    """Where Kafka is between them, a machine may have an agent alone or workers alone: who never ran is not missed."""
+    agent, publisher, workers, kafka = (status[name] for name in ("agent", "publisher", "workers", "kafka"))
+    first, *further = workers.values()
+    if status["store"]["error"] is not None:
+        return False
+    if publisher is None:
+        return all(half["answering"] for half in (agent, first, *further))
+    ships = agent["running"] or (config.folder / STATUS).exists()
+    enriches = first["running"] or own_file(config.folder, "status.json").exists()
+    halves = [agent, publisher] * ships + [first, *further] * enriches
+    if not all(half["answering"] and not half.get("error") for half in halves):
+        return False
+    return ships if kafka is None or not enriches else kafka["error"] is None
 
-    Whose container is gone is in the row without a name.
-    """
-    rows = []
-    now = agent.get("seen", {}) if agent.get("running") and agent.get("stream") == worker.get("stream") else {}
-    for owner, account in worker.get("accounts", {}).items():
-        seen = max(now.get(owner, 0), account["seen"])
-        lost = sum(account["lost"].values())
-        row = {"cgroup": int(owner), "container": account.get("container"), "seen": seen}
-        row |= {"stored": account["received"], "lost": account["lost"]}
-        rows.append(row | {"in_flight": max(seen - account["received"] - lost, 0)})
-    return sorted(rows, key=lambda row: -row["seen"])
 
-
-def _told(file: Path, form: type[_Agent | _Worker]) -> dict[str, Any] | None:
-    """A status file; {} where there is none, None for one that is damaged or of another version."""
+def _half(lock: Path, file: Path, form: type[Any], unclear: list[str]) -> dict[str, Any]:
+    """What a status file tells, and whether who writes it runs. A file that makes no sense is `unclear`."""
     known = read_status(file)
-    if not known:
-        return None if file.exists() else {}
     try:
+        if not known and file.exists():
+            raise msgspec.ValidationError
         msgspec.convert(known, form, str_keys=True)
+        if form is _Worker:
+            streams_of(known)
     except msgspec.ValidationError:
-        return None
-    return known
+        unclear.append(str(file))
+        known = {}
+    return known | _process(lock, file)
+
+
+def _workers(folder: Path, unclear: list[str]) -> dict[str, dict[str, Any]]:
+    """The workers that write to the local store: the first one, and those that run beside it or did not long ago."""
+    matches = (_FURTHER.fullmatch(path.name) for path in sorted(folder.glob("enrich.sqlite.*.status.json")))
+    names = sorted((match[1] for match in matches if match), key=lambda name: int(name.rpartition(".")[2]))
+    found = {}
+    for name in ["sqlite", *names]:
+        file = own_file(folder, "status.json", name)
+        worker = _half(own_file(folder, "lock", name), file, _Worker, unclear)
+        if name == "sqlite" or worker["running"] or time.time() - _written(file) < GONE_SECONDS:
+            found[name] = worker
+    return found
+
+
+def _spool(config: Config, workers: dict[str, Any], publisher: dict[str, Any] | None) -> dict[str, Any]:
+    """How much it holds, and how much of it its reader has not read: the publisher, or the first worker."""
+    reader = "kafka" if config.reads_kafka else "sqlite"
+    known, positions = streams(config.spool_folder), position_file(config.spool_folder, reader).load()
+    backlog = sum(max(each.committed - positions.get(each.id.hex(), Position(0)).next, 0) for each in known)
+    behind = publisher.get("lag_seconds") if publisher and config.reads_kafka else _behind(workers["sqlite"])
+    return {
+        "streams": len(known),
+        "frames": sum(stream.committed for stream in known),
+        "bytes": sum(stream.size for stream in known),
+        "backlog_frames": backlog,
+        "backlog_seconds": behind if backlog else 0.0,
+    }
+
+
+def _hosts(workers: dict[str, Any], kafka: dict[str, Any] | None) -> dict[str, str | None]:
+    """Stream → name or id of its host."""
+    found: dict[str, str | None] = {}
+    for worker in workers.values():
+        for partition in worker.get("partitions", {}).values():
+            for name, stream in partition.get("streams", {}).items():
+                found[name] = stream.get("name") or stream.get("host")
+    return found | {row["stream"]: row["name"] or row["host"] for row in (kafka["hosts"] if kafka else ())}
 
 
 def _store(store: SqliteStore) -> dict[str, Any]:
@@ -182,72 +250,12 @@ def _written(file: Path) -> float:
 
 def _behind(worker: dict[str, Any]) -> float | None:
     """Seconds from the last frame that the worker has taken to now; None where it has taken none."""
-    taken = worker.get("frame_time")
+    taken = worker.get("frame_time") or max(
+        (
+            stream.get("frame_time", 0)
+            for partition in worker.get("partitions", {}).values()
+            for stream in partition.get("streams", {}).values()
+        ),
+        default=0,
+    )
     return round(max(time.time() - taken / _SECOND, 0.0), 1) if taken else None
-
-
-def _lines(status: dict[str, Any]) -> list[str]:
-    agent, worker, spool, store = (status[name] for name in ("agent", "worker", "spool", "store"))
-    lines = [
-        f"data      {status['data']}",
-        f"agent     {_running(agent)}",
-        f"worker    {_running(worker)}",
-        *(f"unclear   status of another version, or damaged: {file}" for file in status["not_understood"]),
-        f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {_backlog(spool)}",
-        f"store     {store['error'] or '{documents:,} documents on {days} day(s)'.format_map(store)}",
-    ]
-    if agent.keys() >= {"records", "containers", "lost", "runtimes", "not_recorded"}:
-        lines.append(
-            f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
-        )
-        lines += _troubles(agent)
-    letters = worker.get("counts", {}).get("letters", 0)
-    if letters:
-        lines.append(f"letters   {letters:,} dead letters since the worker began: see `cgtrail deadletters list`")
-    return lines + _ledger(status["ledger"])
-
-
-def _troubles(agent: dict[str, Any]) -> list[str]:
-    lost = sum(agent["lost"].values())
-    by_cause = ", ".join(f"{cause} {count:,}" for cause, count in agent["lost"].items())
-    lines = [f"lost      {lost:,} records" + (f" ({by_cause}): see --kind loss" if lost else "")]
-    if agent.get("spool_error"):
-        lines.append(f"disk      the spool can't be written: {agent['spool_error']}")
-    if agent.get("admission"):
-        unread = ", ".join(agent.get("unread_by", ())) or "nobody"
-        lines.append(f"full      the spool is at {agent['admission']:.0%} of its bound; unread by {unread}")
-        left_out = [_NARROWED.get(what, what) for what, holds in agent.get("narrowed", {}).items() if holds]
-        lines.append(f"narrowed  not recorded until it has room: {', '.join(left_out)}")
-    lines += [f"{told['name']:<9} {told['error']}" for told in agent["runtimes"] if told["error"] and told["expected"]]
-    if agent.get("tenants_error"):
-        lines.append(f"tenants   those before stay in force: {agent['tenants_error']}")
-    if agent.get("unwatched_containers"):
-        lines.append(
-            f"no room   {agent['unwatched_containers']} containers were not recorded: raise capture.max_cgroups"
-        )
-    return lines + [f"missing   {event}: not recorded on this kernel" for event in agent["not_recorded"]]
-
-
-def _ledger(rows: list[dict[str, Any]]) -> list[str]:
-    """The ten busiest containers, and those that lost something."""
-    shown = [row for index, row in enumerate(rows) if row["seen"] and (index < 10 or row["lost"])]
-    if not shown:
-        return []
-    lines = ["", _COLUMNS]
-    for row in shown:
-        name = {-1: "(ended)", 0: "(host)"}.get(row["cgroup"]) or text(row["container"] or f"cgroup {row['cgroup']}")
-        lost = sum(row["lost"].values())
-        counts = f"{row['seen']:>12,} {row['stored']:>12,} {row['in_flight']:>10,} {lost:>10,}"
-        lines.append(f"{name[:24]:<24} {counts}  {', '.join(row['lost'])}".rstrip())
-    return lines
-
-
-def _running(half: dict[str, Any]) -> str:
-    if half["running"] and not half["answering"]:
-        return f"not answering since {half['silent_since']} (pid {half['pid']})"
-    return f"running, pid {half['pid']}" if half["running"] else "not running"
-
-
-def _backlog(spool: dict[str, Any]) -> str:
-    seconds = spool["backlog_seconds"]
-    return f"{spool['backlog_frames']} not stored yet" + (f", {seconds:,} s behind" if seconds else "")

@@ -14,6 +14,7 @@ from pathlib import Path
 from cgtrail import deadletters
 from cgtrail import status as status_command
 from cgtrail.config import Config, ConfigError, environment, keys, load, variable
+from cgtrail.status_lines import lines
 from enrich.letters import DeadLetters, Letter, LetterKind, LettersError
 from enrich.pipeline import steps
 from enrich.sinks import DUPLICATE, OK, Status
@@ -67,7 +68,7 @@ def status(data: bytes) -> None:
         (config.folder / STATUS).write_bytes(data)
         own_file(config.folder, "status.json").write_bytes(data)
         shown = status_command.collect(config)
-        assert all(isinstance(line, str) for line in status_command._lines(shown))
+        assert all(isinstance(line, str) for line in lines(shown))
 
 
 def configuration(data: bytes) -> None:

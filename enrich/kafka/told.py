@@ -1,0 +1,178 @@
+"""What workers tell of themselves in the state topic, so that one look shows how all of them do.
+
+Each tells every few seconds, in a message of its own key, which replaces the one before. All are in the topic's first
+partition: who looks reads the end of one partition, and a topic that grows leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import msgspec
+
+from enrich.kafka import client
+from enrich.kafka.client import Health, KafkaException
+from shipper.wire.broker import Broker
+
+PREFIX = "status/"
+"""What keys begin with; the worker's name follows."""
+PARTITION = 0
+TELL_SECONDS = 5.0
+LAST_SECONDS = 2.0
+"""How long a worker that ends tries to say so."""
+MAX_STREAMS, MAX_ACCOUNTS, MAX_NAME = 1000, 500, 128
+"""A worker tells of so many streams and containers: a message stays below 1 MiB. What is beyond is told as a sum."""
+REST = -2
+"""The cgroup under which the accounts of a stream are that are beyond MAX_ACCOUNTS, as one."""
+
+Count = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+
+
+class Account(msgspec.Struct, omit_defaults=True):
+    """One container's, as `enrich.steps.ledger` tells it."""
+
+    seen: Count
+    received: Count
+    lost: dict[str, Count]
+    container: str | None = None
+
+
+class StreamTold(msgspec.Struct, omit_defaults=True):
+    """One stream of a partition."""
+
+    host: str = ""
+    """The host's id, in hexadecimal."""
+    frame: Count = 0
+    frame_time: Count = 0
+    """Of the newest frame that was taken, ns since 1970; 0: none was."""
+    name: str | None = None
+    """The host's name."""
+    holes: Count = 0
+    """Frames that are missing."""
+    refused: Count = 0
+    """Frames that were refused because another stream speaks for the host."""
+
+
+class PartitionTold(msgspec.Struct, omit_defaults=True):
+    """One partition that is a worker's."""
+
+    place: Count = 0
+    lag: Count = 0
+    """Messages that were not taken yet."""
+    checkpoint_age_seconds: float = 0.0
+    streams: dict[str, StreamTold] = {}
+
+
+class WorkerTold(msgspec.Struct, omit_defaults=True):
+    """How a worker does."""
+
+    time: Count = 0
+    """By its clock, ns since 1970."""
+    ended: bool = False
+    """It ended in order, and has no partitions any more."""
+    partitions: dict[str, PartitionTold] = {}
+    counts: dict[str, Count] = {}
+    accounts: dict[str, dict[int, Account]] = {}
+    """Stream → cgroup → account."""
+    untold: Count = 0
+    """Streams beyond MAX_STREAMS."""
+    error: str | None = None
+    store_error: str | None = None
+
+
+def of_facts(facts: Mapping[str, Any], *, ended: bool = False) -> WorkerTold:
+    """What a worker tells, of its facts: bounded, whatever hosts and containers there are."""
+    lag = facts.get("lag") or {}
+    found = {
+        (partition, stream): told
+        for partition, known in facts.get("partitions", {}).items()
+        for stream, told in known.get("streams", {}).items()
+    }
+    newest = sorted(found, key=lambda each: -found[each].get("frame_time", 0))[:MAX_STREAMS]
+    partitions = {
+        name: PartitionTold(known.get("place", 0), lag.get(name, 0), known.get("checkpoint_age_seconds", 0.0))
+        for name, known in facts.get("partitions", {}).items()
+    }
+    for partition, stream in newest:
+        partitions[partition].streams[stream] = _stream(found[partition, stream])
+    streams = {stream for _, stream in newest}
+    accounts = {stream: owners for stream, owners in facts.get("accounts", {}).items() if stream in streams}
+    return WorkerTold(
+        time.time_ns(),
+        ended,
+        partitions,
+        dict(facts.get("counts", {})),
+        _bounded(accounts),
+        len(found) - len(newest),
+        facts.get("error"),
+        facts.get("store_error"),
+    )
+
+
+def _stream(told: Mapping[str, Any]) -> StreamTold:
+    name = told.get("name")
+    shown = name[:MAX_NAME] if isinstance(name, str) else None
+    host, frame, time = told.get("host", ""), told.get("frame", 0), told.get("frame_time", 0)
+    return StreamTold(host, frame, time, shown, told.get("holes", 0), told.get("refused", 0))
+
+
+def _bounded(accounts: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, dict[int, Account]]:
+    """The busiest accounts, and of each stream the sum of all others."""
+    known = [(stream, owner, account) for stream, owners in accounts.items() for owner, account in owners.items()]
+    known.sort(key=lambda each: -each[2]["seen"])
+    told: dict[str, dict[int, Account]] = {}
+    for index, (stream, owner, account) in enumerate(known):
+        name = account.get("container")
+        at = told.setdefault(stream, {})
+        if index < MAX_ACCOUNTS:
+            at[owner] = Account(account["seen"], account["received"], dict(account["lost"]), name and name[:MAX_NAME])
+            continue
+        rest = at.setdefault(REST, Account(0, 0, {}))
+        rest.seen += account["seen"]
+        rest.received += account["received"]
+        for cause, count in account["lost"].items():
+            rest.lost[cause] = rest.lost.get(cause, 0) + count
+    return told
+
+
+@contextmanager
+def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Tell how a worker of this name does while the block runs, from a thread of its own, and its end.
+
+    Nobody waits for it: while the log takes nothing, nothing is told. Raises SourceError for refused settings.
+    """
+    health = Health("telling other machines how this worker does")
+    bounds: client.Settings = {
+        "queue.buffering.max.messages": 100,
+        "message.timeout.ms": 30_000,
+        "compression.type": "lz4",
+    }
+    producer = client.producer(broker, health, bounds)
+    done = threading.Event()
+
+    def tell() -> None:
+        ended = False
+        while not ended:
+            ended = done.is_set()
+            value = msgspec.json.encode(of_facts(facts(), ended=ended))
+            try:
+                producer.produce(broker.topics.state, value, PREFIX + name, PARTITION)
+                producer.poll(0)
+            except KafkaException as error:
+                health.met(error)
+            except BufferError:
+                producer.poll(0)
+            done.wait(TELL_SECONDS)
+        producer.flush(LAST_SECONDS)
+
+    thread = threading.Thread(target=tell, name="telling", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

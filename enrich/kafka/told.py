@@ -24,8 +24,9 @@ PARTITION = 0
 TELL_SECONDS = 5.0
 LAST_SECONDS = 2.0
 """How long a worker that ends tries to say so."""
-MAX_STREAMS, MAX_ACCOUNTS, MAX_NAME = 1000, 500, 128
-"""A worker tells of so many streams and containers: a message stays below 1 MiB. What is beyond is told as a sum."""
+MAX_STREAMS, MAX_ACCOUNTS, MAX_NAME, MAX_ERROR = 1000, 300, 64, 500
+"""A worker tells of so many streams and containers, and so many characters: a message stays below the 1,000,000 bytes
+that clients send. What is beyond is told as a sum."""
 REST = -2
 """The cgroup under which the accounts of a stream are that are beyond MAX_ACCOUNTS, as one."""
 
@@ -108,16 +109,18 @@ def of_facts(facts: Mapping[str, Any], *, ended: bool = False) -> WorkerTold:
         dict(facts.get("counts", {})),
         _bounded(accounts),
         len(found) - len(newest),
-        facts.get("error"),
-        facts.get("store_error"),
+        _cut(facts.get("error"), MAX_ERROR),
+        _cut(facts.get("store_error"), MAX_ERROR),
     )
 
 
 def _stream(told: Mapping[str, Any]) -> StreamTold:
-    name = told.get("name")
-    shown = name[:MAX_NAME] if isinstance(name, str) else None
     host, frame, time = told.get("host", ""), told.get("frame", 0), told.get("frame_time", 0)
-    return StreamTold(host, frame, time, shown, told.get("holes", 0), told.get("refused", 0))
+    return StreamTold(host, frame, time, _cut(told.get("name"), MAX_NAME), told.get("holes", 0), told.get("refused", 0))
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return text and text[:length]
 
 
 def _bounded(accounts: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, dict[int, Account]]:
@@ -126,10 +129,11 @@ def _bounded(accounts: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[st
     known.sort(key=lambda each: -each[2]["seen"])
     told: dict[str, dict[int, Account]] = {}
     for index, (stream, owner, account) in enumerate(known):
-        name = account.get("container")
         at = told.setdefault(stream, {})
         if index < MAX_ACCOUNTS:
-            at[owner] = Account(account["seen"], account["received"], dict(account["lost"]), name and name[:MAX_NAME])
+            at[owner] = Account(
+                account["seen"], account["received"], dict(account["lost"]), _cut(account.get("container"), MAX_NAME)
+            )
             continue
         rest = at.setdefault(REST, Account(0, 0, {}))
         rest.seen += account["seen"]

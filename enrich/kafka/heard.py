@@ -68,6 +68,9 @@ class _Look:
 
     def back(self) -> float:
         """Look back as far as there is time; returns how far, in seconds. Raises KafkaException."""
+        topic = self.consumer.list_topics(self.topic, timeout=self._left()).topics[self.topic]
+        if topic.error is not None:
+            raise KafkaException(topic.error)
         _, end = self.consumer.get_watermark_offsets(self._at(0), timeout=self._left())
         now, looked = int(time.time() * 1000), 0.0
         for window in WINDOWS:

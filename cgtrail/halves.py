@@ -20,14 +20,15 @@ from cgtrail.metrics import AGENT, WORKER
 from cgtrail.secrets import rules
 from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
-from enrich.checkpoint import Checkpoints
-from enrich.letters import DeadLetters
+from enrich.checkpoint import Checkpoints, SqliteCheckpoints
+from enrich.letters import DeadLetters, Letters
 from enrich.mark import Mark
 from enrich.secrets.rules import Rules
 from enrich.sinks import Sink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
-from enrich.source import SpoolSource
+from enrich.sources import Source
+from enrich.sources.spool import SpoolSource
 from enrich.statefile import damage_named, own_file
 from enrich.worker import SNAPSHOT_SECONDS, Worker
 from shipper.agent import Agent, Settings
@@ -101,14 +102,34 @@ def worker_on(
     output: str = "none",
 ) -> Iterator[Worker]:
     """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
-    gc.set_threshold(GC_OBJECTS)
     spool = data / "spool"
     with ExitStack() as stack:
-        checkpoints = stack.enter_context(closing(Checkpoints(own_file(data, "state.db", name))))
+        checkpoints = stack.enter_context(closing(SqliteCheckpoints(own_file(data, "state.db", name))))
         letters = stack.enter_context(closing(DeadLetters(own_file(data, "deadletters.db", name))))
         mark = stack.enter_context(closing(Mark(own_file(data, "mark", name), checkpoints)))
-        source = SpoolSource(spool, position_file(spool, name))
-        yield Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output)
+        source = SpoolSource(spool, position_file(spool, name), stop)
+        yield worker_with(
+            source, checkpoints, letters, mark, sink, stop,
+            forks=forks, snapshot_seconds=snapshot_seconds, secrets=secrets, output=output,
+        )  # fmt: skip
+
+
+def worker_with(
+    source: Source,
+    checkpoints: Checkpoints,
+    letters: Letters,
+    mark: Mark,
+    sink: Sink,
+    stop: threading.Event,
+    *,
+    forks: bool = False,
+    snapshot_seconds: float = SNAPSHOT_SECONDS,
+    secrets: Rules | None = None,
+    output: str = "none",
+) -> Worker:
+    """A worker on any source, with what it keeps wherever that is."""
+    gc.set_threshold(GC_OBJECTS)
+    return Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output)
 
 
 def open_sink(config: Config, name: str, into: Path | None = None) -> Sink:

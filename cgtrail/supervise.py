@@ -18,7 +18,7 @@ import click
 from cgtrail import config as configuration
 from cgtrail.config import Config
 from cgtrail.logs import notice
-from enrich.source import SpoolSource
+from enrich.sources.spool import SpoolSource
 from shipper import memory
 from shipper.status import STATUS, read_status
 from shipper.wire.position import position_file

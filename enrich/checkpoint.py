@@ -1,10 +1,11 @@
-"""What a worker keeps to go on where it was: two snapshots a stream, and which records it died of. SQLite."""
+"""What a worker keeps to go on where it was: two snapshots a partition, and which records workers died of."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -23,14 +24,44 @@ CREATE TABLE deaths (stream TEXT, frame INTEGER, idx INTEGER, count INTEGER, PRI
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a worker knew of a stream when it had taken all frames below `position`."""
+    """What a worker knew of a partition when it had taken all that stands before the place `position`."""
 
     position: int
     body: bytes
 
 
-class Checkpoints:
-    """The worker's own database. One that is damaged is moved aside: it only makes a restart slower."""
+class Checkpoints(Protocol):
+    """Where it is kept."""
+
+    def store(self, partition: str, schema: str, snapshot: Snapshot) -> int:
+        """Keep a snapshot durably, and the one before it; returns the older one's position, 0 when there is none.
+
+        `schema` says what its bytes depend on. Raises OSError, sqlite3.Error, SourceError.
+        """
+        ...
+
+    def load(self, partition: str, schema: str, position: int) -> list[Snapshot]:
+        """The snapshots of this schema at or before a position, the newest first; damaged ones are left out."""
+        ...
+
+    def died(self, stream: str, frame: int, index: int) -> None:
+        """A worker died while it worked on a record."""
+        ...
+
+    def deaths(self, stream: str) -> dict[tuple[int, int], int]:
+        """(frame, index) → how often workers died of it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class SqliteCheckpoints:
+    """A worker's own database, of one partition at a time: the streams of a spool follow each other.
+
+    One that is damaged is moved aside: it only makes a restart slower.
+    """
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, _DDL, _FORMAT)
@@ -39,19 +70,19 @@ class Checkpoints:
         """Close the database."""
         self._db.close()
 
-    def store(self, stream: str, schema: str, snapshot: Snapshot) -> int:
+    def store(self, partition: str, schema: str, snapshot: Snapshot) -> int:
         """Keep a snapshot durably, and the one before it; returns the older one's position, 0 when there is none.
 
         Those beyond it are forgotten: they are of a position that was lost. Raises sqlite3.Error.
         """
         body = zlib.compress(snapshot.body, level=1)
-        own, place = (stream, schema), snapshot.position
+        own, place = (partition, schema), snapshot.position
         with self._db:
-            self._db.execute("DELETE FROM snapshots WHERE stream != ? OR position > ?", (stream, place))
-            self._db.execute("DELETE FROM deaths WHERE stream != ?", (stream,))
+            self._db.execute("DELETE FROM snapshots WHERE stream != ? OR position > ?", (partition, place))
+            self._db.execute("DELETE FROM deaths WHERE stream != ?", (partition,))
             self._db.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
-                (stream, place, schema, zlib.crc32(body), body),
+                (partition, place, schema, zlib.crc32(body), body),
             )
             rows = self._db.execute(
                 "SELECT position FROM snapshots WHERE stream = ? AND schema = ? ORDER BY position DESC", own
@@ -60,13 +91,13 @@ class Checkpoints:
             self._db.execute("DELETE FROM snapshots WHERE stream = ? AND schema = ? AND position < ?", (*own, kept[-1]))
         return kept[-1] if len(kept) == SLOTS else 0
 
-    def load(self, stream: str, schema: str, position: int) -> list[Snapshot]:
+    def load(self, partition: str, schema: str, position: int) -> list[Snapshot]:
         """The snapshots of this schema at or before a position, the newest first; damaged ones are left out."""
         found = []
         rows = self._db.execute(
             "SELECT position, schema, crc, body FROM snapshots WHERE stream = ? AND position <= ?"
             " ORDER BY position DESC",
-            (stream, position),
+            (partition, position),
         )
         for at, written_by, crc, body in rows.fetchall():
             if written_by != schema:

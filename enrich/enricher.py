@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -49,6 +49,15 @@ class Output:
     documents: list[Document] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether anything came."""
+        return bool(self.documents or self.letters)
+
+    def add(self, more: Output) -> None:
+        """What came next."""
+        self.documents += more.documents
+        self.letters += more.letters
+
 
 class Enricher:
     """The knowledge of one stream and its way on. The same pieces make the same documents, ids included."""
@@ -82,21 +91,30 @@ class Enricher:
         self._damages: list[Damage] = []
         self._gaps: list[Gap] = []
 
+    @property
+    def host(self) -> Host:
+        """What the stream says of its host."""
+        return self._host
+
     def waiting(self) -> int | None:
         """When the oldest document that waits for its container happened, in ns since 1970; None when none waits."""
         return self._release.waiting()
 
     def save(self) -> bytes:
         """What is known when all frames below `number` have been taken."""
-        return save(self._steps, number=self.number, time=self.time)
+        gaps = [(gap.number, gap.end, gap.cause.value) for gap in self._gaps]
+        damages = [astuple(damage) for damage in self._damages]
+        return save(self._steps, number=self.number, time=self.time, gaps=gaps, damages=damages)
 
     def restore(self, data: bytes) -> None:
         """Go on where `save` was called. Raises SnapshotError; this object is of no use then."""
         own = restore(data, self._steps)
         try:
             self.number, self.time = own["number"], own["time"]
-        except KeyError as error:
-            message = f"no snapshot of this version: {error} is missing"
+            self._gaps = [Gap(number, end, GapCause(cause)) for number, end, cause in own["gaps"]]
+            self._damages = [Damage(*damage) for damage in own["damages"]]
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"no snapshot of this version: {error!r}"
             raise SnapshotError(message) from error
 
     def take(self, piece: Frame | Damage | Gap, *, quiet: bool = False) -> Output:

@@ -10,6 +10,7 @@ from bpf.schema import RECORDS
 from enrich import render
 from enrich.item import Item
 from enrich.steps.host import Host
+from shipper.wire.frame import Frame
 from shipper.wire.reader import Gap, GapCause
 from shipper.wire.records import AgentStart, End, Loss
 
@@ -36,6 +37,10 @@ class Trouble(StrEnum):
     """The worker died three times of the record; it is among the dead letters."""
     NOT_DELIVERED = "not_delivered"
     """The kernel had numbered the records, and they came neither with the stream nor as a counted loss."""
+    FRAME_FORKED = "frame_forked"
+    """A frame came whose number another frame of its stream has: two agents write one stream; it is a dead letter."""
+    HOST_CLAIMED = "host_claimed"
+    """Frames were refused, because another agent with the same host id speaks for the host."""
 
 
 def causes() -> list[str]:
@@ -79,6 +84,18 @@ def missing(host: Host, stream: str, gap: Gap, since: int, until: int) -> dict[s
     return document(
         host, f"{stream}-{gap.number}-gap", until, gap.number << 20, gap.cause, since, frames=gap.end - gap.number
     )
+
+
+def forked(host: Host, frame: Frame) -> dict[str, Any]:
+    """A frame whose number another frame of its stream has."""
+    identity, time = f"{frame.stream.hex()}-{frame.number}-forked", frame.time
+    return document(host, identity, time, frame.number << 20, Trouble.FRAME_FORKED, time, frames=1)
+
+
+def claimed(host: Host, stream: str, number: int, since: int, until: int, frames: int) -> dict[str, Any]:
+    """Frames of a stream, up to this number, that were refused: another one speaks for the host."""
+    identity = f"{stream}-{number}-claimed"
+    return document(host, identity, until, number << 20, Trouble.HOST_CLAIMED, since, frames=frames)
 
 
 def document(

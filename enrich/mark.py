@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -28,7 +29,7 @@ class Mark:
     def __init__(self, path: Path, checkpoints: Checkpoints) -> None:
         """Count what the last worker left behind. Raises OSError."""
         self._checkpoints = checkpoints
-        self._deadly: set[tuple[int, int]] = set()
+        self._stream = b""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(fd).st_size != _MARK.size:
@@ -49,17 +50,32 @@ class Mark:
         self.rest()
         self._map.close()
 
-    def begin(self, stream: str) -> None:
-        """The records that follow are this stream's."""
-        self._map[:16] = bytes.fromhex(stream)
+    def watch(self, stream: str) -> StreamMark:
+        """Marks the records of one stream; knows the deaths that are known now."""
         known = self._checkpoints.deaths(stream)
-        self._deadly = {place for place, count in known.items() if count >= DEADLY}
+        return StreamMark(self, bytes.fromhex(stream), {place for place, count in known.items() if count >= DEADLY})
 
-    def begins(self, frame: int, index: int) -> bool:
-        """Work begins on a record; True where the worker died of it DEADLY times."""
+    def begins(self, stream: bytes, frame: int, index: int) -> None:
+        """Work begins on a record."""
+        if stream is not self._stream:
+            self._stream, self._map[:16] = stream, stream
         _PLACE.pack_into(self._map, 16, frame, index, _WORKING)
-        return bool(self._deadly) and (frame, index) in self._deadly
 
     def rest(self) -> None:
         """No record is being worked on."""
         _PLACE.pack_into(self._map, 16, 0, 0, _RESTING)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMark:
+    """The mark for one stream's records (`enrich.enricher.Watch`)."""
+
+    mark: Mark
+    stream: bytes
+    deadly: set[tuple[int, int]]
+    """(frame, index) of which workers died DEADLY times."""
+
+    def begins(self, frame: int, index: int) -> bool:
+        """Work begins on a record; True where it is deadly."""
+        self.mark.begins(self.stream, frame, index)
+        return bool(self.deadly) and (frame, index) in self.deadly

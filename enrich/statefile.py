@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 import structlog
 
+from enrich.sources import SourceError
+
 _log = structlog.get_logger()
 BUSY_SECONDS = 5.0
-UNWRITABLE = (OSError, sqlite3.OperationalError)
-"""What a disk that is full, or a lock that is held, makes of a write: it can be tried again."""
+UNWRITABLE = (OSError, sqlite3.OperationalError, SourceError)
+"""What a disk that is full, a lock that is held, or a log out of reach makes of a write: it can be tried again."""
 
 DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What damage makes of a statement: SQLite's message may quote a name that is no UTF-8, and Python can't read it."""

@@ -1,14 +1,14 @@
-"""The worker: read frames → steps → sink → commit → now and then a snapshot.
+"""The worker: read pieces → steps → sink → letters → commit → now and then a snapshot.
 
-The promise, whoever is killed when:
+The promise, whoever is killed when, for each partition of a source (`enrich.sources`):
 
-* Documents are a function of the stream: the same frames make the same documents with the same ids.
-* `commit` says C: everything that frames below C released is durable in the sink, and what could not become a document
+* Documents are a function of what stands in the partition: the same pieces make the same documents with the same ids.
+* `commit` says C: everything that pieces before C released is durable in the sink, and what could not become a document
   is durable among the dead letters. Nothing is committed before.
-* A snapshot says what was known at S. It is stored once S is committed, so S ≤ C, and it is a shortcut only: without
-  one that fits, the stream is read again from its oldest frame.
-* After a restart, frames from S to C are taken without output; what was sent and not committed is sent again with the
-  same ids, and the sink drops it.
+* A snapshot says what was known at S, of all streams of the partition. It is stored once S is durably committed, so
+  S ≤ C, and it is a shortcut only: without one that fits, the partition is read again from its oldest piece.
+* After a restart, or when another worker goes on, pieces from S to C are taken without output; what was sent and not
+  committed is sent again with the same ids, and the sink drops it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,18 +24,16 @@ import structlog
 
 from enrich.checkpoint import Checkpoints, Snapshot
 from enrich.document import Document
-from enrich.enricher import Enricher, Output
-from enrich.letters import DeadLetters, Letter, rejected
+from enrich.enricher import Enricher
+from enrich.letters import Letter, Letters, rejected
 from enrich.mark import Mark
+from enrich.partition import Partition
 from enrich.secrets.rules import Rules
 from enrich.sinks import Sink, Status
 from enrich.snapshot import SnapshotError
-from enrich.source import SpoolSource
+from enrich.sources import Refused, Source, Taken
 from enrich.statefile import UNWRITABLE
-from shipper.wire.frame import Frame
-from shipper.wire.position import Position
-from shipper.wire.reader import Gap, Reader
-from shipper.wire.segment import Stream
+from enrich.writer import Answer, Writer, answered
 
 _log = structlog.get_logger()
 _ROOM = "see that the data folder has room, and that nobody else locks its files; `cgtrail check` tells"
@@ -43,20 +41,24 @@ _ROOM = "see that the data folder has room, and that nobody else locks its files
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 1.0
 IDLE_COMMIT_SECONDS = 1.0
-"""A position that only passed frames without documents is committed at most so often."""
+"""A place that only passed pieces without documents is committed at most so often."""
 SNAPSHOT_SECONDS = 60.0
-BATCH, BATCH_BYTES = 2000, 4 << 20
-"""Documents in one write, and bytes of the frames that they come from, at the most about this many."""
+BATCH = 2000
+"""Documents in one write."""
+PATIENCE_SECONDS = 0.2
+"""A write that takes longer is waited for by the source, which stays a member meanwhile."""
+LEAVE_SECONDS = 10.0
+"""A write that takes longer is given up when a partition leaves: the next owner makes its documents again."""
 
 
 @dataclass
 class Worker:
-    """Turns one spool into documents until `stop` is set."""
+    """Turns what a source holds into documents until `stop` is set. It is the source's Taker."""
 
-    source: SpoolSource
+    source: Source
     sink: Sink
     checkpoints: Checkpoints
-    letters: DeadLetters
+    letters: Letters
     mark: Mark
     stop: threading.Event
     forks: bool = False
@@ -67,204 +69,254 @@ class Worker:
     """What is kept of what commands show (`enrich.commands.output.KEPT`)."""
     counts: Counter[str] = field(default_factory=Counter)
     """frames, records, documents by outcome, letters, troubles: what was done since the start."""
-    enricher: Enricher | None = None
-    """What is known of the stream being read."""
+    partitions: dict[str, Partition] = field(default_factory=dict)
+    """Those that are ours, by name."""
     committed: float = 0.0
-    snapshotted: float = 0.0
     """Of time.monotonic."""
     snapshot_bytes: int = 0
     snapshot_took: float = 0.0
     """Seconds."""
 
+    def __post_init__(self) -> None:
+        """Nothing is read yet."""
+        self._writer = Writer(self.sink)
+        self._flight: tuple[Answer, list[tuple[Partition, list[Document]]]] | None = None
+        """What is being written, and whose it is."""
+        self._refused = ""
+        """Why the sink takes some documents later; empty when it took all."""
+        self._over: set[str] = set()
+        """Partitions that have ended: committed once, and forgotten."""
+        self._schema = self._fresh(bytes(16), 0).schema
+
     def run(self, *, follow: bool = True) -> None:
         """Work until stopped; with follow=False, until everything that can be read now is stored."""
-        self._reader: Reader | None = None
-        self._batch = Output()
-        self._needs = self._bytes = 0
-        self.snapshotted = time.monotonic()
-        while True:
-            self._round()
-            if self.stop.is_set() or not follow:
+        while self._round(POLL_SECONDS if follow else 0) or follow:
+            if self.stop.is_set():
                 break
-            self.stop.wait(POLL_SECONDS)
-        if self._reader is not None and self._flush(always=True):
-            self._snapshot()
+        self._settle(self.partitions)
+        self._writer.close()
 
-    def _round(self) -> None:
-        """Take what can be read now, stream by stream."""
-        while not self.stop.is_set():
-            if self._reader is None and not self._open():
-                return
-            assert self._reader is not None
-            assert self.enricher is not None
-            ended = self.source.ended(self._reader.stream)  # asked first: what it wrote last is read below
-            for piece in self._reader.read():
-                end = piece.end if isinstance(piece, Gap) else piece.number + 1
-                self._keep(self.enricher.take(piece, quiet=end <= self._start), wanted=end > self._start)
-                self._bytes += len(piece.payload) if isinstance(piece, Frame) else 0
-                if len(self._batch.documents) >= BATCH or self._bytes >= BATCH_BYTES:
-                    self._flush()
-                if self.stop.is_set():
-                    return
-            self._flush()
-            if not ended:
-                return
-            self._finish()
+    def _round(self, seconds: float = 0) -> bool:
+        """Read what there is, and store what came of it; False when there was nothing."""
+        took = self.source.read(self, seconds)
+        self._store()
+        return took
 
-    def _open(self) -> bool:
-        """Begin with the next stream where its newest snapshot ends; False when there is none."""
-        stream = self.source.following(None)
-        if stream is None:
-            return False
-        position = self.source.position(stream)
-        self._start, self._needs = position.next, position.needs
-        self.mark.begin(stream.id.hex())
-        oldest = min((segment.first for segment in stream.segments()), default=0)
-        self.enricher = self._restored(stream, position.next, oldest)
-        begin = self.enricher.number or min(oldest, position.next)  # what was stored and removed is no gap
-        self._reader = Reader(stream, begin)
-        if position.next > begin:
-            _log.info("taking frames again that were stored before", first=begin, up_to=position.next)
-        return True
+    # What the source says
 
-    def _restored(self, stream: Stream, position: int, oldest: int) -> Enricher:
-        fresh = self._fresh(stream)
-        for snapshot in self.checkpoints.load(stream.id.hex(), fresh.schema, position):
-            if snapshot.position < min(oldest, position):
-                _log.info("a snapshot is left alone: the frames behind it are gone", position=snapshot.position)
+    def begin(self, partition: str, committed: int, oldest: int) -> int:
+        """A partition is ours: go on where its newest snapshot ends."""
+        begun = self.partitions[partition] = self._restored(partition, committed, oldest)
+        if begun.place < committed:
+            _log.info("taking pieces again that were stored before", partition=partition, first=begun.place,
+                      up_to=committed)  # fmt: skip
+        begun.expire(oldest)
+        return begun.place
+
+    def take(self, partition: str, taken: Taken | Refused) -> None:
+        """The next piece of a partition."""
+        self.partitions[partition].take(taken)
+        self.mark.rest()
+
+    def end(self, partition: str) -> None:
+        """A partition has ended for ever: what still waits leaves, and it is forgotten once all is stored."""
+        self.partitions[partition].end()
+        self.mark.rest()
+        self._over.add(partition)
+
+    def expire(self, partition: str, oldest: int) -> None:
+        """What stood before this place is gone."""
+        self.partitions[partition].expire(oldest)
+
+    def leave(self, partitions: Collection[str], *, lost: bool = False) -> None:
+        """Partitions go to another worker. What one try does not store, their next owner makes again."""
+        if not lost:
+            self._settle(partitions)
+        for name in partitions:
+            self.partitions.pop(name, None)
+            self._over.discard(name)
+
+    def _restored(self, name: str, committed: int, oldest: int) -> Partition:
+        for snapshot in self.checkpoints.load(name, self._schema, committed):
+            if snapshot.position < min(oldest, committed):
+                _log.info("a snapshot is left alone: what lies behind it is gone", position=snapshot.position)
                 continue
+            partition = Partition(name, committed, oldest, self._fresh, self.counts)
             try:
-                fresh.restore(snapshot.body)
+                partition.restore(snapshot.position, snapshot.body)
             except SnapshotError as error:
-                _log.warning(
-                    "a snapshot is left alone", position=snapshot.position, error=str(error), next="an older one serves"
-                )
-                fresh = self._fresh(stream)
+                _log.warning("a snapshot is left alone", position=snapshot.position, error=str(error),
+                             next="an older one serves")  # fmt: skip
             else:
-                return fresh
-        return fresh
+                return partition
+        return Partition(name, committed, oldest, self._fresh, self.counts)
 
-    def _fresh(self, stream: Stream) -> Enricher:
+    def _fresh(self, stream: bytes, opened: int) -> Enricher:
         return Enricher(
-            stream.id,
-            opened=stream.opened,
+            stream,
+            opened=opened,
             forks=self.forks,
             output=self.output,
             secrets=self.secrets,
-            watch=self.mark,
+            watch=self.mark.watch(stream.hex()),
             counts=self.counts,
         )
 
-    def _keep(self, output: Output, *, wanted: bool) -> None:
-        self.mark.rest()
-        if wanted:
-            self._batch.documents += output.documents
-            self._batch.letters += output.letters
+    # Sink → letters → commit → snapshot
 
-    def _finish(self) -> None:
-        """The stream has ended: what still waited leaves, and the next one is begun."""
-        reader = self._reader
-        assert reader is not None
-        assert self.enricher is not None
-        self._keep(self.enricher.finish(), wanted=True)
-        if self._flush(always=True):
-            done = Position(reader.number + 1, reader.number + 1)
-            if self._durably(lambda: self.source.commit(reader.stream, done)):
-                self._reader = None
-
-    def _flush(self, *, always: bool = False) -> bool:
-        """Store what came, then commit; False when a stop came first, or there was nothing that could not wait."""
-        assert self._reader is not None
-        assert self.enricher is not None
-        self._bytes = 0
+    def _store(self, *, always: bool = False, once: bool = False) -> None:
+        """Store what came, then commit. `once`: what can't be stored at the first try stays, as it does at a stop."""
         waits = time.monotonic() - self.committed < IDLE_COMMIT_SECONDS
-        if waits and not always and not self._batch.documents and not self._batch.letters:
-            return False
-        self._write()
-        if self._batch.documents:
-            return False
-        letters = self._batch.letters
-        if letters and not self._durably(lambda: self.letters.add(letters)):
-            return False
-        self._batch.letters = []
-        self.counts["letters"] += len(letters)
-        if not self._durably(self._commit):
-            return False
-        if time.monotonic() - self.snapshotted >= self.snapshot_seconds:
-            self._snapshot()
+        if waits and not always and not self._over and not any(each.made for each in self.partitions.values()):
+            return
+        if not self._write(once=once) or not self._durably(self._add_letters, once=once):
+            return
+        due = [each for each in self.partitions.values() if each.age >= self.snapshot_seconds]
+        if not self._durably(lambda: self._commit(surely=always or bool(due)), once=once):
+            return
+        if due and not always:
+            self._snapshot(max(due, key=lambda each: each.age))  # the others' turn comes with the next pieces
+
+    def _settle(self, partitions: Collection[str]) -> None:
+        """Store all there is by one try, and keep what is known of those whose documents are all stored."""
+        self._store(always=True, once=True)
+        for partition in [self.partitions[name] for name in partitions if name in self.partitions]:
+            if not self._pending(partition) and partition.place <= partition.committed:
+                self._snapshot(partition)
+
+    def _write(self, *, once: bool) -> bool:
+        """Write until the sink has answered for every document; False when some are left, as a stop came first."""
+        while self._flight or self._launch():
+            if not self._landed(once=once):
+                return False
+            if reason := self._refused:
+                _log.warning("the store can't take documents now; trying again",
+                             documents=sum(len(each.made.documents) for each in self.partitions.values()),
+                             reason=reason, next=_ROOM)  # fmt: skip
+                if once or self._stopped_in(RETRY_SECONDS):
+                    return False
         return True
 
-    def _write(self) -> None:
-        """Write until the sink has answered for every document; what is left when a stop came stays in the batch."""
-        while self._batch.documents:
-            documents, self._batch.documents = self._batch.documents, []
-            reason = ""
-            for document, outcome in zip(documents, self.sink.write(documents), strict=True):
+    def _launch(self) -> bool:
+        """Begin to write what came first; False when there is nothing to write."""
+        flight: list[tuple[Partition, list[Document]]] = []
+        room = BATCH
+        for partition in self.partitions.values():
+            documents = partition.made.documents
+            if chosen := documents[:room]:
+                del documents[:room]
+                flight.append((partition, chosen))
+                room -= len(chosen)
+        if flight:
+            self._flight = self._writer.write([document for _, chosen in flight for document in chosen]), flight
+        return bool(flight)
+
+    def _landed(self, *, once: bool) -> bool:
+        """Wait for the sink's answers, and give each document its end; False when they don't come."""
+        flight, until = self._flight, time.monotonic() + LEAVE_SECONDS
+        while self._flight is flight and flight and not answered(flight[0], PATIENCE_SECONDS):
+            if not once and not self.stop.is_set():
+                self.source.wait(self, POLL_SECONDS)  # who leaves meanwhile may see it land
+            elif time.monotonic() > until:
+                return False
+        self._refused = ""
+        if self._flight is not flight or flight is None:
+            return True
+        self._flight, outcomes = None, iter(flight[0].result())
+        for partition, documents in flight[1]:
+            again = []
+            for document, outcome in zip(documents, outcomes):  # noqa: B905  the next partition's answers follow
                 self.counts[outcome.status.value] += 1
                 if outcome.status is Status.RETRY:
-                    self._batch.documents.append(document)
-                    reason = outcome.reason
+                    again.append(document)
+                    self._refused = outcome.reason
                 elif outcome.status is Status.REJECTED:
-                    self._batch.letters.append(self._rejected(document, outcome.reason))
-            if reason:
-                _log.warning("the store can't take documents now; trying again",
-                             documents=len(self._batch.documents), reason=reason, next=_ROOM)  # fmt: skip
-                if self.stop.wait(RETRY_SECONDS):
-                    return
+                    partition.made.letters.append(_rejected(document, outcome.reason))
+            partition.made.documents[:0] = again
+        return True
 
-    def _rejected(self, document: Document, reason: str) -> Letter:
-        _log.error("document rejected; it is among the dead letters", id=document.id, reason=reason,
-                   next="`cgtrail deadletters show`, then replay")  # fmt: skip
-        return rejected(document, reason)
+    def _pending(self, partition: Partition) -> bool:
+        """Whether something that came of a partition is not stored."""
+        return bool(partition.made) or (
+            self._flight is not None and any(own is partition for own, _ in self._flight[1])
+        )
 
-    def _commit(self) -> None:
-        assert self._reader is not None
-        assert self.enricher is not None
-        place = Position(max(self._start, self.enricher.number), self._needs)
-        self.source.commit(self._reader.stream, place)
+    def _add_letters(self) -> None:
+        letters = [letter for each in self.partitions.values() for letter in each.made.letters]
+        if letters:
+            self.letters.add(letters)
+            self.counts["letters"] += len(letters)
+            for partition in self.partitions.values():
+                partition.made.letters.clear()
+
+    def _commit(self, *, surely: bool) -> None:
+        """All that came is stored. What has ended is forgotten."""
+        places = {name: max(each.start, each.place) for name, each in self.partitions.items()}
+        moved = {name: place for name, place in places.items() if place != self.partitions[name].committed}
+        needs = {name: each.needs for name, each in self.partitions.items() if each.needs is not None}
+        needs |= {name: places[name] for name in self._over}
+        if moved:
+            self.source.commit(moved, needs, surely=surely or bool(self._over))
+        for name, place in moved.items():
+            self.partitions[name].committed = place
+        for name in self._over:
+            del self.partitions[name]
+        self._over.clear()
         self.committed = time.monotonic()
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, partition: Partition) -> None:
         """Keep what is known now; everything before it is committed."""
-        assert self.enricher is not None
-        began = self.snapshotted = time.monotonic()
-        body = self.enricher.save()
+        began = partition.kept = time.monotonic()
+        body = partition.save()
         try:
-            self._needs = self.checkpoints.store(
-                self.enricher.stream, self.enricher.schema, Snapshot(self.enricher.number, body)
-            )
-            self._commit()
+            partition.needs = self.checkpoints.store(partition.name, self._schema, Snapshot(partition.place, body))
+            self.source.commit({partition.name: partition.committed}, {partition.name: partition.needs}, surely=False)
         except UNWRITABLE as error:
             _log.warning("no snapshot could be kept; a restart will take longer", error=str(error), next=_ROOM)
         else:
             self.counts["snapshots"] += 1
         self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
 
-    def _durably(self, write: Callable[[], object]) -> bool:
-        """Write to the worker's own files until it is done; False when a stop came first."""
+    def _durably(self, write: Callable[[], object], *, once: bool) -> bool:
+        """Try until it is done; False when a stop came first."""
         while True:
             try:
                 write()
             except UNWRITABLE as error:
-                _log.warning("the worker's own files can't be written; trying again", error=str(error), next=_ROOM)
-                if self.stop.wait(RETRY_SECONDS):
+                _log.warning("what is stored can't be noted down; trying again", error=str(error), next=_ROOM)
+                if once or self._stopped_in(RETRY_SECONDS):
                     return False
             else:
                 return True
 
+    def _stopped_in(self, seconds: float) -> bool:
+        """Let time pass; whether a stop came."""
+        self.source.wait(self, seconds)
+        return self.stop.is_set()
+
     def facts(self) -> dict[str, Any]:
         """How it goes, for people and metrics; may be asked from another thread."""
-        enricher = self.enricher
-        ledger = enricher.ledger if enricher else None
+        partitions = dict(self.partitions)
+        told = {name: each.facts() for name, each in partitions.items()}
+        streams = [(stream["frame_time"], name, stream["frame"]) for each in told.values()
+                   for name, stream in each["streams"].items()]  # fmt: skip
+        time_, stream, frame = max(streams, default=(0, None, 0))
         return {
             "counts": dict(self.counts),
-            "stream": enricher.stream if enricher else None,
-            "frame": enricher.number if enricher else 0,
-            "frame_time": enricher.time if enricher else 0,
-            "backlog_frames": self.source.backlog(),
+            "stream": stream,
+            "frame": frame,
+            "frame_time": time_,
+            "partitions": told,
             "snapshot_bytes": self.snapshot_bytes,
             "snapshot_seconds": self.snapshot_took,
-            "snapshot_age_seconds": time.monotonic() - self.snapshotted,
+            "snapshot_age_seconds": max((each.age for each in partitions.values()), default=0.0),
             "letters_dropped": self.letters.dropped,
-            "accounts": ledger.balances() if ledger else {},
-        }
+            "accounts": {name: own for each in partitions.values() for name, own in each.accounts().items()},
+            "backlog_frames": self.source.backlog(),
+        } | self.source.facts()
+
+
+def _rejected(document: Document, reason: str) -> Letter:
+    _log.error("document rejected; it is among the dead letters", id=document.id, reason=reason,
+               next="`cgtrail deadletters show`, then replay")  # fmt: skip
+    return rejected(document, reason)

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from shipper.wire.message import MessageError, Piece
 
+READ_BYTES = 1 << 20
+"""Of pieces that a source gives in one `read`, about: then what came of them is stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -49,7 +52,8 @@ class Taker(Protocol):
     def begin(self, partition: str, committed: int, oldest: int) -> int:
         """A partition is ours from now on; returns the place to read it from.
 
-        `committed`: all before it is stored; `oldest`: the oldest place that can still be read.
+        `committed`: all before it is stored, 0 where nothing ever was; `oldest`: the oldest place that can still be
+        read. The place that is returned may lie before it: what is gone is the source's to tell, or shows in numbers.
         """
         ...
 
@@ -61,6 +65,10 @@ class Taker(Protocol):
         """A partition has ended for ever: a spool's stream, once a later one was begun."""
         ...
 
+    def expire(self, partition: str, oldest: int) -> None:
+        """What stood before this place in a partition is gone: streams that have only spoken there are over."""
+        ...
+
     def leave(self, partitions: Collection[str], *, lost: bool = False) -> None:
         """Partitions go to another worker. What is taken is stored and committed first, unless they are `lost`."""
         ...
@@ -70,7 +78,7 @@ class Source(Protocol):
     """Reads partitions for a Taker."""
 
     def read(self, taker: Taker, seconds: float) -> bool:
-        """Give the taker what there is; waits for it so long at the most. False when there was nothing to take."""
+        """Give the taker what there is, READ_BYTES at the most; waits for it so long. False when there was nothing."""
         ...
 
     def wait(self, taker: Taker, seconds: float) -> None:

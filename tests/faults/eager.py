@@ -10,6 +10,7 @@ from typing import Any
 
 from cgtrail.__main__ import main
 from enrich import worker
+from enrich.sources import spool
 
 _run = worker.Worker.run
 
@@ -21,6 +22,7 @@ def _eager(self: worker.Worker, **options: Any) -> None:
 
 if __name__ == "__main__":
     worker.BATCH = int(os.environ.get("FAULTS_BATCH", "150"))
+    spool.READ_BYTES = worker.BATCH * 100  # type: ignore[attr-defined]
     worker.IDLE_COMMIT_SECONDS = 0.05
     worker.Worker.run = _eager  # type: ignore[method-assign]
     main()

@@ -43,6 +43,7 @@ def remade(data: Path, *, forks: bool = False) -> Kept:
     sink = MemorySink()
     with worker_on(data, "memory", sink, threading.Event(), forks=forks) as worker:
         worker.run(follow=False)
+        assert isinstance(worker.letters, DeadLetters)
         letters = list(worker.letters.all())
     found = {ident: document.encode().decode() for ident, document in sink.documents.items()}
     return _kept(data, found, letters)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enrich.checkpoint import Checkpoints
+from enrich.checkpoint import SqliteCheckpoints
 from enrich.item import Item
 from enrich.letters import LetterKind
 from enrich.mark import DEADLY, Mark
@@ -28,9 +28,9 @@ DEATH = 9
 
 
 @contextmanager
-def marked(folder: Path) -> Iterator[tuple[Mark, Checkpoints]]:
+def marked(folder: Path) -> Iterator[tuple[Mark, SqliteCheckpoints]]:
     """A mark and its database; the mark ends as one of a killed process does."""
-    with closing(Checkpoints(folder / "state.db")) as checkpoints:
+    with closing(SqliteCheckpoints(folder / "state.db")) as checkpoints:
         yield Mark(folder / "mark", checkpoints), checkpoints
 
 
@@ -111,15 +111,15 @@ def test_other_deaths_of_other_records_do_not_add_up(deadly: Spooled) -> None:
         for index in (0, 1, 1, 2):
             checkpoints.died(STREAM, 2, index)
     with spooled.worker(deadly.data, MemorySink()) as worker:
-        worker.mark.begin(STREAM)
-        assert not any(worker.mark.begins(2, index) for index in range(4))
+        watch = worker.mark.watch(STREAM)
+        assert not any(watch.begins(2, index) for index in range(4))
 
 
 def test_killed_at_work(tmp_path: Path) -> None:
     """The next mark counts the record that the last one stood at, once."""
     with marked(tmp_path) as (mark, _):
-        mark.begin(STREAM)
-        mark.begins(7, 3)
+        watch = mark.watch(STREAM)
+        watch.begins(7, 3)
     for _ in range(2):
         with marked(tmp_path) as (_, checkpoints):
             assert checkpoints.deaths(STREAM) == {(7, 3): 1}
@@ -128,8 +128,8 @@ def test_killed_at_work(tmp_path: Path) -> None:
 def test_killed_at_rest(tmp_path: Path) -> None:
     """A worker that is killed while it waits or writes blames no record."""
     with marked(tmp_path) as (mark, _):
-        mark.begin(STREAM)
-        mark.begins(7, 3)
+        watch = mark.watch(STREAM)
+        watch.begins(7, 3)
         mark.rest()
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {}
@@ -140,8 +140,8 @@ def test_killed_from_outside(tmp_path: Path) -> None:
 
     def work() -> None:
         with marked(tmp_path) as (mark, _):
-            mark.begin(STREAM)
-            mark.begins(1 << 40, (1 << 20) - 1)
+            watch = mark.watch(STREAM)
+            watch.begins(1 << 40, (1 << 20) - 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_child(work) == -signal.SIGKILL
@@ -152,11 +152,11 @@ def test_killed_from_outside(tmp_path: Path) -> None:
 def test_ended_by_itself(tmp_path: Path) -> None:
     """A worker that ends by an error of ours, or by a stop, blames no record."""
     with (
-        closing(Checkpoints(tmp_path / "state.db")) as checkpoints,
+        closing(SqliteCheckpoints(tmp_path / "state.db")) as checkpoints,
         closing(Mark(tmp_path / "mark", checkpoints)) as mark,
     ):
-        mark.begin(STREAM)
-        mark.begins(7, 3)
+        watch = mark.watch(STREAM)
+        watch.begins(7, 3)
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {}
 
@@ -166,8 +166,8 @@ def test_a_mark_that_is_none(tmp_path: Path, content: bytes) -> None:
     """A mark file of another size was not ours: it says nothing, and works from now on."""
     (tmp_path / "mark").write_bytes(content)
     with marked(tmp_path) as (mark, checkpoints):
-        mark.begin(STREAM)
-        mark.begins(1, 1)
+        watch = mark.watch(STREAM)
+        watch.begins(1, 1)
         assert checkpoints.deaths(STREAM) == {}
     with marked(tmp_path) as (_, checkpoints):
         assert checkpoints.deaths(STREAM) == {(1, 1): 1}

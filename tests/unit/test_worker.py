@@ -13,8 +13,8 @@ from enrich.item import Item
 from enrich.letters import LetterKind
 from enrich.sinks import Outcome, Status
 from enrich.sinks.memory import MemorySink
+from enrich.sources import READ_BYTES
 from enrich.steps.processes import ProcessTree
-from enrich.worker import BATCH_BYTES
 from shipper.wire.frame import Frame
 from shipper.wire.position import position_file
 from shipper.wire.records import State
@@ -67,7 +67,7 @@ def test_stopped_while_the_sink_refuses(spool: Spooled) -> None:
 
 
 def test_a_write_is_bounded_in_bytes(spool: Spooled) -> None:
-    """However long the arguments are, and however much is waiting, one write is of a few megabytes of frames."""
+    """However long the arguments are, and however much is waiting, one write is of about a megabyte of frames."""
     sizes: list[int] = []
 
     class Measuring(MemorySink):
@@ -81,7 +81,7 @@ def test_a_write_is_bounded_in_bytes(spool: Spooled) -> None:
         spool.add(*(exec_(pid, 1, b"/bin/x", b"x" * 60_000) for _ in range(4)))
     work(spool.data, Measuring())
     assert sum(sizes) > 4 * max(sizes)
-    assert max(sizes) < 4 * BATCH_BYTES
+    assert max(sizes) < 4 * READ_BYTES
 
 
 def test_what_is_never_taken_is_kept(spool: Spooled) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cgtrail import errors
+from enrich.checkpoint import SqliteCheckpoints
+from enrich.letters import DeadLetters
 from enrich.sinks.memory import MemorySink
 from enrich.statefile import StateError, damage_named, own_file
 from shipper.wire.position import Position, position_file
@@ -130,6 +132,12 @@ def test_a_full_disk_for_the_position(spool: Spooled) -> None:
     assert position(spool).next == spool.number
 
 
+def database(own: object) -> sqlite3.Connection:
+    """The database of a worker's dead letters or checkpoints."""
+    assert isinstance(own, DeadLetters | SqliteCheckpoints)
+    return own._db
+
+
 def small(db: sqlite3.Connection) -> None:
     """No more room for a database than it has."""
     (pages,) = db.execute("PRAGMA page_count").fetchone()
@@ -149,10 +157,10 @@ def test_a_full_disk_for_dead_letters(spool: Spooled) -> None:
     def mend(waits: int) -> None:
         no_position(spool)
         if waits == 2:
-            large(worker.letters._db)
+            large(database(worker.letters))
 
     with spooled.worker(spool.data, sink, Mending(mend)) as worker:
-        small(worker.letters._db)
+        small(database(worker.letters))
         worker.run(follow=False)
     assert [letter.frame for letter in letters(spool.data)] == [frame]
     assert position(spool).next == spool.number
@@ -163,7 +171,7 @@ def test_stopped_while_dead_letters_find_no_room(spool: Spooled) -> None:
     frame = spool.add(garbage(body=os.urandom(100_000)))
     stop = Mending(lambda _: stop.set())
     with spooled.worker(spool.data, MemorySink(), stop) as worker:
-        small(worker.letters._db)
+        small(database(worker.letters))
         worker.run()
     no_position(spool)
     work(spool.data)
@@ -176,7 +184,7 @@ def test_a_full_disk_for_snapshots(spool: Spooled) -> None:
         spool.add(fork(pid, 1, comm=os.urandom(8).hex().encode()[:15]))
     sink = MemorySink()
     with spooled.worker(spool.data, sink) as worker:
-        small(worker.checkpoints._db)
+        small(database(worker.checkpoints))
         worker.run(follow=False)
         assert worker.counts["snapshots"] == 0
     assert programs(sink.documents) == FIVE

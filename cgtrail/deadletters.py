@@ -7,7 +7,7 @@ import multiprocessing
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import click
@@ -16,17 +16,17 @@ import orjson
 from bpf.schema import RecordError, decode
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
+from cgtrail.letters import changing, reading
 from cgtrail.logs import notice
+from cgtrail.past import history, making
 from cgtrail.records import shown
-from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
-from enrich.letters import DeadLetters, Letter, LetterKind, LettersError
+from enrich.again import deadly
+from enrich.letters import KeptLetters, Letter, LetterKind
 from enrich.losses import Trouble
 from enrich.printable import json_line, text
 from enrich.render import timestamp
-from enrich.replay import deadly
 from enrich.retry import Retry
-from enrich.statefile import DAMAGED, own_file
 
 MAX_DUMP = 4096
 """Bytes of a body that are shown as a hex dump."""
@@ -36,8 +36,9 @@ _MIN_REASON = 40
 
 def ls(config: Config, sink: str, *, as_json: bool) -> None:
     """Print every letter, the newest last. Raises LettersError."""
-    with _reading(config, sink) as letters:
-        for number, letter in enumerate(letters.all() if letters else ()):
+    with reading(config, sink) as letters:
+        found = iter(()) if letters is None else letters.all() if as_json else letters.heads()
+        for number, letter in enumerate(found):
             if as_json:
                 click.echo(json_line(orjson.dumps(_heads(letter) | {"body": base64.b64encode(letter.body).decode()})))
                 continue
@@ -49,7 +50,7 @@ def ls(config: Config, sink: str, *, as_json: bool) -> None:
 
 def show(config: Config, sink: str, name: str, *, raw: bool) -> None:
     """Print all that is known of one letter, or only its bytes. Raises LettersError and click.UsageError."""
-    with _reading(config, sink) as letters:
+    with reading(config, sink) as letters:
         (letter,) = _named(letters, [name])
     if raw:
         if sys.stdout.isatty():
@@ -70,7 +71,7 @@ def replay(config: Config, sink: str, names: tuple[str, ...], *, everything: boo
     if bool(names) == everything:
         message = "name the letters to try again, or give --all: `cgtrail deadletters list` shows them"
         raise click.UsageError(message)
-    with _reading(config, sink) as letters:
+    with reading(config, sink) as letters:
         if everything:
             chosen = list(letters.all()) if letters else []
             left = [letter for letter in chosen if letter.deadly]
@@ -90,15 +91,14 @@ def _try(config: Config, sink: str, chosen: list[Letter]) -> int:
     if not chosen:
         return 0
     ids = {letter.id for letter in chosen}
+    stop = stop_on_signal()
     with (
-        closing(DeadLetters(own_file(config.folder, "deadletters.db", sink))) as letters,
+        changing(config, sink) as letters,
+        closing(history(config, stop)) as kept,
         closing(open_sink(config, sink)) as opened,
     ):
-        places = deadly(letter for letter in letters.all() if letter.id not in ids)
-        documents, stop = config.documents, stop_on_signal()
-        retry = Retry(
-            config.spool_folder, opened, stop, documents.forks, places, rules(config), output=documents.output
-        )
+        places = deadly(letter for letter in letters.heads() if letter.id not in ids)
+        retry = Retry(kept, opened, stop, making(config, places))
         retry.run(chosen)
         letters.add(retry.met)
         for letter in chosen:
@@ -121,7 +121,7 @@ def _alone(config: Config, sink: str, chosen: list[Letter]) -> int:
         failed += child.exitcode != 0
         if child.exitcode not in {0, 1}:
             how = f"{Trouble.DEADLY}: a process died of it again (exit code {child.exitcode})"
-            with closing(DeadLetters(own_file(config.folder, "deadletters.db", sink))) as letters:
+            with changing(config, sink) as letters:
                 letters.blame(letter.id, how)
             notice(f"cgtrail: {text(letter.id)} stays: {how}")
     return failed
@@ -131,21 +131,7 @@ def _child(config: Config, sink: str, letter: Letter) -> None:
     sys.exit(_try(config, sink, [letter]))
 
 
-@contextmanager
-def _reading(config: Config, sink: str) -> Iterator[DeadLetters | None]:
-    path = own_file(config.folder, "deadletters.db", sink)
-    letters = DeadLetters.reading(path)
-    try:
-        yield letters
-    except DAMAGED as error:
-        message = f"{path}: the dead letters can't be read ({error}): move it away if it is damaged"
-        raise LettersError(message) from error
-    finally:
-        if letters is not None:
-            letters.close()
-
-
-def _named(letters: DeadLetters | None, names: Iterable[str]) -> list[Letter]:
+def _named(letters: KeptLetters | None, names: Iterable[str]) -> list[Letter]:
     """The letters of these ids, or of the beginnings of ids. Raises click.UsageError."""
     ids = letters.ids() if letters else []
     found = {}
@@ -165,7 +151,7 @@ def _named(letters: DeadLetters | None, names: Iterable[str]) -> list[Letter]:
 
 def _heads(letter: Letter) -> dict[str, Any]:
     """All of a letter but its body."""
-    return {
+    told = {
         "id": letter.id,
         "kind": letter.kind.value,
         "time": timestamp(letter.time),
@@ -175,6 +161,7 @@ def _heads(letter: Letter) -> dict[str, Any]:
         "behind": letter.behind,
         "reason": letter.reason,
     }
+    return told | {"origin": letter.origin} if letter.origin else told
 
 
 def _document(letter: Letter) -> Iterator[str]:

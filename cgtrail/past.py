@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,41 +11,37 @@ from pathlib import Path
 
 import click
 
+from cgtrail import letters
+from cgtrail.brokers import broker
 from cgtrail.config import Config
 from cgtrail.halves import open_sink
 from cgtrail.logs import notice
 from cgtrail.secrets import rules
 from cgtrail.signals import stop_on_signal
-from enrich.letters import DeadLetters
+from enrich.again import Making, Place, deadly
+from enrich.history import History, SpoolHistory, Stretch
 from enrich.render import timestamp
-from enrich.replay import Place, Replay, Stretch, deadly, oldest, stretches
-from enrich.statefile import own_file
+from enrich.replay import Replay
 
 
 def run(config: Config, sink: str, since: int, until: int | None, into: Path | None) -> None:
     """Send the documents from `since` up to `until` to a sink, and say what became of it.
 
     Both are nanoseconds since 1970; None is now. `into` is another folder for the local store. Raises ReplayError,
-    LettersError, StoreError, and click.Abort when it was stopped.
+    LettersError, StoreError, SourceError, and click.Abort when it was stopped.
     """
     began = time.monotonic()
     until = time.time_ns() if until is None else until
-    chosen = stretches(config.spool_folder, since, until)
-    _tell_reach(oldest(config.spool_folder), since)
     stop = stop_on_signal()
-    with closing(open_sink(config, sink, into)) as opened, _progress(chosen) as progress:
-        replay = Replay(
-            opened,
-            stop,
-            forks=config.documents.forks,
-            deadly=known_deadly(config, sink),
-            secrets=rules(config),
-            output=config.documents.output,
-        )
-        replay.run(chosen, since, until, progress)
+    with closing(history(config, stop)) as kept:
+        chosen = kept.stretches(since, until)
+        _tell_reach(kept, since)
+        with closing(open_sink(config, sink, into)) as opened, _progress(chosen) as progress:
+            replay = Replay(kept, opened, stop, making(config, known_deadly(config, sink)))
+            replay.run(chosen, since, until, progress)
     counts = replay.counts
     summary = f"{counts['documents']:,} documents, {counts['new']:,} of them new"
-    for name, what in (("rejected", "rejected"), ("letters", "dead letters in the spool")):
+    for name, what in (("rejected", "rejected"), ("letters", f"dead letters in {kept.name}")):
         summary += f", {counts[name]:,} {what}" if counts[name] else ""
     span = f"{timestamp(since)} to {timestamp(until)}"
     notice(f"cgtrail: {summary}; {span}; {time.monotonic() - began:.1f} s")
@@ -53,18 +50,30 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
         raise click.Abort
 
 
+def history(config: Config, stop: threading.Event) -> History:
+    """What is kept of the past where workers read."""
+    if not config.reads_kafka:
+        return SpoolHistory(config.spool_folder)
+    from enrich.kafka.history import KafkaHistory  # not everybody has Kafka, and its client takes time to load
+
+    return KafkaHistory(broker(config), stop)
+
+
+def making(config: Config, places: set[Place]) -> Making:
+    """How the worker of this configuration makes documents; records at these places are left alone."""
+    return Making(config.documents.forks, places, rules(config), config.documents.output)
+
+
 def known_deadly(config: Config, sink: str) -> set[Place]:
     """The records that this sink's worker died of, as far as it has said so. Raises LettersError."""
-    letters = DeadLetters.reading(own_file(config.folder, "deadletters.db", sink))
-    if letters is None:
-        return set()
-    with closing(letters):
-        return deadly(letters.all())
+    with letters.reading(config, sink) as known:
+        return deadly(known.heads()) if known else set()
 
 
-def _tell_reach(first: int, since: int) -> None:
+def _tell_reach(kept: History, since: int) -> None:
+    first = kept.oldest()
     if first > since:
-        notice(f"cgtrail: the spool reaches back to {timestamp(first)} only: what is older can't be replayed")
+        notice(f"cgtrail: {kept.name} reaches back to {timestamp(first)} only: what is older can't be replayed")
 
 
 @contextmanager

@@ -124,8 +124,9 @@ def test_messages_of_somebody_else(own: Broker, letters: KafkaLetters) -> None:
     assert read(own) == [letter(1)]
 
 
-def test_no_topic(own: Broker) -> None:
+def test_no_topic(own: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A topic that there is not is named, and what to do."""
+    monkeypatch.setattr("enrich.kafka.letters.SECONDS", 2)
     nowhere = replace(own, topics=replace(own.topics, deadletter="nothing.here"))
     with closing(KafkaLetters(nowhere)) as letters:
         with pytest.raises(LettersError, match=r"nothing\.here can't be read.*`cgtrail setup kafka`"):

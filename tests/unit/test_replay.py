@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bpf.schema import Record
+from enrich.again import Making, deadly
 from enrich.document import Document
-from enrich.replay import SLACK_NS, TRIES, Replay, ReplayError, deadly, oldest, stretches
+from enrich.history import SLACK_NS, ReplayError, SpoolHistory
+from enrich.replay import TRIES, Replay
 from enrich.sinks import Status
 from enrich.sinks.memory import MemorySink
 from enrich.sinks.sqlite import SqliteSink
@@ -33,7 +35,9 @@ SECOND_BOX = 80
 def replayed(data: Path, since: int = 0, until: int = EVER, **settings: Any) -> dict[str, Document]:
     """The documents of a time."""
     sink = MemorySink()
-    Replay(sink, threading.Event(), **settings).run(stretches(data / "spool", since, until), since, until, lambda _: 0)
+    spool = SpoolHistory(data / "spool")
+    replay = Replay(spool, sink, threading.Event(), Making(**settings))
+    replay.run(spool.stretches(since, until), since, until, lambda _: 0)
     return sink.documents
 
 
@@ -63,6 +67,11 @@ def history(tmp_path: Path) -> Spooled:
     return stream
 
 
+def past(history: Spooled) -> SpoolHistory:
+    """Its spool."""
+    return SpoolHistory(history.data / "spool")
+
+
 def by_id(documents: dict[str, Document]) -> dict[str, Any]:
     """Documents as they would be stored."""
     return {name: json.loads(document.encode()) for name, document in documents.items()}
@@ -90,10 +99,10 @@ def test_a_store_that_was_deleted(history: Spooled) -> None:
         file.unlink()
     kept = {path: path.read_bytes() for path in history.data.rglob("*") if path.is_file()}
     with closing(SqliteSink(store, 36500)) as sink:
-        replay = Replay(sink, threading.Event())
-        replay.run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+        replay = Replay(past(history), sink, threading.Event())
+        replay.run(past(history).stretches(0, EVER), 0, EVER, lambda _: 0)
         assert replay.counts["new"] == replay.counts["documents"] == len(before)
-        replay.run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+        replay.run(past(history).stretches(0, EVER), 0, EVER, lambda _: 0)
         assert replay.counts["new"] == len(before)
     assert sorted(SqliteStore(store).after({}, All(), limit=10_000)[0]) == before
     assert {
@@ -117,11 +126,11 @@ def test_a_part_is_read_from_its_keyframe(history: Spooled) -> None:
     """What lies more than an interval before the time asked for is not read, nor what lies behind it."""
     intervals = history.stream.intervals()
     since = intervals[5].time + 30 * SECOND
-    (stretch,) = stretches(history.data / "spool", since, since + SECOND)
-    assert (stretch.first, stretch.last) == (intervals[5].first, intervals[5].first)
+    (stretch,) = past(history).stretches(since, since + SECOND)
+    assert (stretch.place, stretch.last) == (intervals[5].first, intervals[5].first)
     assert stretch.size == intervals[5].size
-    (stretch,) = stretches(history.data / "spool", intervals[5].time, EVER)
-    assert (stretch.first, stretch.last) == (intervals[4].first, intervals[9].first)
+    (stretch,) = past(history).stretches(intervals[5].time, EVER)
+    assert (stretch.place, stretch.last) == (intervals[4].first, intervals[9].first)
 
 
 def test_from_is_included_and_to_is_not(history: Spooled) -> None:
@@ -144,16 +153,16 @@ def test_parts_make_a_whole(history: Spooled) -> None:
 def test_before_and_after_everything(history: Spooled) -> None:
     """A time without records has no documents; the oldest interval's time tells how far back the spool goes."""
     first = history.stream.intervals()[0].time
-    assert oldest(history.data / "spool") == first
+    assert past(history).oldest() == first
     assert replayed(history.data, 0, first - 60 * SECOND) == {}
-    assert stretches(history.data / "spool", 0, first - 60 * SECOND) == []
+    assert past(history).stretches(0, first - 60 * SECOND) == []
     assert replayed(history.data, history.unix + SLACK_NS, EVER) == {}
 
 
 def test_no_spool(tmp_path: Path) -> None:
     """Where nothing was recorded the error names the folder and the option."""
     with pytest.raises(ReplayError, match=f"{tmp_path}/spool.*--data"):
-        stretches(tmp_path / "spool", 0, EVER)
+        SpoolHistory(tmp_path / "spool").stretches(0, EVER)
 
 
 # What the spool is like
@@ -227,7 +236,7 @@ def test_a_damaged_keyframe(history: Spooled) -> None:
     history.damage(interval.first)
     again = replayed(history.data, interval.time + 20 * SECOND)
     assert all("container" in again[name].source for name in again if "container" in stored[name].source)
-    assert stretches(history.data / "spool", interval.time + 20 * SECOND, EVER)[0].first < interval.first
+    assert past(history).stretches(interval.time + 20 * SECOND, EVER)[0].place < interval.first
 
 
 def test_damage_is_told_again(history: Spooled) -> None:
@@ -275,8 +284,8 @@ def test_a_sink_that_can_not_now(history: Spooled) -> None:
         lambda document, call: {first: Status.RETRY if call < 3 else None, second: Status.REJECTED}.get(document.id)
     )
     stop = Mending(lambda _: None)
-    replay = Replay(sink, stop)
-    replay.run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+    replay = Replay(past(history), sink, stop)
+    replay.run(past(history).stretches(0, EVER), 0, EVER, lambda _: 0)
     assert stop.waits == 2
     assert len(sink.documents) == replay.counts["new"] == replay.counts["documents"] - 1
     assert replay.counts["rejected"] == 1
@@ -289,7 +298,7 @@ def test_a_sink_that_never_can(history: Spooled) -> None:
         sink = Fickle(lambda document, call: None if (call, document.id) == (taken, first) else Status.RETRY)  # noqa: B023
         stop = Mending(lambda _: None)
         with pytest.raises(ReplayError, match="because"):
-            Replay(sink, stop).run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+            Replay(past(history), sink, stop).run(past(history).stretches(0, EVER), 0, EVER, lambda _: 0)
         assert sink.calls == TRIES + taken
 
 
@@ -297,8 +306,8 @@ def test_stopped(history: Spooled) -> None:
     """A stop ends a replay that waits for its sink, and what was not stored is not counted."""
     sink = Fickle(lambda *_: Status.RETRY)
     stop = Mending(lambda _: stop.set())
-    replay = Replay(sink, stop)
-    replay.run(stretches(history.data / "spool", 0, EVER), 0, EVER, lambda _: 0)
+    replay = Replay(past(history), sink, stop)
+    replay.run(past(history).stretches(0, EVER), 0, EVER, lambda _: 0)
     assert (stop.waits, sink.documents, replay.counts["documents"]) == (1, {}, 0)
 
 
@@ -307,8 +316,8 @@ def test_letters_are_counted(history: Spooled) -> None:
     history.add(garbage())
     since = history.unix + 1
     history.add(garbage(), KeyframeBegin())
-    replay = Replay(MemorySink(), threading.Event())
-    replay.run(stretches(history.data / "spool", since, EVER), since, EVER, lambda _: 0)
+    replay = Replay(past(history), MemorySink(), threading.Event())
+    replay.run(past(history).stretches(since, EVER), since, EVER, lambda _: 0)
     assert replay.counts["letters"] == 1
     assert not own_file(history.data, "deadletters.db").exists()
 
@@ -316,6 +325,6 @@ def test_letters_are_counted(history: Spooled) -> None:
 def test_progress(history: Spooled) -> None:
     """Progress ends where the stretches end."""
     told: list[int] = []
-    chosen = stretches(history.data / "spool", 0, EVER)
-    Replay(MemorySink(), threading.Event()).run(chosen, 0, EVER, told.append)
+    chosen = past(history).stretches(0, EVER)
+    Replay(past(history), MemorySink(), threading.Event()).run(chosen, 0, EVER, told.append)
     assert sum(told) == sum(stretch.size for stretch in chosen)

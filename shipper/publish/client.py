@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import ClassVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
@@ -24,6 +26,9 @@ CLOSE_SECONDS = 1.0
 _SECRET = re.compile(
     r"password|secret|pem|oauthbearer\.(?!method|client\.id|scope)|assertion|jaas|keytab", re.IGNORECASE
 )
+SAY_SECONDS = 60.0
+_ABOUT_SETTINGS = {"CONFWARN"}
+"""A kind of log line: what we set is meant so, enable.gapless.guarantee for one, which it calls experimental."""
 _DETAIL = 300
 """Characters that are told of an error's own text."""
 
@@ -52,7 +57,7 @@ class Client:
     def __init__(self, broker: Broker) -> None:
         self._topic = broker.topics.raw
         self._hidden = [text for name, text in broker.security.items() if _SECRET.search(name) and len(text) > 2]
-        self._failed: RefusedError | None = None
+        self._failed = False
         self.heard: dict[str, str] = {}
         """What the client told of its troubles since somebody emptied it: name → text."""
         self.throttled = 0.0
@@ -66,13 +71,14 @@ class Client:
             retry_backoff_max_ms=RETRY_MAX_MS,
             message_timeout_ms=0,
             topic_metadata_propagation_max_ms=3000,
+            reconnect_backoff_ms=500,
             reconnect_backoff_max_ms=2000,
             queue_buffering_max_kbytes=QUEUE_KIB,
             queue_buffering_max_messages=QUEUE_MESSAGES,
             batch_size=MAX_BYTES,
             log_connection_close=False,
         )
-        heard = {"error_cb": self._trouble, "throttle_cb": self._throttle, "logger": _Log(self._clean)}
+        heard = {"error_cb": self._hear, "throttle_cb": self._throttle, "logger": _Log(self._clean)}
         try:
             self._producer = Producer({"compression.type": "zstd", **own, **heard})
         except (KafkaException, ValueError, TypeError) as error:
@@ -83,11 +89,13 @@ class Client:
         try:
             topic = self._producer.list_topics(self._topic, METADATA_SECONDS).topics[self._topic]
         except KafkaException as error:
-            self.poll(0)
-            raise self._refused(error.args[0]) from None
-        if topic.error is not None:
-            raise self._refused(topic.error)
-        return len(topic.partitions)
+            self._fail(error.args[0])
+        else:
+            if topic.error is None:
+                return len(topic.partitions)
+            self._fail(topic.error)
+        self.poll(0)
+        raise AssertionError("poll raises what failed")
 
     def send(self, message: Outgoing, partition: int, arrived: Callable[[], None]) -> bool:
         """Hand over a message; False while there is no room for it. `arrived` is called by `poll`, once, if it does.
@@ -98,8 +106,8 @@ class Client:
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
                 arrived()
-            elif self._failed is None or telling(self._failed.name) < telling(error.name()):
-                self._failed = self._refused(error)
+            else:
+                self._fail(error)
 
         try:
             self._producer.produce(
@@ -108,15 +116,21 @@ class Client:
         except BufferError:
             return False
         except KafkaException as error:
+            self._fail(error.args[0])
             self.poll(0)
-            raise self._failed or self._refused(error.args[0]) from None
         return True
 
     def poll(self, seconds: float) -> None:
         """Hear what became of messages; waits for that so long at the most. Raises RefusedError."""
-        self._producer.poll(seconds)
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:  # a fatal one: of what messages failed comes behind it
+            self._fail(error.args[0])
         if self._failed:
-            raise self._failed
+            with suppress(KafkaException):
+                self._producer.poll(0)
+            name = max(self.heard, key=telling)  # of what was heard, what tells most
+            raise RefusedError(name, self.heard[name])
 
     def close(self) -> None:
         """Give up what is on its way."""
@@ -124,16 +138,12 @@ class Client:
             self._producer.purge(blocking=False)
             self._producer.flush(CLOSE_SECONDS)
 
-    def _refused(self, error: KafkaError) -> RefusedError:
-        """The error, or what was heard before, if that tells more."""
-        self.heard.setdefault(error.name(), self._clean(error.str()))
-        name = max(self.heard, key=telling)
-        return RefusedError(name, self.heard[name])
+    def _fail(self, error: KafkaError) -> None:
+        self._failed = True
+        self._hear(error)
 
-    def _trouble(self, error: KafkaError) -> None:
-        self.heard[error.name()] = self._clean(error.str())
-        if error.fatal() and self._failed is None:
-            self._failed = self._refused(error)
+    def _hear(self, error: KafkaError) -> None:
+        self.heard.setdefault(error.name(), self._clean(error.str()))
 
     def _throttle(self, event: ThrottleEvent) -> None:
         self.throttled = event.throttle_time
@@ -146,19 +156,26 @@ class Client:
 
 
 class _Log:
-    """Takes the client's own log lines, as the standard library's loggers do."""
+    """Takes the client's own log lines, as the standard library's loggers do.
+
+    Each kind of line is a warning once in SAY_SECONDS; the client repeats itself with every try to connect.
+    """
+
+    _said: ClassVar[dict[str, float]] = {}
+    """When each kind was a warning, of all clients: another one is made after each refusal."""
 
     def __init__(self, clean: Callable[[str], str]) -> None:
         self._clean = clean
 
-    def log(self, level: int, form: str, *arguments: str) -> None:
-        """One line. What the client finds critical is an error, its errors are mostly connections: warnings."""
-        try:
-            text = form % arguments
-        except (TypeError, ValueError):
-            text = " ".join(map(str, arguments))
-        method = {logging.CRITICAL: _log.error, logging.ERROR: _log.debug, logging.WARNING: _log.debug}
-        method.get(level, _log.debug)("Kafka's client says", text=self._clean(text))
+    def log(self, level: int, form: str, *told: str) -> None:
+        """One line; the first thing told is its kind, as FAIL, and the last its text."""
+        kind, now = told[0], time.monotonic()
+        grave = level >= logging.WARNING and kind not in _ABOUT_SETTINGS
+        if grave and now - self._said.get(kind, -SAY_SECONDS) >= SAY_SECONDS:
+            self._said[kind] = now
+            _log.warning("Kafka's client says", text=self._clean(form % told))
+        else:
+            _log.debug("Kafka's client says", text=self._clean(form % told))
 
 
 def _text(error: BaseException) -> str:

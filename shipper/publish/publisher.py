@@ -27,7 +27,7 @@ from shipper.wire.segment import Stream, streams
 
 READER = "kafka"
 """The publisher's name among the readers of a spool."""
-POLL_SECONDS = 0.025
+POLL_SECONDS = 0.05
 STORE_SECONDS = 0.2
 """The position is stored so often at most: that is what a killed publisher sends again."""
 AT_ONCE = 500

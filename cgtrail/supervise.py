@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from cgtrail import companion
 from cgtrail import config as configuration
 from cgtrail.config import Config
 from cgtrail.logs import notice
@@ -79,18 +80,27 @@ class Halves:
         return SpoolSource(self.config.spool_folder, position_file(self.config.spool_folder, "sqlite")).backlog() == 0
 
 
+def beside_kafka(config: Config) -> Config:
+    """What `up` does where kafka.servers is set: the agent publishes too, and the local worker reads the spool."""
+    if config.kafka.servers:
+        config.enrich.source = "spool"
+        config.spool.readers = config.spool.readers or ["sqlite", "kafka"]
+    return config
+
+
 @contextmanager
 def running(config: Config) -> Iterator[Halves]:
     """Both halves, stopped in the order of the flow: the agent, then the worker once it has caught up.
 
     Raises MemoryLimitError where they would not fit.
     """
-    memory.require(config.capture.ring_bytes + memory.LOADING_BYTES + 2 * _HALF_BYTES)
+    publishers = 1 if config.kafka.servers else 0
+    memory.require(config.capture.ring_bytes + memory.LOADING_BYTES + (2 + publishers) * _HALF_BYTES)
     halves = Halves(config, _start(config, "ship"), _start(config, "enrich"))
     try:
         yield halves
     finally:
-        _stop("agent", halves.agent)
+        _stop("agent", halves.agent, CATCH_UP_SECONDS + publishers * companion.PATIENCE_SECONDS)
         deadline = time.monotonic() + CATCH_UP_SECONDS
         while halves.worker.poll() is None and not halves.caught_up() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -119,10 +129,10 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(half: str, process: subprocess.Popen[bytes]) -> None:
+def _stop(half: str, process: subprocess.Popen[bytes], seconds: float = CATCH_UP_SECONDS) -> None:
     process.terminate()
     try:
-        process.wait(timeout=CATCH_UP_SECONDS)
+        process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         try:

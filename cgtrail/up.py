@@ -15,7 +15,7 @@ from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.search import keep_up, show
 from cgtrail.signals import stop_on_signal
-from cgtrail.supervise import running
+from cgtrail.supervise import beside_kafka, running
 from cgtrail.told_sessions import RECORDING
 from enrich.stores.query import Range, all_of, negation
 from enrich.stores.sqlite import SqliteStore
@@ -30,7 +30,7 @@ def run(config: Config, *, as_json: bool, quiet: bool, demo: str) -> None:
     """Record until interrupted. Raises HalfEndedError."""
     interrupted = stop_on_signal()
     began = boot_ns()
-    with running(config) as halves:
+    with running(beside_kafka(config)) as halves:
         status = halves.wait_ready()
         _greet(config, status)
         follow = _follower(config, began, as_json=as_json, quiet=quiet)

@@ -27,8 +27,9 @@ _SECRET = re.compile(
     r"password|secret|pem|oauthbearer\.(?!method|client\.id|scope)|assertion|jaas|keytab", re.IGNORECASE
 )
 SAY_SECONDS = 60.0
-_ABOUT_SETTINGS = {"CONFWARN"}
-"""A kind of log line: what we set is meant so, enable.gapless.guarantee for one, which it calls experimental."""
+_IDLE_TALK = {"CONFWARN", "GETPID"}
+"""Kinds of log lines: on settings that are meant so (enable.gapless.guarantee, which it calls experimental), and that a
+broker which has just started does not give out producers' numbers yet."""
 _DETAIL = 300
 """Characters that are told of an error's own text."""
 
@@ -170,7 +171,7 @@ class _Log:
     def log(self, level: int, form: str, *told: str) -> None:
         """One line; the first thing told is its kind, as FAIL, and the last its text."""
         kind, now = told[0], time.monotonic()
-        grave = level >= logging.WARNING and kind not in _ABOUT_SETTINGS
+        grave = level >= logging.WARNING and kind not in _IDLE_TALK
         if grave and now - self._said.get(kind, -SAY_SECONDS) >= SAY_SECONDS:
             self._said[kind] = now
             _log.warning("Kafka's client says", text=self._clean(form % told))

@@ -1,0 +1,128 @@
+"""What a message carries is what was put in, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipper.wire.frame import HEADER_SIZE, KEYFRAME, Frame, FrameError
+from shipper.wire.message import BEGIN, KIND, MAX_BYTES, NUMBER, STREAM, End, Message, MessageError, Piece, encode, read
+from shipper.wire.reader import MAX_DAMAGE, Damage, Gap, GapCause
+from shipper.wire.refused import telling, words
+
+IDS = st.binary(min_size=16, max_size=16)
+NUMBERS = st.integers(0, (1 << 62) - 1)
+OPENED = st.integers(0, (1 << 63) - 1)
+FRAMES = st.builds(
+    Frame,
+    stream=IDS,
+    host=IDS,
+    boot=IDS,
+    number=NUMBERS,
+    count=st.integers(0, (1 << 32) - 1),
+    payload=st.binary(max_size=500),
+    previous=IDS,
+    time=st.integers(0, (1 << 64) - 1),
+    flags=st.sampled_from([0, KEYFRAME]),
+)
+GAPS = st.builds(
+    lambda number, length, cause: Gap(number, number + length, cause),
+    NUMBERS,
+    st.integers(1, 1 << 40),
+    st.sampled_from(GapCause),
+)
+OTHERS = st.one_of(
+    st.builds(Damage, NUMBERS, st.text(max_size=30), NUMBERS, NUMBERS, st.binary(max_size=500), st.text(max_size=90)),
+    GAPS,
+    st.builds(End, NUMBERS),
+)
+
+
+def told(message: Message) -> tuple[bytes, int, Piece]:
+    """What a reader makes of it."""
+    found = read(message.key, message.value, message.headers)
+    return found.stream, found.opened, found.piece
+
+
+@given(FRAMES, OPENED)
+def test_frames_come_back(frame: Frame, opened: int) -> None:
+    """Every field; a frame to begin at says so without being opened."""
+    message = encode(frame.host, frame.stream, opened, frame)
+    assert told(message) == (frame.stream, opened, frame)
+    assert bool(frame.flags & KEYFRAME) == (BEGIN in dict(message.headers))
+    assert message.key == frame.host.hex().encode()
+
+
+@given(OTHERS, IDS, IDS, OPENED)
+def test_everything_else_comes_back(piece: Piece, host: bytes, stream: bytes, opened: int) -> None:
+    """Damage, gaps and ends too."""
+    assert told(encode(host, stream, opened, piece)) == (stream, opened, piece)
+
+
+@given(FRAMES, st.data())
+def test_a_flipped_bit_is_noticed(frame: Frame, data: st.DataObject) -> None:
+    """Wherever in the value it flips, it is no frame any more, or not the one that the headers name."""
+    message = encode(frame.host, frame.stream, 1, frame)
+    value = bytearray(message.value)
+    bit = data.draw(st.integers(0, len(value) * 8 - 1))
+    value[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(MessageError) as caught:
+        read(message.key, bytes(value), message.headers)
+    assert (caught.value.stream, caught.value.number) == (frame.stream, frame.number)
+
+
+@given(FRAMES, st.data())
+def test_a_cut_or_padded_frame_is_noticed(frame: Frame, data: st.DataObject) -> None:
+    """A value that ends early, or has bytes behind the frame."""
+    message = encode(frame.host, frame.stream, 1, frame)
+    cut = message.value[: data.draw(st.integers(0, len(message.value) - 1))]
+    for value in (cut, message.value + b"\0"):
+        with pytest.raises(MessageError):
+            read(message.key, value, message.headers)
+
+
+HEADERS = st.lists(
+    st.tuples(st.sampled_from([STREAM, KIND, NUMBER, "cgtrail.opened", "other"]), st.none() | st.binary(max_size=40)),
+    max_size=6,
+)
+
+
+@given(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=300), HEADERS)
+def test_anything_else_is_refused_by_one_error(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
+    """A topic may hold anybody's messages: no other error leaves."""
+    with suppress(MessageError):
+        read(key, value, headers)
+
+
+def test_another_hosts_key_is_refused() -> None:
+    """A frame under a key that is not its host's."""
+    frame = Frame(b"s" * 16, b"h" * 16, b"b" * 16, 3, 0, b"")
+    message = encode(frame.host, frame.stream, 1, frame)
+    with pytest.raises(MessageError, match="is of host"):
+        read(b"x" * 32, message.value, message.headers)
+    with pytest.raises(MessageError, match="headers say"):
+        read(message.key, message.value, encode(frame.host, b"t" * 16, 1, frame).headers)
+
+
+def test_no_message_is_larger_than_a_topic_allows() -> None:
+    """The largest frame, and as much of damage as is kept."""
+    frame = Frame(b"s" * 16, b"h" * 16, b"b" * 16, 0, 1, b"\0" * (256 << 10))
+    damage = Damage(0, "x" * 24, 0, MAX_DAMAGE, b"\0" * MAX_DAMAGE, "crc32 differs")
+    for piece in (frame, damage):
+        assert HEADER_SIZE < len(encode(frame.host, frame.stream, 1, piece).value) <= MAX_BYTES
+    with pytest.raises(FrameError):
+        Frame(b"s" * 16, b"h" * 16, b"b" * 16, 0, 1, b"\1").records().__next__()
+
+
+def test_a_reason_wins_over_its_consequences() -> None:
+    """Of what a client says at once, the login's refusal is what an operator needs to hear."""
+    said = ["_ALL_BROKERS_DOWN", "_TRANSPORT", "_AUTHENTICATION", "_PURGE_QUEUE"]
+    assert max(said, key=telling) == "_AUTHENTICATION"
+    assert max(["_GAPLESS_GUARANTEE", "MSG_SIZE_TOO_LARGE"], key=telling) == "MSG_SIZE_TOO_LARGE"
+    assert words("_AUTHENTICATION").advice
+    assert "NEVER_HEARD_OF" in words("NEVER_HEARD_OF").sentence

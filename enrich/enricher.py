@@ -90,6 +90,8 @@ class Enricher:
         """The newest frame's, in nanoseconds since 1970; before the first, when the stream was opened."""
         self._damages: list[Damage] = []
         self._gaps: list[Gap] = []
+        self.missing = 0
+        """Frames that were missing, as far as this object has taken them."""
 
     @property
     def host(self) -> Host:
@@ -216,6 +218,7 @@ class Enricher:
         """What was missing before this place, now that it is known when it ended."""
         for gap in self._gaps:
             self.counts["missing_frames"] += gap.end - gap.number
+            self.missing += gap.end - gap.number
             source = losses.missing(self._host, self.stream, gap, self.time, until)
             output.documents.append(self._document(source, until))
         self._gaps.clear()

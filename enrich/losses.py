@@ -48,6 +48,11 @@ def causes() -> list[str]:
     return [*(cause.name.lower() for cause in Cause), *GapCause, *Trouble]
 
 
+def counter(source: dict[str, Any]) -> str:
+    """The name under which a document about a loss is counted."""
+    return f"{COUNTED}{source['cgtrail']['loss']['cause']}"
+
+
 def counted(host: Host, item: Item) -> dict[str, Any]:
     """Records that were counted where they were dropped, in the kernel or in the agent."""
     record = item.record

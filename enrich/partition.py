@@ -313,8 +313,16 @@ class Partition:
 
     def facts(self) -> dict[str, Any]:
         """How far it is, for people and metrics; may be asked from another thread."""
+        refused = Counter(each.host for each in list(self.claims.refused.values()))
         streams = {
-            stream.hex(): {"host": each.host.hex(), "frame": each.enricher.number, "frame_time": each.enricher.time}
+            stream.hex(): {
+                "host": each.host.hex(),
+                "name": each.enricher.host.fields.get("name"),
+                "frame": each.enricher.number,
+                "frame_time": each.enricher.time,
+                "holes": each.enricher.missing,
+                "refused": refused[each.host],
+            }
             for stream, each in list(self.streams.items())
         }
         own = {"place": self.place, "committed": self.committed, "checkpoint_age_seconds": self.age}

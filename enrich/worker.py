@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from enrich import losses
 from enrich.checkpoint import Checkpoints, Snapshot
 from enrich.document import Document
 from enrich.enricher import Enricher
@@ -47,6 +48,8 @@ BATCH = 2000
 """Documents in one write."""
 PATIENCE_SECONDS = 0.2
 """A write that takes longer is waited for by the source, which stays a member meanwhile."""
+SLOW_SECONDS = 30.0
+"""A store that has not answered for so long does not take the write."""
 LEAVE_SECONDS = 10.0
 """A write that takes longer is given up when a partition leaves: the next owner makes its documents again."""
 
@@ -84,6 +87,10 @@ class Worker:
         """What is being written, and whose it is."""
         self._refused = ""
         """Why the sink takes some documents later; empty when it took all."""
+        self._unwritable = ""
+        """Why nothing can be noted down; empty when it can."""
+        self._launched = self.turned = time.monotonic()
+        """When the write that goes on was begun; when the main loop turned last."""
         self._over: set[str] = set()
         """Partitions that have ended: committed once, and forgotten."""
         self._schema = self._fresh(bytes(16), 0).schema
@@ -98,6 +105,7 @@ class Worker:
 
     def _round(self, seconds: float = 0) -> bool:
         """Read what there is, and store what came of it; False when there was nothing."""
+        self.turned = time.monotonic()
         took = self.source.read(self, seconds)
         self._store()
         return took
@@ -208,6 +216,7 @@ class Worker:
                 flight.append((partition, chosen))
                 room -= len(chosen)
         if flight:
+            self._launched = time.monotonic()
             self._flight = self._writer.write([document for _, chosen in flight for document in chosen]), flight
         return bool(flight)
 
@@ -216,6 +225,7 @@ class Worker:
         flight, until = self._flight, time.monotonic() + LEAVE_SECONDS
         while self._flight is flight and flight and not answered(flight[0], PATIENCE_SECONDS):
             if not once and not self.stop.is_set():
+                self.turned = time.monotonic()
                 self.source.wait(self, POLL_SECONDS)  # who leaves meanwhile may see it land
             elif time.monotonic() > until:
                 return False
@@ -227,6 +237,8 @@ class Worker:
             again = []
             for document, outcome in zip(documents, outcomes):  # noqa: B905  the next partition's answers follow
                 self.counts[outcome.status.value] += 1
+                if document.kind == "loss" and outcome.status is Status.OK:
+                    self.counts[losses.counter(document.source)] += 1
                 if outcome.status is Status.RETRY:
                     again.append(document)
                     self._refused = outcome.reason
@@ -283,16 +295,25 @@ class Worker:
             try:
                 write()
             except UNWRITABLE as error:
+                self._unwritable = str(error)
                 _log.warning("what is stored can't be noted down; trying again", error=str(error), next=_ROOM)
                 if once or self._stopped_in(RETRY_SECONDS):
                     return False
             else:
+                self._unwritable = ""
                 return True
 
     def _stopped_in(self, seconds: float) -> bool:
         """Let time pass; whether a stop came."""
+        self.turned = time.monotonic()
         self.source.wait(self, seconds)
         return self.stop.is_set()
+
+    def _trouble(self) -> str | None:
+        """Why what came is not stored; None when it is."""
+        waited = time.monotonic() - self._launched if self._flight else 0
+        slow = f"a write goes on for {waited:.0f} s" if waited > SLOW_SECONDS else ""
+        return self._refused or self._unwritable or slow or None
 
     def facts(self) -> dict[str, Any]:
         """How it goes, for people and metrics; may be asked from another thread."""
@@ -303,6 +324,8 @@ class Worker:
         time_, stream, frame = max(streams, default=(0, None, 0))
         return {
             "counts": dict(self.counts),
+            "turned": self.turned,
+            "store_error": self._trouble(),
             "stream": stream,
             "frame": frame,
             "frame_time": time_,

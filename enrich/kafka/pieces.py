@@ -1,0 +1,29 @@
+"""From a Kafka message to what a worker takes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from enrich.kafka.client import TIMESTAMP_LOG_APPEND_TIME, Message
+from enrich.sources import Refused, Taken
+from shipper.wire.message import MessageError, read
+
+
+def taken(partition: str, place: int, message: Message) -> Taken | Refused:
+    """What stands at a place of a partition. Its time is told where the topic says that it is the broker's."""
+    kind, at = message.timestamp()
+    moment = at * 1_000_000 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
+    key, value = message.key(), message.value()
+    try:
+        told = read(key, value, _headers(message))
+    except MessageError as error:
+        return Refused(place, place + 1, error, value or b"", moment, f"{partition}, offset {place}, key {key!r}")
+    return Taken(place, place + 1, told.stream, told.piece, moment, told.opened)
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    """Raises MessageError for headers that are none of ours."""
+    try:
+        return cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    except UnicodeDecodeError as error:
+        raise MessageError(f"a header's name is no text: {error}") from error

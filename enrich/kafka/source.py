@@ -1,0 +1,286 @@
+"""The topic of all hosts' streams as a worker sees it.
+
+A member of a consumer group, with a name of its own, so that one that is back within `session.timeout.ms` gets the same
+partitions without the others' noticing (KIP-345); partitions are moved one by one (KIP-429). What the client does by
+itself, such as moving partitions, it does in this thread, while it is polled: in `read` and `wait`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from enrich.kafka import client, statistics
+from enrich.kafka.assignment import Assignment
+from enrich.kafka.client import ASTRAY, END, KafkaError, KafkaException, Message, TopicPartition
+from enrich.kafka.pieces import taken
+from enrich.sources import SourceError, Taker
+from shipper.wire.broker import Broker
+
+_log = structlog.get_logger()
+
+BATCH = 32
+"""Messages that are taken out of the client's queue at a time: 16 MiB at the most."""
+QUEUE_KIB = 16 << 10
+"""What the client reads ahead; a fetch that is under way may go beyond it."""
+PATIENCE = 1.0
+"""Seconds that a wait may last before partitions are paused: reading ahead has its bound anyway, and to pause drops
+what was read ahead."""
+RETRY_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+_DEFAULTS = {
+    "queued.max.messages.kbytes": QUEUE_KIB,
+    "fetch.max.bytes": 8 << 20,
+    "max.partition.fetch.bytes": 1 << 20,
+    "fetch.queue.backoff.ms": 20,  # of the 1000 by default, a queue this short would be empty most of the time
+    "session.timeout.ms": 45_000,
+    "topic.metadata.refresh.interval.ms": 60_000,
+    "statistics.interval.ms": 2_000,
+}
+
+
+class FencedError(RuntimeError):
+    """Another worker has this one's name in the group; the message says what to do."""
+
+
+class KafkaSource:
+    """The partitions that the group gives this member. Bounded memory: what is not taken stays with the brokers."""
+
+    def __init__(self, broker: Broker, instance: str, stop: threading.Event, *, once: bool = False) -> None:
+        """`instance`: this member's name; empty: it has none. `once`: it is to end when all was read.
+
+        Raises SourceError for settings that the client refuses.
+        """
+        self._topic, self._stop, self._once = broker.topics.raw, stop, once
+        self._instance = instance
+        self._health = client.Health("reading Kafka")
+        named = {"group_instance_id": instance} if instance and not once else {}
+        self._consumer = client.consumer(
+            broker,
+            self._health,
+            _DEFAULTS,
+            {"on_commit": self._on_commit, "stats_cb": self._on_stats},
+            group_id=broker.group,
+            partition_assignment_strategy="cooperative-sticky",
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            auto_offset_reset="error",
+            **named,
+        )
+        self._assignment = Assignment(self._consumer, self._topic)
+        self._held: list[Message] = []
+        self._taker: Taker | None = None
+        self._member = self._paused = self._moving = False
+        self._polled = self._looked = time.monotonic()
+        self._again = 0.0
+        self._rebalances = 0
+        self._statistics = statistics.Statistics()
+        self._told = self._facts()
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def read(self, taker: Taker, seconds: float) -> bool:
+        """As Source. With `once`, False only when nothing is left to read, or at a stop. Raises FencedError."""
+        self._taker = taker
+        seconds = max(seconds, LOOK_SECONDS) if self._once else seconds
+        while True:
+            given = self._read(taker, seconds)
+            if given or not self._once or self._drained() or self._stop.is_set():
+                return given
+
+    def wait(self, taker: Taker, seconds: float) -> None:
+        """As Source. Raises FencedError."""
+        self._taker = taker
+        if not self._moving and time.monotonic() - self._polled >= PATIENCE:
+            if not self._paused:
+                self._paused = True
+                self._assignment.pause()
+            self._held += [message for message in self._poll(0) if not self._failed(message)]
+            self._look()
+        if self._stop.is_set():
+            time.sleep(min(seconds, RETRY_SECONDS / 20))  # who still waits does so for its last documents
+        else:
+            self._stop.wait(seconds)
+
+    def commit(self, places: dict[str, int], needs: dict[str, int], *, surely: bool) -> None:  # noqa: ARG002
+        """As Source; what is read again is the topic's retention to keep. Partitions that are not ours are left out."""
+        ours = [each for each in self._assignment.partitions.values() if each.name in places]
+        offsets = [self._assignment.at(each.number, places[each.name]) for each in ours]
+        if not offsets:
+            return
+        try:
+            if not surely:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+                return
+            done = self._consumer.commit(offsets=offsets, asynchronous=False) or []
+        except KafkaException as error:
+            raise client.failed("the place can't be committed", error) from error
+        for each in done:
+            if each.error is not None:
+                raise client.failed(f"the place in {self._topic}-{each.partition} can't be committed", each.error)
+        self._have_committed(done)
+
+    def backlog(self) -> int:
+        """Messages that are not committed, in this member's partitions."""
+        return sum(max(each.high - each.committed, 0) for each in list(self._assignment.partitions.values()))
+
+    def facts(self) -> dict[str, Any]:
+        """How it goes, as of the last second; may be asked from another thread."""
+        return self._told
+
+    def close(self) -> None:
+        """Leave. A member with a name keeps its partitions until its session times out: it may be back by then."""
+        self._taker = None
+        self._consumer.close()
+
+    def _read(self, taker: Taker, seconds: float) -> bool:
+        if self._paused:
+            self._paused = False
+            self._assignment.resume()
+        self._begin(taker)
+        messages, self._held = self._held, []
+        given = False
+        for message in messages or self._poll(seconds):
+            if self._stop.is_set():
+                break
+            given |= not self._failed(message) and self._give(taker, message)
+        if given and self._assignment.begun:
+            self._health.works()
+        self._look()
+        return given
+
+    def _begin(self, taker: Taker) -> None:
+        if self._assignment.begun or time.monotonic() < self._again:
+            return
+        try:
+            self._assignment.begin(taker)
+        except (KafkaException, SourceError) as error:
+            self._again = time.monotonic() + RETRY_SECONDS
+            self._health.met(error)
+
+    def _poll(self, seconds: float) -> list[Message]:
+        """What the client has read; it moves partitions meanwhile. Raises FencedError."""
+        messages = self._consumer.consume(BATCH, seconds)
+        self._polled = time.monotonic()
+        if self._health.fatal is not None:
+            raise FencedError(
+                f"Kafka lets this worker go on no more ({self._health.fatal}): where another one calls itself"
+                f" {self._instance!r} too, give each machine a kafka.instance of its own; then start this one again"
+            )
+        return messages
+
+    def _give(self, taker: Taker, message: Message) -> bool:
+        partition = self._assignment.partitions.get(_number(message))
+        place = message.offset()
+        if partition is None or place is None or place < partition.next:
+            return False  # of a partition that went, or of before a seek
+        partition.next, partition.ended = place + 1, False
+        taker.take(partition.name, taken(partition.name, place, message))
+        return True
+
+    def _failed(self, message: Message) -> bool:
+        """Whether it is no message but an error of the client's."""
+        error = message.error()
+        if error is None:
+            return False
+        partition = self._assignment.partitions.get(_number(message))
+        if error.code() == END:
+            if partition is not None:
+                partition.ended = message.offset() == partition.next
+        elif error.code() in ASTRAY and partition is not None:
+            partition.astray = True
+        else:
+            self._health.complain(error)
+        return True
+
+    def _drained(self) -> bool:
+        ended = all(each.ended for each in self._assignment.partitions.values())
+        return self._member and self._assignment.begun and ended
+
+    # Called by the client while it is polled
+
+    def _on_assign(self, _: Any, partitions: list[TopicPartition]) -> None:
+        self._member = True
+        self._rebalances += 1
+        self._assignment.come(partitions)
+
+    def _on_revoke(self, _: Any, partitions: list[TopicPartition]) -> None:
+        self._leave([each.partition for each in partitions], lost=False)
+
+    def _on_lost(self, _: Any, partitions: list[TopicPartition]) -> None:
+        _log.warning("this worker was taken for dead, and its partitions are others'; it begins anew",
+                     partitions=len(partitions),
+                     next="none; where it happens often: is the store slow, or the machine?")  # fmt: skip
+        self._leave([each.partition for each in partitions], lost=True)
+
+    def _leave(self, gone: list[int], *, lost: bool) -> None:
+        self._rebalances += 1
+        names = self._assignment.named(gone)
+        self._moving = True  # nobody may poll now
+        try:
+            if names and self._taker is not None:
+                self._taker.leave(names, lost=lost)
+        finally:
+            self._moving = False
+            self._assignment.go(gone)
+            self._held = [message for message in self._held if message.partition() not in gone]
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        """What became of a commit that nobody waited for; where it failed a later one makes up for it."""
+        if error is not None:
+            self._health.complain(error)
+            return
+        self._have_committed([each for each in offsets if each.error is None])
+
+    def _on_stats(self, told: str) -> None:
+        self._statistics = statistics.decode(told)
+
+    # How it goes
+
+    def _have_committed(self, offsets: Sequence[TopicPartition]) -> None:
+        for each in offsets:
+            if each.partition in self._assignment.partitions:
+                self._assignment.partitions[each.partition].committed = each.offset
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            if self._health.error is not None:
+                self._ask()
+            self._assignment.look()
+            self._told = self._facts()
+
+    def _ask(self) -> None:
+        """Does it work again? What stands in the way is asked for as long as something does."""
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=LOOK_SECONDS).topics[self._topic]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            self._consumer.committed([self._assignment.at(0)], timeout=LOOK_SECONDS)
+        except KafkaException as error:
+            self._health.met(error)
+        else:
+            if self._assignment.begun:
+                self._health.works()
+
+    def _facts(self) -> dict[str, Any]:
+        partitions = self._assignment.partitions.values()
+        return {
+            "assigned": sorted(each.name for each in partitions),
+            "lag": {each.name: each.high - each.next for each in partitions},
+            "rebalances": self._rebalances,
+            "error": self._health.error,
+            "queue": self._statistics.queue,
+            "connected": self._statistics.connected,
+        }
+
+
+def _number(message: Message) -> int:
+    number = message.partition()
+    return -1 if number is None else number

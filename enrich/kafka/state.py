@@ -1,0 +1,198 @@
+"""What workers keep to go on where any of them was: two snapshots a partition, and which records they died of.
+
+In a compacted topic, partition P of the streams' topic in its partition P modulo their number. Keys are text:
+
+* `<partition>/<slot>/<chunk>`: a piece of a compressed snapshot
+* `<partition>/<slot>`: what the pieces make, written once they are all there
+* `death/<stream>`: how often workers died of which of its records
+
+A slot is overwritten in place, so whoever is killed meanwhile leaves pieces that do not fit: they are left alone, and
+the other slot serves.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from enrich.checkpoint import SLOTS, Snapshot
+from enrich.kafka.compacted import Compacted, Known
+from enrich.sources import SourceError
+from shipper.wire.broker import Broker
+
+_log = structlog.get_logger()
+
+CHUNK = 512 << 10
+"""Bytes: topics take messages of 1 MiB unless told otherwise."""
+RETRY_SECONDS = 1.0
+_DEATH = b"death/"
+
+
+class _Manifest(msgspec.Struct):
+    position: int
+    schema: str
+    chunks: int
+    bytes: int
+    """Of all chunks together."""
+    crc: int
+    """crc32 of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    number: int
+    manifest: _Manifest | None
+
+
+class KafkaCheckpoints:
+    """As enrich.checkpoint.Checkpoints, for workers on many machines. A state that is lost makes a restart slower."""
+
+    def __init__(self, broker: Broker, stop: threading.Event) -> None:
+        """Ask nobody yet."""
+        self._table = Compacted(broker, broker.topics.state, "keeping workers' state", _small)
+        self._stop = stop
+        self._count = 0
+        self._void: set[bytes] = set()
+        """Slots of places that were lost: nothing may be built on them."""
+        self._deaths: dict[str, dict[tuple[int, int], int]] = {}
+
+    def store(self, partition: str, schema: str, snapshot: Snapshot) -> int:
+        """As Checkpoints. Raises SourceError."""
+        number = self._number(partition)
+        slots = self._slots(self._table.known(number), partition, schema, snapshot.position)
+        slot, other = slots
+        body = zlib.compress(snapshot.body, level=1)
+        chunks = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
+        key = _key(partition, slot.number)
+        self._table.write(number, {key + b"/%d" % at: chunk for at, chunk in enumerate(chunks)})
+        manifest = _Manifest(snapshot.position, schema, len(chunks), len(body), zlib.crc32(body))
+        self._table.write(number, {key: msgspec.json.encode(manifest)})
+        places = self._table.known(number).places
+        rest = {each for each in places if each.startswith(key + b"/") and int(each[len(key) + 1 :]) >= len(chunks)}
+        if other.manifest is None:
+            rest |= {_key(partition, other.number)} & places.keys()
+        self._table.write(number, dict.fromkeys(rest))
+        self._void -= {key, _key(partition, other.number)}
+        return other.manifest.position if other.manifest else 0
+
+    def load(self, partition: str, schema: str, position: int) -> list[Snapshot]:
+        """As Checkpoints. Raises SourceError."""
+        self._deaths.clear()
+        number = self._number(partition, anew=True)
+        known = self._table.scan(number)
+        found: list[tuple[int, bytes]] = []
+        manifests = [(_key(partition, slot), _manifest(known, _key(partition, slot))) for slot in range(SLOTS)]
+        for key, manifest in sorted(manifests, key=lambda each: each[1].position if each[1] else -1, reverse=True):
+            if manifest is None:
+                continue
+            if manifest.position > position:
+                self._void.add(key)
+            elif manifest.schema != schema:
+                _log.info("a snapshot of another version or configuration is left alone", partition=partition,
+                          position=manifest.position, next="none; the state is made again from Kafka")  # fmt: skip
+            elif (body := self._body(number, known, key, manifest)) is None:
+                _log.warning("a damaged snapshot is left alone", partition=partition, position=manifest.position,
+                             next="none; an older one serves")  # fmt: skip
+            else:
+                found.append((manifest.position, body))
+        return [Snapshot(place, body) for place, body in found]
+
+    def died(self, stream: str, frame: int, index: int) -> None:
+        """As Checkpoints; it insists until it is stopped, for what is not told kills again. Raises SourceError."""
+        while True:
+            try:
+                number = int(stream[:8], 16) % self._partitions()
+                told = _deaths(self._table.scan(number), stream)
+                told[frame, index] = told.get((frame, index), 0) + 1
+                value = msgspec.json.encode([(*place, count) for place, count in told.items()])
+                self._table.write(number, {_DEATH + stream.encode(): value})
+            except SourceError as error:
+                _log.warning("what the worker died of can't be kept; trying again", error=str(error))
+                if self._stop.wait(RETRY_SECONDS):
+                    raise
+            else:
+                self._deaths.pop(stream, None)
+                return
+
+    def deaths(self, stream: str) -> dict[tuple[int, int], int]:
+        """As Checkpoints, as of when a snapshot was loaded last; where nobody answers, as far as is known."""
+        if stream not in self._deaths:
+            try:
+                found = self._table.scan(int(stream[:8], 16) % self._partitions())
+            except SourceError as error:
+                _log.warning("what workers died of can't be asked", error=str(error), next="none, if it passes")
+                return {}
+            self._deaths[stream] = _deaths(found, stream)
+        return self._deaths[stream]
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        self._table.close()
+
+    def _partitions(self, *, anew: bool = False) -> int:
+        if anew or not self._count:
+            self._count = self._table.partitions()
+        return self._count
+
+    def _number(self, partition: str, *, anew: bool = False) -> int:
+        """In which partition of the state topic a partition's state is."""
+        return int(partition.rpartition("-")[2]) % self._partitions(anew=anew)
+
+    def _slots(self, known: Known, partition: str, schema: str, position: int) -> tuple[_Slot, _Slot]:
+        """The slot to write, and the one that stays: what is of no use any more counts as empty."""
+        found = []
+        for slot in range(SLOTS):
+            key = _key(partition, slot)
+            manifest = _manifest(known, key)
+            of_use = manifest and manifest.schema == schema and manifest.position <= position and key not in self._void
+            found.append(_Slot(slot, manifest if of_use else None))
+        first, second = sorted(found, key=lambda each: each.manifest.position if each.manifest else -1)
+        if second.manifest is not None and second.manifest.position == position:
+            return second, first
+        return first, second
+
+    def _body(self, number: int, known: Known, key: bytes, manifest: _Manifest) -> bytes | None:
+        places = [known.places.get(key + b"/%d" % at) for at in range(manifest.chunks)]
+        if None in places:
+            return None
+        values = self._table.fetch(number, [place for place in places if place is not None])
+        body = b"".join(values.get(place or 0, b"") for place in places)
+        try:
+            sound = len(body) == manifest.bytes and zlib.crc32(body) == manifest.crc
+            return zlib.decompress(body) if sound else None
+        except zlib.error:
+            return None
+
+
+def _key(partition: str, slot: int) -> bytes:
+    return f"{partition}/{slot}".encode()
+
+
+def _small(key: bytes) -> bool:
+    """Whether a value is kept in memory: all but chunks, and workers' status, which nobody asks here."""
+    return key.startswith(_DEATH) or (key.count(b"/") == 1 and not key.startswith(b"status/"))
+
+
+def _manifest(known: Known, key: bytes) -> _Manifest | None:
+    value = known.values.get(key)
+    if value is None:
+        return None
+    try:
+        return msgspec.json.decode(value, type=_Manifest)
+    except msgspec.DecodeError as error:
+        _log.warning("a damaged snapshot is left alone", key=key.decode(errors="replace"), error=str(error),
+                     next="none; an older one serves")  # fmt: skip
+        return None
+
+
+def _deaths(known: Known, stream: str) -> dict[tuple[int, int], int]:
+    value = known.values.get(_DEATH + stream.encode())
+    try:
+        told = msgspec.json.decode(value, type=list[tuple[int, int, int]]) if value else []
+    except msgspec.DecodeError:
+        told = []
+    return {(frame, index): count for frame, index, count in told}

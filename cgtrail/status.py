@@ -19,6 +19,7 @@ from enrich.printable import message
 from enrich.statefile import own_file
 from enrich.stores.dayfile import StoreError
 from enrich.stores.sqlite import SqliteStore
+from shipper import publish
 from shipper.lock import holder
 from shipper.status import LOCK, STATUS, read_status
 from shipper.wire.position import Position, position_file
@@ -31,7 +32,6 @@ LOOKS, LOOK_SECONDS = 10, 0.2
 GONE_SECONDS = 86400
 """Of a further worker that does not run, and has not for so long, nothing is shown."""
 _SECOND = 1_000_000_000
-_PUBLISH_LOCK, _PUBLISH_STATUS = "publish.lock", "publish.json"
 _FURTHER = re.compile(r"enrich\.(sqlite\.[1-9]\d{0,3})\.status\.json")
 Unix = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -126,7 +126,7 @@ def collect(config: Config) -> dict[str, Any]:
     rows = ledger(newest([*here, *told]), agent, _hosts(workers, kafka))
     publisher = None
     if config.kafka.servers:
-        publisher = _half(config.folder / _PUBLISH_LOCK, config.folder / _PUBLISH_STATUS, _Publisher, unclear)
+        publisher = _half(config.folder / publish.LOCK, config.folder / publish.STATUS, _Publisher, unclear)
     return {
         "data": str(config.folder),
         "agent": agent,

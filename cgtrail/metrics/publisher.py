@@ -24,7 +24,7 @@ def _unready(facts: Facts) -> str | None:
 
 
 METRICS = (
-    Metric("cgtrail_publisher_frames", CounterMetricFamily, "Frames handed to the client, those sent again too",
+    Metric("cgtrail_publisher_frames", CounterMetricFamily, "Frames that the broker has acknowledged",
            fact("sent_frames")),
     Metric("cgtrail_publisher_bytes", CounterMetricFamily, "Bytes of these frames, before compression",
            fact("sent_bytes")),
@@ -38,7 +38,7 @@ METRICS = (
     Metric("cgtrail_publisher_backlog_frames", GaugeMetricFamily,
            "Frames that are written to the spool and not acknowledged", fact("backlog_frames")),
     Metric("cgtrail_publisher_lag_seconds", GaugeMetricFamily,
-           "Age of the oldest frame that is not acknowledged; 0: there is none", fact("lag_seconds")),
+           "Age of the newest frame that is acknowledged; 0: nothing waits", fact("lag_seconds")),
     Metric("cgtrail_publisher_errors", CounterMetricFamily,
            "Refusals of the broker and failures to reach it, by librdkafka's name", by_label("errors"), "error"),
     Metric("cgtrail_publisher_connected", GaugeMetricFamily, "1: the broker takes what is sent; 0: it does not",

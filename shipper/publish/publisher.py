@@ -67,6 +67,8 @@ class Publisher:
         self._deadline = 0.0
         self._throttled = 0.0
         self._partitions = 0
+        self.turned = time.monotonic()
+        """When the main loop turned last."""
 
     def run(self, *, follow: bool = True) -> bool:
         """Publish what there is, and with `follow` what comes, until stopped; True when all was acknowledged.
@@ -76,6 +78,7 @@ class Publisher:
         """
         pause = BACKOFF_SECONDS[0]
         while True:
+            self.turned = time.monotonic()
             client = Client(self.broker)
             before = self.sent_frames
             try:
@@ -97,6 +100,7 @@ class Publisher:
         self._pieces = Pieces(self.spool, dict(self._positions))
         waiting = _Waiting(self._pieces)
         while True:
+            self.turned = time.monotonic()
             sent = not self._closing() and self._send(client, waiting)
             client.poll(0 if sent else POLL_SECONDS)
             self._settle(client)
@@ -209,6 +213,7 @@ class Publisher:
         return {
             "pid": os.getpid(),
             "time": time.time_ns(),
+            "turned": self.turned,
             "stream": stream.id.hex() if stream else None,
             "partition": known.partition if known else None,
             "number": pieces.number if pieces else 0,

@@ -179,7 +179,8 @@ class Worker:
             return
         if not self._write(once=once) or not self._durably(self._add_letters, once=once):
             return
-        due = [each for each in self.partitions.values() if each.age >= self.snapshot_seconds]
+        going = [each for name, each in self.partitions.items() if name not in self._over]
+        due = [each for each in going if each.age >= self.snapshot_seconds]
         if not self._durably(lambda: self._commit(surely=always or bool(due)), once=once):
             return
         if due and not always:

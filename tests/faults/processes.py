@@ -123,6 +123,24 @@ def kill(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> int:
     return process.wait(PATIENCE)
 
 
+def halt(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process where it is; returns once each of its threads stands still, which may end a system call first."""
+    process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and any(
+        _state(task) not in "TZX" for task in Path(f"/proc/{process.pid}/task").iterdir()
+    ):
+        assert time.monotonic() < deadline, f"process {process.pid} does not stop"
+
+
+def _state(task: Path) -> str:
+    """The state of a thread (man 5 proc); X of one that is gone."""
+    try:
+        return (task / "stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return "X"
+
+
 @contextmanager
 def processes(data: Path, module: str = EAGER) -> Iterator[Processes]:
     """A data folder's processes; none of them outlives the test."""

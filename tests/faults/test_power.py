@@ -17,7 +17,7 @@ from shipper.wire.reader import Reader
 from tests.faults.conftest import Effort, Recorded
 from tests.faults.disk import cut_power, tear
 from tests.faults.kept import assert_same, kept, undisturbed
-from tests.faults.processes import Processes, processes
+from tests.faults.processes import Processes, halt, processes
 from tests.faults.storm import HOST, Boot, drizzle
 from tests.faults.writer import append, begun, write
 
@@ -57,7 +57,7 @@ def moments(recorded: Recorded, running: Processes, number: int, rng: random.Ran
     for at in sorted(rng.sample(range(1, recorded.frames), number)):
         running.wait(partial(has_written, running.data, at), f"frame {at}")
         for process in (writer, worker):
-            process.send_signal(signal.SIGSTOP)
+            halt(process)
         copy = running.data.with_name(f"disk{at}")
         shutil.copytree(running.data, copy)
         yield copy

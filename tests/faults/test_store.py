@@ -14,7 +14,7 @@ import pytest
 from shipper.wire.position import position_file
 from tests.faults.conftest import Effort, Recorded
 from tests.faults.kept import assert_documents, assert_same, kept, named, rows
-from tests.faults.processes import Processes, kill, processes
+from tests.faults.processes import Processes, halt, kill, processes
 
 pytestmark = pytest.mark.faults
 
@@ -65,7 +65,7 @@ def test_damaged(
     with processes(tmp_path / "data") as running:
         writer, worker = running.writer(recorded.seed, recorded.ticks, PAUSE), running.worker()
         running.wait_frame(worker, rng.randrange(recorded.frames // 2, recorded.frames * 3 // 4))
-        worker.send_signal(signal.SIGSTOP)
+        halt(worker)
         file = newest(running.data)
         held = {ident for ident, _ in rows(file)}
         damage(file, rng)

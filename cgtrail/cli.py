@@ -67,18 +67,32 @@ def publish(once: bool, beside: bool) -> None:
 
 
 @command(cli)
-@click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been stored.")
+@click.option("--once", is_flag=True, help="Stop when everything that can be read now has been stored.")
+@click.option(
+    "--workers", type=click.IntRange(1, 256), metavar="N", help="Run N workers, which share Kafka's partitions."
+)
+@click.option("--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True)
 @options.sink("Where documents go: the local store, or standard output as JSON lines.")
 @options.times("--from", "--to")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="With --from: a store in this folder instead of the local one.")  # fmt: skip
-def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Path | None) -> None:
-    """Run the worker only: turn the spool into documents.
+def enrich(
+    once: bool,
+    workers: int | None,
+    number: int,
+    sink: str,
+    since: int | None,
+    until: int | None,
+    into: Path | None,
+) -> None:
+    """Run the worker only: turn the spool, or Kafka's partitions, into documents.
 
-    Each sink has its own position in the spool, so several workers may read it side by side. With --from, documents of
-    the past are made again, also while a worker runs: a store knows them by their ids, and keeps each once.
+    Each sink has its own position, so several workers may read the spool side by side; of Kafka's partitions, workers
+    of one sink have each some. With --from, documents of the past are made again, also while a worker runs: a store
+    knows them by their ids, and keeps each once.
     """
     from cgtrail import halves, past
+    from cgtrail import workers as several
 
     for wrong, message in (
         (once and since is not None, "--once and --from: a replay ends by itself; leave one of them out"),
@@ -86,13 +100,20 @@ def enrich(once: bool, sink: str, since: int | None, until: int | None, into: Pa
         (into and since is None, "--into: only a replay writes to another folder; give --from too"),
         (into and sink == "stdout", "--into: a folder is for the local store; leave out --sink stdout"),
         (since is not None and until is not None and since > until, "--from is later than --to: exchange them"),
+        (
+            workers and since is not None,
+            "--workers and --from: one process makes the past again; leave one of them out",
+        ),
+        (workers and not config().reads_kafka, "--workers: a spool has one reader; several need kafka.servers"),
     ):
         if wrong:
             raise click.UsageError(message)
     if since is not None:
         past.run(config(), sink, since, until, into)
+    elif workers:
+        several.run(config(), sink, workers, once=once)
     else:
-        halves.enrich(config(), sink, once=once)
+        halves.enrich(config(), sink, once=once, number=number)
 
 
 @command(cli)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from cgtrail.brokers import broker
 from cgtrail.companion import publishing
 from cgtrail.config import Config
 from cgtrail.metrics import AGENT, WORKER
@@ -36,6 +40,7 @@ from shipper.lock import only
 from shipper.retention import Bounds
 from shipper.status import write_status
 from shipper.tenants.declare import policy
+from shipper.wire.broker import Broker
 from shipper.wire.position import position_file
 
 STATUS_SECONDS = 1.0
@@ -65,28 +70,64 @@ def ship(config: Config) -> None:
         agent.run()
 
 
-def enrich(config: Config, sink: str, *, once: bool) -> None:
-    """Turn the spool into documents until SIGTERM or SIGINT, or with `once` until all is stored."""
+def enrich(config: Config, sink: str, *, once: bool, number: int = 0) -> None:
+    """Turn the spool, or the partitions that Kafka gives us, into documents, until SIGTERM or SIGINT.
+
+    With `once` until all is stored. `number`: of several workers of this sink and machine, from 0.
+    """
     stop = stop_on_signal()
+    name = f"{sink}.{number}" if number else sink
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own = {
+        "forks": config.documents.forks,
+        "snapshot_seconds": config.enrich.snapshot_seconds,
+        "secrets": rules(config),
+        "output": config.documents.output,
+    }
     with (
-        only(own_file(config.folder, "lock", sink), "worker"),
-        damage_named(config.folder, sink),
-        closing(open_sink(config, sink)) as opened,
-        worker_on(
-            config.folder,
-            sink,
-            opened,
-            stop,
-            forks=config.documents.forks,
-            snapshot_seconds=config.enrich.snapshot_seconds,
-            secrets=rules(config),
-            output=config.documents.output,
-        ) as worker,
-        _reporting(own_file(config.folder, "status.json", sink), worker),
-        serving(config.metrics.worker, WORKER, worker.facts),
+        only(own_file(config.folder, "lock", name), "worker"),
+        damage_named(config.folder, name),
+        closing(open_sink(config, sink, number=number)) as opened,
+        _worker(config, sink, number, name, opened, stop, once=once, **own) as worker,
+        _reporting(own_file(config.folder, "status.json", name), worker),
+        serving(_following(config.metrics.worker, number), WORKER, worker.facts),
     ):
         worker.run(follow=not once)
+
+
+@contextmanager
+def _worker(
+    config: Config, sink: str, number: int, name: str, into: Sink, stop: threading.Event, *, once: bool, **own: Any
+) -> Iterator[Worker]:
+    """A worker where the configuration says that it reads."""
+    if not config.reads_kafka:
+        with worker_on(config.folder, name, into, stop, **own) as worker:
+            yield worker
+        return
+    from enrich.kafka.letters import KafkaLetters  # not everybody has Kafka, and its client takes time to load
+    from enrich.kafka.source import KafkaSource
+    from enrich.kafka.state import KafkaCheckpoints
+
+    cluster = reached(config, sink)
+    instance = f"{config.kafka.instance or socket.gethostname()}-{number}"
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(closing(KafkaCheckpoints(cluster, stop)))
+        letters = stack.enter_context(closing(KafkaLetters(cluster)))
+        mark = stack.enter_context(closing(Mark(own_file(config.folder, "mark", name), checkpoints)))
+        source = stack.enter_context(closing(KafkaSource(cluster, instance, stop, once=once)))
+        yield worker_with(source, checkpoints, letters, mark, into, stop, **own)
+
+
+def reached(config: Config, sink: str) -> Broker:
+    """The cluster as workers of a sink use it: those of another sink than the local store are a group of their own."""
+    found = broker(config)
+    return found if sink == "sqlite" else replace(found, group=f"{found.group}.{sink}")
+
+
+def _following(address: str, number: int) -> str:
+    """host:port, and of later workers the ports that follow."""
+    host, _, port = address.rpartition(":")
+    return f"{host}:{int(port) + number}" if address and number else address
 
 
 @contextmanager
@@ -132,13 +173,16 @@ def worker_with(
     return Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output)
 
 
-def open_sink(config: Config, name: str, into: Path | None = None) -> Sink:
-    """The sink of a name; `into` is another folder for the local store. Raises StoreError."""
+def open_sink(config: Config, name: str, into: Path | None = None, number: int = 0) -> Sink:
+    """The sink of a name; `into` is another folder for the local store. Raises StoreError.
+
+    `number`: of several workers, of which the first one alone lets old days of the store go.
+    """
     match name:
         case "stdout":
-            return StdoutSink(sys.stdout.buffer)
+            return StdoutSink(sys.stdout.buffer, own_file(config.folder, "turn", name))
         case _:
-            return SqliteSink(into or config.store_folder, config.store.retention_days)
+            return SqliteSink(into or config.store_folder, config.store.retention_days, expires=not number)
 
 
 @contextmanager

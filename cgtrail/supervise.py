@@ -57,7 +57,7 @@ class Halves:
         for name, process in (("agent", self.agent), ("worker", self.worker)):
             if process.poll() is not None:
                 error = HalfRefusedError if process.returncode == _REFUSED else HalfEndedError
-                raise error(f"the {name} {_ending(process.returncode)}")
+                raise error(f"the {name} {ending(process.returncode)}")
 
     def wait_ready(self) -> dict[str, Any]:
         """The agent's status once it has recorded its first keyframe. Raises HalfEndedError."""
@@ -107,7 +107,8 @@ def running(config: Config) -> Iterator[Halves]:
         _stop("worker", halves.worker)
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """How a process of ours ended, in words."""
     if code >= 0:
         return f"ended with exit code {code}; its own message stands above"
     hint = "; did the kernel run out of memory? `dmesg` and `cgtrail check` tell" if -code == signal.SIGKILL else ""
@@ -121,11 +122,12 @@ def _start(config: Config, half: str) -> subprocess.Popen[bytes]:
         env=configuration.environment(config),
         stdin=subprocess.DEVNULL,
         process_group=0,  # Ctrl-C is for us: we stop them in order
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  no threads run yet
+        preexec_fn=die_with_parent,  # noqa: PLW1509  no threads run yet
     )
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a new process: be asked to end (SIGTERM) when the one that started it is gone (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -37,14 +37,19 @@ class SqliteSink:
         retention_days: int,
         clock: Callable[[], float] = time.time,
         boot: Callable[[], float] = boot_seconds,
+        *,
+        expires: bool = True,
     ) -> None:
-        """Make no file yet, but remove old ones. Raises ValueError, and StoreError where that is not allowed."""
+        """Make no file yet, but remove old ones. Raises ValueError, and StoreError where that is not allowed.
+
+        `expires`: of several that write to one folder, one removes old days.
+        """
         if retention_days < 1:
             message = f"retention_days {retention_days}: the store keeps one day at least"
             raise ValueError(message)
         self._folder = folder
         self._retention_days = retention_days
-        self._expiry = Expiry(folder, retention_days, clock, boot)
+        self._expiry = Expiry(folder, retention_days, clock, boot, removes=expires)
         self._files: dict[date, sqlite3.Connection] = {}
         self._inodes: dict[date, tuple[int, int] | None] = {}
         self._expiry.run(self._close)

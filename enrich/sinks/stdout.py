@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 from enrich.document import Document
@@ -16,8 +20,9 @@ class StdoutSink:
     A stream can't tell what it has had, so a repeat is a second line with the same id. OK: the stream took it.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, turn: Path | None = None) -> None:
+        """`turn`: a file that is locked meanwhile (flock(2)), where several processes print to one stream."""
+        self._stream, self._turn = stream, turn
         self._torn = False
 
     def write(self, batch: Sequence[Document]) -> list[Outcome]:
@@ -30,13 +35,26 @@ class StdoutSink:
             except TypeError as error:
                 outcomes.append(Outcome(Status.REJECTED, f"{document.id} can't be written as JSON: {error}"))
         try:
-            self._print(b"".join(lines))
+            with self._my_turn():
+                self._print(b"".join(lines))
         except BrokenPipeError:
             raise
         except OSError as error:
             again = Outcome(Status.RETRY, f"the output can't be written: {error}")
             return [again if outcome is OK else outcome for outcome in outcomes]
         return outcomes
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        fd = os.open(self._turn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def _print(self, data: bytes) -> None:
         rest = memoryview(b"\n" + data if self._torn and data else data)

@@ -123,17 +123,28 @@ def open_writer(folder: Path, day: date) -> sqlite3.Connection:
         version = format_of(db, path)
         if version is None:
             # Before the log is on: a file must be known as ours by its own header, without its log.
-            db.executescript(f"PRAGMA page_size = {_PAGE}; BEGIN IMMEDIATE; {_DDL} COMMIT;")
+            _make(db, path, f"PRAGMA page_size = {_PAGE}; BEGIN IMMEDIATE; {_DDL} COMMIT;")
             _sync(folder)
         elif version != FORMAT:
             more = _TENANTS_DDL.format("", "")
-            db.executescript(f"BEGIN IMMEDIATE; {more} PRAGMA user_version = {FORMAT}; COMMIT;")
+            _make(db, path, f"BEGIN IMMEDIATE; {more} PRAGMA user_version = {FORMAT}; COMMIT;")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _make(db: sqlite3.Connection, path: Path, script: str) -> None:
+    """Make a file's tables, unless another worker was faster. Raises StoreError and sqlite3.Error."""
+    try:
+        db.executescript(script)
+    except sqlite3.OperationalError:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if format_of(db, path) != FORMAT:
+            raise
 
 
 def open_reader(path: Path) -> sqlite3.Connection | None:

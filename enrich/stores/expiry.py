@@ -28,9 +28,16 @@ class Expiry:
     """
 
     def __init__(
-        self, folder: Path, retention_days: int, clock: Callable[[], float], boot: Callable[[], float] = boot_seconds
+        self,
+        folder: Path,
+        retention_days: int,
+        clock: Callable[[], float],
+        boot: Callable[[], float] = boot_seconds,
+        *,
+        removes: bool = True,
     ) -> None:
-        self._folder, self._kept = folder, retention_days
+        """`removes`: whether this process is the one that does; else it only knows which days it may not write."""
+        self._folder, self._kept, self._removes = folder, retention_days, removes
         self._clock, self._boot, self._opened = clock, boot, boot()
         self._looked: tuple[date, int] | None = None
         self._spent = 0
@@ -50,7 +57,7 @@ class Expiry:
         days = dayfile.days(self._folder)
         old = today - timedelta(days=self._kept)
         self._oldest = min(old, days[-self._kept - 1] if len(days) > self._kept else date.min)
-        for day in days:
+        for day in days if self._removes else ():
             if day < self._oldest or (day < old and passed > self._spent):
                 close(day)
                 if self._remove(day, today):

@@ -227,7 +227,7 @@ class Kafka:
             return log.read()
 
     def _format(self) -> None:
-        cluster = secrets.token_urlsafe(16)
+        cluster = "C" + secrets.token_urlsafe(16)[1:]  # one that begins with "-" is taken for an option
         argv = ["java", "-Xmx128m", *_JAVA, "-cp", _classes(), "kafka.tools.StorageTool", "format", "-t", cluster]
         done = subprocess.run(
             [*argv, "-c", self._properties], capture_output=True, text=True, check=False, timeout=READY_SECONDS

@@ -86,7 +86,8 @@ class Admin:
                 found[name] = error
                 continue
             try:
-                config = {key: entry.value or "" for key, entry in _result(configs[resource]).items()}
+                told = _result(configs[resource])
+                config = {key: entry.value for key, entry in told.items() if entry.value is not None}
             except AdminError:
                 config = None
             found[name] = Found(

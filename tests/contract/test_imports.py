@@ -81,10 +81,12 @@ def test_nobody_imports_the_front_door() -> None:
 
 
 def test_clients_are_used_in_one_place() -> None:
-    """One module speaks HTTP/2, one reads YAML, and Docker's own client is for tests alone."""
+    """One module speaks HTTP/2, one reads YAML, Kafka has one in each part; Docker's client is for tests alone."""
     assert importers("docker", ".") == set()
     assert importers("h2", ".") == {"shipper/runtimes/grpc.py"}
     assert len(importers("yaml", ".")) == 1
+    own = {"shipper/publish/client.py", "enrich/kafka/client.py", "cgtrail/kafka/admin.py"}
+    assert importers("confluent_kafka", ".") <= own
 
 
 def test_luqum_is_used_in_one_place() -> None:

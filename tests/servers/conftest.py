@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from tests.servers.clusters import Cluster
 from tests.servers.kafka import Kafka, kafka
 
 
@@ -22,3 +24,9 @@ def own_broker(tmp_path: Path) -> Iterator[Kafka]:
     """A broker of this test's own, to be stopped, killed and emptied."""
     with kafka(tmp_path / "kafka") as own:
         yield own
+
+
+@pytest.fixture
+def cluster(broker: Kafka) -> Cluster:
+    """The shared broker, with names for topics that nobody has made yet."""
+    return Cluster(broker, f"named.{uuid4().hex[:8]}")

@@ -2,76 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from dataclasses import dataclass
 from subprocess import run
-from uuid import uuid4
 
-import pytest
-
-from cgtrail import config
-from cgtrail.brokers import broker as reached_by
-from cgtrail.kafka.admin import reach
-from cgtrail.kafka.topics import Found
-from tests.servers.kafka import Kafka
-
-
-@dataclass
-class Ran:
-    """How the command ended."""
-
-    code: int
-    found: list[dict[str, str]]
-    err: str
-
-    def about(self, what: str, level: str = "") -> str:
-        """What it said of one thing, with advice."""
-        return "\n".join(f"{each['found']} → {each['advice']}" for each in self.found
-                         if each["what"].endswith(what) and each["level"].startswith(level))  # fmt: skip
-
-
-@dataclass
-class Cluster:
-    """Names of topics that nobody else has."""
-
-    kafka: Kafka
-    name: str
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Their settings."""
-        told = {"TOPIC": "raw", "STATE_TOPIC": "state", "DEADLETTER_TOPIC": "deadletter"}
-        group = {"CGTRAIL_KAFKA_GROUP": self.name}
-        return group | {f"CGTRAIL_KAFKA_{key}": f"{self.name}.{value}" for key, value in told.items()}
-
-    def setup(self, *arguments: str, **settings: str) -> Ran:
-        """`cgtrail setup kafka --json` as the super user, or as settings say."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CGTRAIL_")}
-        argv = [sys.executable, "-m", "cgtrail", "setup", "kafka", "--json", *arguments]
-        env = environment | self.named | (settings or self.kafka.settings())
-        done = run(argv, capture_output=True, text=True, check=False, env=env, timeout=120)
-        return Ran(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
-
-    def found(self, kind: str) -> Found:
-        """A topic as it is."""
-        admin = reach(reached_by(config.load(None, self.kafka.settings(), {})))
-        found = admin.find([f"{self.name}.{kind}"])[f"{self.name}.{kind}"]
-        assert isinstance(found, Found)
-        return found
-
-    def has(self, kind: str) -> dict[str, str]:
-        """Its configuration."""
-        found = self.found(kind).config
-        assert found is not None
-        return dict(found)
-
-
-@pytest.fixture
-def cluster(broker: Kafka) -> Cluster:
-    """The shared broker, without topics of ours."""
-    return Cluster(broker, f"setup.{uuid4().hex[:8]}")
+from tests.servers.clusters import Cluster
 
 
 def test_it_makes_what_is_missing_and_is_content_with_it(cluster: Cluster) -> None:
@@ -144,7 +79,7 @@ def test_rights_are_granted_once(cluster: Cluster) -> None:
     host, worker = f"User:host-{cluster.name}", f"User:worker-{cluster.name}"
     first = cluster.setup("--writer", host, "--reader", worker)
     assert first.code == 0, first.found
-    admin = reach(reached_by(config.load(None, cluster.kafka.settings(), {})))
+    admin = cluster.admin
     rights = {(each.acl.operation, each.acl.name) for each in admin.granted(host) if each.allowed}
     assert rights == {("WRITE", f"{cluster.name}.raw"), ("DESCRIBE", f"{cluster.name}.raw")}
     assert len(admin.granted(worker)) == 10
@@ -155,7 +90,7 @@ def test_rights_are_granted_once(cluster: Cluster) -> None:
 
 def test_a_host_that_may_more_is_told(cluster: Cluster) -> None:
     """What was granted or denied by others is not taken back, but said."""
-    admin = reach(reached_by(config.load(None, cluster.kafka.settings(), {})))
+    admin = cluster.admin
     assert cluster.setup("--reader", f"both-{cluster.name}").code == 0
     told = cluster.setup("--writer", f"both-{cluster.name}")
     assert told.code == 3

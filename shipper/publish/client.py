@@ -21,7 +21,6 @@ QUEUE_KIB, QUEUE_MESSAGES = 16 << 10, 20_000
 """What may wait in the client: memory is bounded by both, whatever becomes of the brokers."""
 RETRIES, RETRY_MS, RETRY_MAX_MS = 8, 100, 1000
 """A refusal that may pass is tried again for some five seconds, then told: the spool keeps what is refused."""
-METADATA_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 _SECRET = re.compile(
     r"password|secret|pem|oauthbearer\.(?!method|client\.id|scope)|assertion|jaas|keytab", re.IGNORECASE
@@ -85,10 +84,10 @@ class Client:
         except (KafkaException, ValueError, TypeError) as error:
             raise ClientError(f"Kafka's client refuses its settings: {self._clean(_text(error))}") from None
 
-    def partitions(self) -> int:
-        """How many the topic has now. Raises RefusedError."""
+    def partitions(self, seconds: float) -> int:
+        """How many the topic has now; waits so long at the most for an answer. Raises RefusedError."""
         try:
-            topic = self._producer.list_topics(self._topic, METADATA_SECONDS).topics[self._topic]
+            topic = self._producer.list_topics(self._topic, seconds).topics[self._topic]
         except KafkaException as error:
             self._fail(error.args[0])
         else:

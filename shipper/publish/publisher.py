@@ -36,6 +36,8 @@ HINT_SECONDS, SILENT_SECONDS = 3.0, 8.0
 """Without an acknowledgement for so long, what the client says is told; or that it says nothing."""
 DRAIN_SECONDS, LAST_SECONDS = 5.0, 2.0
 """How long a stop may take, and for how much of it nothing new is sent."""
+ANSWER_SECONDS, LAST_ANSWER_SECONDS = 3.0, 2.0
+"""How long brokers may take at least to tell the topic's partitions; and at the most once we are to stop."""
 BACKOFF_SECONDS = (0.5, 5.0)
 """Between two tries: at first, and at the most."""
 THROTTLED_SECONDS, SAY_SECONDS = 1.0, 60.0
@@ -79,9 +81,10 @@ class Publisher:
         pause = BACKOFF_SECONDS[0]
         while True:
             self.turned = time.monotonic()
-            client = Client(self.broker)
-            before = self.sent_frames
+            client, before, stopping = Client(self.broker), self.sent_frames, self.stop.is_set()
             try:
+                answer = LAST_ANSWER_SECONDS if stopping else max(ANSWER_SECONDS, 4 * pause)
+                self._partitions = client.partitions(answer)
                 return self._publish(client, follow=follow)
             except RefusedError as refused:
                 self._troubles.tell(refused.name, refused.detail)
@@ -89,14 +92,13 @@ class Publisher:
                 client.close()
                 self._in_flight = InFlight()
                 self._store()
-            if self._late():
+            if stopping or self._late():
                 return False
             pause = BACKOFF_SECONDS[0] if self.sent_frames > before else min(2 * pause, BACKOFF_SECONDS[1])
-            self._wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  many hosts must not come at once
+            self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  many hosts must not come at once
 
     def _publish(self, client: Client, *, follow: bool) -> bool:
         """With one client, until all is acknowledged or time is up. Raises RefusedError."""
-        self._partitions = client.partitions()
         self._pieces = Pieces(self.spool, dict(self._positions))
         waiting = _Waiting(self._pieces)
         while True:
@@ -196,12 +198,6 @@ class Publisher:
     def _closing(self) -> bool:
         """Whether nothing new is to be sent: what is on its way is waited for."""
         return bool(self._deadline) and time.monotonic() >= self._deadline - LAST_SECONDS
-
-    def _wait(self, seconds: float) -> None:
-        if self._deadline:
-            time.sleep(min(seconds, max(self._deadline - time.monotonic(), 0)))
-        else:
-            self.stop.wait(seconds)
 
     def facts(self) -> dict[str, Any]:
         """How it goes, for people and metrics; may be asked from another thread."""

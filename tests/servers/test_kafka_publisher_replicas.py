@@ -26,7 +26,17 @@ def joined(first: Kafka, folder: Path) -> Iterator[Kafka]:
     second._properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     metadata = (first.data / "meta.properties").read_text().splitlines()
     (cluster,) = (line.partition("=")[2] for line in metadata if line.startswith("cluster.id="))
-    argv = ["java", "-cp", _classes(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", second._properties]
+    argv = [
+        "java",
+        "-cp",
+        _classes(),
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        cluster,
+        "-c",
+        str(second._properties),
+    ]
     subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE)
     try:
         second.start()
@@ -40,7 +50,8 @@ def test_too_few_replicas_are_said_and_waited_for(own_broker: Kafka, tmp_path: P
     topic = "replicated"
     settings = own_broker.settings() | {"CGTRAIL_KAFKA_TOPIC": topic}
     with joined(own_broker, tmp_path / "second") as second, publishing(tmp_path / "data", settings) as spool:
-        made = own_broker.admin().create_topics([NewTopic(topic, 1, 2, config={"min.insync.replicas": "2"})])
+        admin = own_broker.admin()
+        made = admin.create_topics([NewTopic(topic, 1, 2, config={"min.insync.replicas": "2"})])
         made[topic].result(60)
         spool.storm(1, 10)
         spool.finish()

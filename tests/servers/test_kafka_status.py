@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -17,13 +21,19 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, R
 from cgtrail import status, status_log
 from cgtrail.brokers import broker as reached_by
 from cgtrail.config import Config, load
+from cgtrail.metrics import PUBLISHER
 from cgtrail.status_lines import lines
 from enrich.kafka import heard as reading
 from enrich.kafka import told as telling
 from enrich.kafka.heard import heard
 from enrich.sources import SourceError
+from shipper.publish import STATUS as PUBLISHED
+from shipper.status import read_status
 from tests.kernel.dockerd import wait_until
 from tests.servers.kafka import Kafka, topics
+from tests.unit.frames import commit, segment, stream_in
+from tests.unit.test_metrics import asked, scraped, values
+from tests.unit.test_serving import ask
 from tests.unit.test_status import HOST_A, HOST_B, A, B, account, even, facts
 
 
@@ -153,11 +163,12 @@ def test_who_may_read_the_state_needs_no_more(broker: Kafka, config: Config) -> 
     broker.add_user("viewer", "viewer-secret")
     kinds = [AclOperation.READ, AclOperation.DESCRIBE]
     state, user = config.kafka.state_topic, ("User:viewer", "*")
+    admin = broker.admin()
     acls = [
         AclBinding(ResourceType.TOPIC, state, ResourcePatternType.LITERAL, *user, kind, AclPermissionType.ALLOW)
         for kind in kinds
     ]
-    for done in broker.admin().create_acls(acls).values():
+    for done in admin.create_acls(acls).values():
         done.result(30)
     write(broker, state, "status/one-0", b'{"time":1,"partitions":{"raw-0":{"place":5,"lag":3}}}', unix=time.time())
     settings = broker.settings("scram", "viewer", "viewer-secret")
@@ -189,3 +200,40 @@ def test_a_broker_that_goes(own_broker: Kafka, tmp_path: Path, monkeypatch: pyte
         own_broker.start()
         wait_until(lambda: status.collect(config)["total"]["seen"] == 200, "a word once it is back", 120)
     assert row(status.collect(config), "one-0")["state"] == "ended"
+
+
+def test_a_publisher_and_its_probes(own_broker: Kafka, tmp_path: Path) -> None:
+    """It is ready while the broker acknowledges, not while it is away, and alive all the time; status says the same."""
+    stream = stream_in(tmp_path / "spool")
+    segment(stream, range(40))
+    commit(stream, 40)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"CGTRAIL_DATA": str(tmp_path), "CGTRAIL_METRICS_PUBLISHER": f"127.0.0.1:{port}"}
+    settings = topics(own_broker) | own | {"CGTRAIL_ENRICH_SOURCE": "spool"}
+    argv = [sys.executable, "-m", "cgtrail", "publish"]
+    with subprocess.Popen(argv, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: read_status(tmp_path / PUBLISHED).get("acknowledged") == 40, "all to arrive", 60)
+            families = scraped(f"127.0.0.1:{port}")
+            assert values(families, "cgtrail_publisher_frames") == {"": 40}
+            assert values(families, "cgtrail_publisher_backlog_frames") == {"": 0}
+            assert asked(PUBLISHER) - {"connected"} <= read_status(tmp_path / PUBLISHED).keys()
+            assert ask(port, "/ready") == (200, {"ready": True, "why": None})
+            config = load(None, settings, {})
+            assert "the broker is reached; 0 frames wait" in "\n".join(lines(status.collect(config)))
+            own_broker.kill()
+            segment(stream, range(40, 45))
+            commit(stream, 45)
+            wait_until(lambda: ask(port, "/ready")[0] == 503, "the broker to be missed", 60)
+            assert "broker" in ask(port, "/ready")[1]["why"]
+            assert ask(port, "/live")[0] == 200
+            wait_until(lambda: status.collect(config)["publisher"].get("error") is not None, "it to be told", 60)
+            told = status.collect(config)["publisher"]
+            assert (told["backlog_frames"], told["answering"]) == (5, True)
+            assert told["error"] in "\n".join(lines(status.collect(config)))
+            own_broker.start()
+            wait_until(lambda: ask(port, "/ready")[0] == 200, "the broker to be back", 120)
+        finally:
+            process.terminate()

@@ -90,7 +90,8 @@ def enrich(config: Config, sink: str, *, once: bool, number: int = 0) -> None:
         closing(open_sink(config, sink, number=number)) as opened,
         _worker(config, sink, number, name, opened, stop, once=once, **own) as worker,
         _reporting(own_file(config.folder, "status.json", name), worker),
-        serving(_following(config.metrics.worker, number), WORKER, worker.facts),
+        serving(config.metrics.worker, WORKER, worker.facts, number),
+        _telling(config, sink, number, worker),
     ):
         worker.run(follow=not once)
 
@@ -109,25 +110,36 @@ def _worker(
     from enrich.kafka.state import KafkaCheckpoints
 
     cluster = reached(config, sink)
-    instance = f"{config.kafka.instance or socket.gethostname()}-{number}"
     with ExitStack() as stack:
         checkpoints = stack.enter_context(closing(KafkaCheckpoints(cluster, stop)))
         letters = stack.enter_context(closing(KafkaLetters(cluster)))
         mark = stack.enter_context(closing(Mark(own_file(config.folder, "mark", name), checkpoints)))
-        source = stack.enter_context(closing(KafkaSource(cluster, instance, stop, once=once)))
+        source = stack.enter_context(closing(KafkaSource(cluster, _instance(config, number), stop, once=once)))
         yield worker_with(source, checkpoints, letters, mark, into, stop, **own)
+
+
+@contextmanager
+def _telling(config: Config, sink: str, number: int, worker: Worker) -> Iterator[None]:
+    """Where workers read Kafka, tell there how this one does."""
+    if not config.reads_kafka:
+        yield
+        return
+    from enrich.kafka.told import telling
+
+    name = _instance(config, number)
+    with telling(reached(config, sink), name if sink == "sqlite" else f"{name}.{sink}", worker.facts):
+        yield
+
+
+def _instance(config: Config, number: int) -> str:
+    """A worker's name in its group."""
+    return f"{config.kafka.instance or socket.gethostname()}-{number}"
 
 
 def reached(config: Config, sink: str) -> Broker:
     """The cluster as workers of a sink use it: those of another sink than the local store are a group of their own."""
     found = broker(config)
     return found if sink == "sqlite" else replace(found, group=f"{found.group}.{sink}")
-
-
-def _following(address: str, number: int) -> str:
-    """host:port, and of later workers the ports that follow."""
-    host, _, port = address.rpartition(":")
-    return f"{host}:{int(port) + number}" if address and number else address
 
 
 @contextmanager

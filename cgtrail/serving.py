@@ -55,12 +55,12 @@ def serving(address: str, half: Half, facts: Callable[[], Facts], number: int = 
         yield None
         return
     host, _, port = address.rpartition(":")
-    place = f"{host}:{int(port) + number}"
+    own = int(port) and int(port) + number  # 0 is any
     try:
-        server = _listening(host.strip("[]") or "127.0.0.1", int(port) + number, application(half, facts))
+        server = _listening(host.strip("[]") or "127.0.0.1", own, application(half, facts))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"metrics can't be served at {place}: {reason}; choose another address, or an empty one"
+        message = f"metrics can't be served at {host}:{own}: {reason}; choose another address, or an empty one"
         raise ServingError(message) from error
     thread = threading.Thread(target=server.serve_forever, name="serving", daemon=True)
     thread.start()

@@ -34,10 +34,11 @@ def ask(config: Config) -> tuple[dict[str, Any], list[dict[str, Stream]]]:
     shown["looked_back_seconds"] = None if looked >= WINDOWS[-1] else looked
     now = max([time.time_ns(), *(each.time for each in told)])
     told = [each for each in told if now - each.time < GONE_SECONDS * _SECOND]
-    owners: dict[str, str] = {}
+    owners: dict[tuple[str, str], str] = {}
     for each in sorted(told, key=lambda each: -each.time):
-        for partition in each.told.partitions if each.told and not each.told.ended else ():
-            owners.setdefault(partition, each.name)
+        if each.told and not each.told.ended:
+            for partition in each.told.partitions:
+                owners.setdefault((each.told.group, partition), each.name)
     workers = [_worker(each, (now - each.time) / _SECOND, owners) for each in told]
     streams = [
         {
@@ -51,16 +52,17 @@ def ask(config: Config) -> tuple[dict[str, Any], list[dict[str, Stream]]]:
     return shown | {"workers": workers, "hosts": list(_hosts(told, now))}, streams
 
 
-def _worker(each: Heard, ago: float, owners: dict[str, str]) -> dict[str, Any]:
-    """`owners`: partition → the worker that told last that it is its own: one that is silent has lost it, maybe."""
+def _worker(each: Heard, ago: float, owners: dict[tuple[str, str], str]) -> dict[str, Any]:
+    """`owners`: group and partition → the worker that told last that it has it: one that is silent may have lost it."""
     shown: dict[str, Any] = {"name": each.name, "last_told_seconds": round(ago, 1)}
     if each.told is None:
         return shown | {"state": "unclear", "partitions": {}, "lag": 0, "error": None, "counts": {}}
     told = each.told
     state = "ended" if told.ended else "silent" if ago > SILENT_SECONDS else "working"
-    partitions = {name: known.lag for name, known in sorted(told.partitions.items()) if owners.get(name) == each.name}
+    own = {name: known.lag for name, known in sorted(told.partitions.items())}
+    partitions = {name: lag for name, lag in own.items() if owners.get((told.group, name)) == each.name}
     error = told.error or told.store_error
-    shown |= {"state": state, "partitions": partitions, "lag": sum(partitions.values())}
+    shown |= {"state": state, "group": told.group, "partitions": partitions, "lag": sum(partitions.values())}
     return shown | {"error": error, "counts": told.counts, "streams_untold": told.untold}
 
 

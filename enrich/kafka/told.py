@@ -75,6 +75,8 @@ class WorkerTold(msgspec.Struct, omit_defaults=True):
     """By its clock, ns since 1970."""
     ended: bool = False
     """It ended in order, and has no partitions any more."""
+    group: str = ""
+    """Its consumer group: workers of different groups read the same partitions."""
     partitions: dict[str, PartitionTold] = {}
     counts: dict[str, Count] = {}
     accounts: dict[str, dict[int, Account]] = {}
@@ -85,7 +87,7 @@ class WorkerTold(msgspec.Struct, omit_defaults=True):
     store_error: str | None = None
 
 
-def of_facts(facts: Mapping[str, Any], *, ended: bool = False) -> WorkerTold:
+def of_facts(facts: Mapping[str, Any], *, ended: bool = False, group: str = "") -> WorkerTold:
     """What a worker tells, of its facts: bounded, whatever hosts and containers there are."""
     lag = facts.get("lag") or {}
     found = {
@@ -105,6 +107,7 @@ def of_facts(facts: Mapping[str, Any], *, ended: bool = False) -> WorkerTold:
     return WorkerTold(
         time.time_ns(),
         ended,
+        group,
         partitions,
         dict(facts.get("counts", {})),
         _bounded(accounts),
@@ -162,7 +165,7 @@ def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -
         ended = False
         while not ended:
             ended = done.is_set()
-            value = msgspec.json.encode(of_facts(facts(), ended=ended))
+            value = msgspec.json.encode(of_facts(facts(), ended=ended, group=broker.group))
             try:
                 producer.produce(broker.topics.state, value, PREFIX + name, PARTITION)
                 producer.poll(0)

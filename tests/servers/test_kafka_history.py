@@ -14,16 +14,15 @@ import pytest
 
 from enrich.again import Making
 from enrich.document import Document
-from enrich.history import History, ReplayError, SpoolHistory
+from enrich.history import History, SpoolHistory
 from enrich.kafka.history import KafkaHistory
 from enrich.replay import Replay
 from enrich.sinks.memory import MemorySink
-from enrich.sources import SourceError
 from shipper.wire.broker import Broker
 from tests.faults.boxes import SECOND
 from tests.faults.storm import storm
 from tests.servers.kafka import Kafka, topics
-from tests.servers.published import Writer, messages, publish, reached, recorded
+from tests.servers.published import publish, reached, recorded
 from tests.unit import spooled
 
 EVER = 1 << 62

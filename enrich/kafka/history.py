@@ -12,16 +12,15 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from enrich.history import ReplayError, Stretch
+from enrich.kafka import pieces
 from enrich.kafka.keyframes import Search, Seen
-from enrich.kafka.reading import Span, TopicReader, decoded
+from enrich.kafka.reading import Span, TopicReader
 from enrich.sources import Refused, Taken
 from shipper.wire.broker import Broker
-from shipper.wire.frame import Frame
+from shipper.wire.frame import KEYFRAME, Frame
 
 MARGIN_NS = 600 * 1_000_000_000
 """So long before a time keyframes are looked for first: agents write one each five minutes."""
-_FIRST = 100
-"""So many messages of a partition are looked at for the time of its oldest frame."""
 
 
 class KafkaHistory:
@@ -70,13 +69,16 @@ class KafkaHistory:
         return [self._stretch(stream, seen) for stream, seen in search.seen.items()]
 
     def oldest(self) -> int:
-        """As History says: of the partition that reaches back least far, among those of which something was removed."""
+        """As History says: the oldest keyframe of a partition, as without one nobody can begin.
+
+        Where something was removed it is the partition's that reaches back least far.
+        """
         spans = self._reader.spans()
-        heads = {number: Span(span.begin, min(span.begin + _FIRST, span.end)) for number, span in spans.items()}
         times: dict[int, int] = {}
-        for number, taken in self._read(heads):
-            if isinstance(taken, Taken) and isinstance(taken.piece, Frame):
-                times.setdefault(number, taken.piece.time)
+        for number, taken in self._read(spans):
+            piece = taken.piece if isinstance(taken, Taken) else None
+            if isinstance(piece, Frame) and (piece.flags & KEYFRAME or not piece.number):
+                times.setdefault(number, piece.time)
                 self._reader.leave(number)
         removed = [time for number, time in times.items() if spans[number].begin]
         return max(removed) if removed else min(times.values(), default=0)
@@ -117,7 +119,8 @@ class KafkaHistory:
 
     def _read(self, spans: dict[int, Span]) -> Iterator[tuple[int, Taken | Refused]]:
         for message in self._reader.read(spans, self._stop):
-            yield message.partition() or 0, decoded(message)
+            number = message.partition() or 0
+            yield number, pieces.taken(self._name(number), message.offset() or 0, message)
 
     def _stretch(self, stream: bytes, seen: Seen) -> Stretch:
         place = seen.place if seen.begin is None else seen.begin

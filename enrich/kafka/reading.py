@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from enrich.kafka.client import (
-    TIMESTAMP_LOG_APPEND_TIME,
+    END,
     Health,
     KafkaError,
     KafkaException,
@@ -17,9 +17,8 @@ from enrich.kafka.client import (
     consumer,
     failed,
 )
-from enrich.sources import Refused, SourceError, Taken
+from enrich.sources import SourceError
 from shipper.wire.broker import Broker
-from shipper.wire.message import MessageError, read
 
 SECONDS = 30.0
 """So long a broker may give nothing before a reader gives up."""
@@ -117,7 +116,7 @@ class TopicReader:
     def _taken(self, message: Message) -> Iterator[Message]:
         """A message if it lies in its span, whose end is noted. Raises SourceError."""
         error, number, offset = message.error(), message.partition(), message.offset()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  its public name
+        if error is not None and error.code() != END:
             self._health.complain(error)
             if not error.retriable():
                 raise self._failed(error)
@@ -139,26 +138,3 @@ class TopicReader:
             return failed(what, error)
         why = self._health.error or f"brokers say nothing for {SECONDS:.0f} s"
         return SourceError(f"{what}: {why}: `cgtrail check` tells what is wrong with Kafka")
-
-
-def decoded(message: Message) -> Taken | Refused:
-    """What a message of the raw topic tells, and where and when."""
-    place, key, value = message.offset() or 0, message.key(), message.value()
-    kind, at = message.timestamp()
-    moment = at * 1_000_000 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
-    try:
-        told = read(key, value, _headers(message))
-    except MessageError as error:
-        origin = f"{message.topic()}-{message.partition()}, offset {place}, key {key!r}"
-        return Refused(place, place + 1, error, value or b"", moment, origin)
-    return Taken(place, place + 1, told.stream, told.piece, moment, told.opened)
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    """Raises MessageError for headers that are none of ours."""
-    try:
-        told = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-    except UnicodeDecodeError as error:
-        reason = f"a header's name is no text: {error}"
-        raise MessageError(reason) from error
-    return told

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from confluent_kafka import Producer
 
+from cgtrail.halves import worker_with
+from enrich.document import Document
+from enrich.kafka.letters import KafkaLetters
+from enrich.kafka.source import KafkaSource
+from enrich.kafka.state import KafkaCheckpoints
+from enrich.letters import Letter
+from enrich.mark import Mark
+from enrich.sinks import Sink
+from enrich.sinks.memory import MemorySink
+from enrich.worker import Worker
 from shipper.spool import Spool
 from shipper.wire.broker import Broker, Topics
 from shipper.wire.frame import Frame
@@ -67,3 +79,29 @@ def publish(own: Broker, data: Path, partition: int = 0, host: bytes = HOST, *, 
         at = piece.time if isinstance(piece, Frame) else at
         writer.put(message, (at + late_ns) // 1_000_000)
     writer.done()
+
+
+@contextmanager
+def worker(own: Broker, data: Path, sink: Sink, name: str = "one") -> Iterator[Worker]:
+    """A worker on topics, which ends when it has read all that there is: `run(follow=False)`."""
+    stop = threading.Event()
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(closing(KafkaCheckpoints(own, stop)))
+        letters = stack.enter_context(closing(KafkaLetters(own)))
+        mark = stack.enter_context(closing(Mark(data / f"{name}.mark", checkpoints)))
+        source = stack.enter_context(closing(KafkaSource(own, "", stop, once=True)))
+        yield worker_with(source, checkpoints, letters, mark, sink, stop)
+
+
+def work(own: Broker, data: Path, sink: MemorySink | None = None) -> dict[str, Document]:
+    """Everything that stands in the raw topic, once; returns the sink's documents by id."""
+    sink = sink or MemorySink()
+    with worker(own, data, sink) as made:
+        made.run(follow=False)
+    return sink.documents
+
+
+def letters(own: Broker) -> list[Letter]:
+    """All dead letters that there are, the oldest first."""
+    with closing(KafkaLetters(own)) as opened:
+        return list(opened.all())

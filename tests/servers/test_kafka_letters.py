@@ -13,8 +13,10 @@ from confluent_kafka import Producer
 from enrich.kafka.letters import MAX_BODY, KafkaLetters
 from enrich.letters import Letter, LetterKind, LettersError
 from enrich.sources import SourceError
-from shipper.wire.broker import Broker, Topics
+from shipper.wire.broker import Broker
 from tests.servers.kafka import Kafka, topics
+from tests.servers.published import letters as kept
+from tests.servers.published import reached
 
 STREAM = "ab" * 16
 
@@ -25,23 +27,11 @@ def own(broker: Kafka) -> Broker:
     return reached(topics(broker))
 
 
-def reached(told: dict[str, str]) -> Broker:
-    """How topics of a test are reached."""
-    names = Topics(*(told[f"CGTRAIL_KAFKA_{name}TOPIC"] for name in ("", "STATE_", "DEADLETTER_")))
-    return Broker((told["CGTRAIL_KAFKA_SERVERS"],), names, told["CGTRAIL_KAFKA_GROUP"])
-
-
 @pytest.fixture
 def letters(own: Broker) -> Iterator[KafkaLetters]:
     """The topic as a worker has it."""
     with closing(KafkaLetters(own)) as opened:
         yield opened
-
-
-def read(own: Broker) -> list[Letter]:
-    """All letters that there are."""
-    with closing(KafkaLetters(own)) as opened:
-        return list(opened.all())
 
 
 def letter(number: int, *, body: bytes = b"\0\xffbytes", time: int = 0) -> Letter:
@@ -53,14 +43,14 @@ def letter(number: int, *, body: bytes = b"\0\xffbytes", time: int = 0) -> Lette
 def test_kept_as_it_was(own: Broker, letters: KafkaLetters) -> None:
     """A letter comes back with every byte and every number, whatever it holds, the oldest first."""
     huge = replace(letter(3, body=bytes(range(256)) * 1000), time=1 << 80, frame=-5)
-    kept = [letter(1), letter(2, body=b""), huge]
-    letters.add(kept[::-1])
-    assert read(own) == kept
+    given = [letter(1), letter(2, body=b""), huge]
+    letters.add(given[::-1])
+    assert kept(own) == given
     with closing(KafkaLetters(own)) as opened:
-        assert opened.ids() == [each.id for each in kept]
+        assert opened.ids() == [each.id for each in given]
         assert [head.body for head in opened.heads()] == [b""] * 3
-        assert [replace(head, body=each.body) for head, each in zip(opened.heads(), kept, strict=True)] == kept
-        assert opened.get(kept[1].id) == kept[1]
+        assert [replace(head, body=each.body) for head, each in zip(opened.heads(), given, strict=True)] == given
+        assert opened.get(given[1].id) == given[1]
         assert opened.get("nothing") is None
 
 
@@ -69,7 +59,7 @@ def test_met_again(own: Broker, letters: KafkaLetters) -> None:
     letters.add([letter(1)])
     with closing(KafkaLetters(own)) as other:
         other.add([letter(1), letter(2)])
-    assert read(own) == [letter(1), letter(2)]
+    assert kept(own) == [letter(1), letter(2)]
 
 
 def test_removed_and_blamed(broker: Kafka, own: Broker, letters: KafkaLetters) -> None:
@@ -78,22 +68,22 @@ def test_removed_and_blamed(broker: Kafka, own: Broker, letters: KafkaLetters) -
     letters.remove(letter(1).id)
     letters.blame(letter(2).id, "the store is full")
     letters.blame("nothing", "no such letter")
-    assert read(own) == [replace(letter(2), reason="the store is full")]
+    assert kept(own) == [replace(letter(2), reason="the store is full")]
     newest = {message.key(): message.value() for message in broker.messages(own.topics.deadletter)}
     assert newest == {letter(1).id.encode(): None, letter(2).id.encode(): letter(2).body}
     letters.add([letter(1)])
-    assert [each.frame for each in read(own)] == [1, 2]
+    assert [each.frame for each in kept(own)] == [1, 2]
 
 
 def test_a_large_one_is_cut_visibly(own: Broker, letters: KafkaLetters) -> None:
     """A body that no message can hold is kept as far as it fits, and says so, also when it is blamed."""
     letters.add([letter(1, body=b"x" * (MAX_BODY + 1)), replace(letter(2, body=b"y" * MAX_BODY), reason="r" * 100_000)])
-    first, second = read(own)
+    first, second = kept(own)
     assert first.body == b"x" * MAX_BODY
     assert first.reason == f"{letter(1).reason}; kept: the first 900000 of 900001 bytes"
     assert (second.body, len(second.reason)) == (b"y" * MAX_BODY, 4096)
     letters.blame(first.id, "the store is full")
-    assert read(own)[0].reason == "the store is full; kept: the first 900000 of 900001 bytes"
+    assert kept(own)[0].reason == "the store is full; kept: the first 900000 of 900001 bytes"
 
 
 def test_a_topic_for_small_messages(broker: Kafka, own: Broker) -> None:
@@ -103,7 +93,7 @@ def test_a_topic_for_small_messages(broker: Kafka, own: Broker) -> None:
     body = os.urandom(400_000)
     with closing(KafkaLetters(small)) as letters:
         letters.add([letter(1, body=body), letter(2)])
-    first, second = read(small)
+    first, second = kept(small)
     assert second == letter(2)
     assert body.startswith(first.body)
     assert f"the first {len(first.body)} of {len(body)} bytes" in first.reason
@@ -121,7 +111,7 @@ def test_messages_of_somebody_else(own: Broker, letters: KafkaLetters) -> None:
     client.produce(own.topics.deadletter, b"hello", b"odd", headers=told | {"cgtrail.origin": b""})
     client.flush(30)
     letters.add([letter(1)])
-    assert read(own) == [letter(1)]
+    assert kept(own) == [letter(1)]
 
 
 def test_no_topic(own: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,4 +135,4 @@ def test_several_partitions(broker: Kafka) -> None:
         letters.add(many)
         for each in many[::2]:
             letters.remove(each.id)
-    assert read(wide) == many[1::2]
+    assert kept(wide) == many[1::2]

@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,25 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, R
 from cgtrail import status, status_log
 from cgtrail.brokers import broker as reached_by
 from cgtrail.config import Config, load
-from cgtrail.metrics import PUBLISHER
+from cgtrail.halves import worker_on
+from cgtrail.metrics import PUBLISHER, WORKER
+from cgtrail.status_ledger import ledger, newest, streams_of, total
 from cgtrail.status_lines import lines
 from enrich.kafka import heard as reading
 from enrich.kafka import told as telling
 from enrich.kafka.heard import heard
+from enrich.sinks.memory import MemorySink
 from enrich.sources import SourceError
 from shipper.publish import STATUS as PUBLISHED
+from shipper.publish.publisher import Publisher
 from shipper.status import read_status
+from shipper.wire.frame import Frame
+from shipper.wire.reader import Reader
+from shipper.wire.segment import Stream
 from tests.kernel.dockerd import wait_until
 from tests.servers.kafka import Kafka, topics
 from tests.unit.frames import commit, segment, stream_in
+from tests.unit.frames import write as write_frames
 from tests.unit.test_metrics import asked, scraped, values
 from tests.unit.test_serving import ask
 from tests.unit.test_status import HOST_A, HOST_B, A, B, account, even, facts
@@ -237,3 +247,60 @@ def test_a_publisher_and_its_probes(own_broker: Kafka, tmp_path: Path) -> None:
             wait_until(lambda: ask(port, "/ready")[0] == 200, "the broker to be back", 120)
         finally:
             process.terminate()
+
+
+NEWER = Path(__file__).parents[1] / "golden" / "spool" / "01795382891821970381-6e96e0f3ae3040af8d344f6dec1d4686"
+
+
+def recorded(data: Path, host: bytes, stream_id: bytes) -> dict[str, Any]:
+    """A spool as the recorded one, of another host; and what a worker beside it tells."""
+    stream = stream_in(data / "spool", 1795382891821970381, stream_id)
+    frames = [piece for piece in Reader(Stream(NEWER), 0).read() if isinstance(piece, Frame)]
+    write_frames(stream, [replace(frame, host=host, stream=stream_id) for frame in frames])
+    commit(stream, len(frames))
+    with worker_on(data, "memory", MemorySink(), threading.Event()) as worker:
+        worker.run(follow=False)
+        return worker.facts()
+
+
+def test_two_hosts_and_two_workers(broker: Kafka, tmp_path: Path) -> None:
+    """What two spools hold goes through Kafka to two workers: status shows the same ledger as workers beside them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"CGTRAIL_DATA": str(tmp_path / "workers"), "CGTRAIL_METRICS_WORKER": f"127.0.0.1:{port}"}
+    settings = topics(broker, 4) | own | {"CGTRAIL_KAFKA_INSTANCE": "here"}
+    config = load(None, settings, {})
+    alone = []
+    for number in (1, 2):
+        data = tmp_path / str(number)
+        alone.append(recorded(data, bytes([number]) * 16, bytes([0xA0 + number]) * 16))
+        assert Publisher(reached_by(config), data / "spool", threading.Event()).run(follow=False)
+    rows = ledger(newest(map(streams_of, alone)), {}, {})
+    argv = [sys.executable, "-m", "cgtrail", "enrich", "--workers", "2"]
+    with subprocess.Popen(argv, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: status.collect(config)["total"] == total(rows), "all to be stored and told", 120)
+            wait_until(lambda: len(status.collect(config)["kafka"]["workers"]) == 2, "both workers to tell", 60)
+            shown = status.collect(config)
+            for name, at in (("sqlite", port), ("sqlite.1", port + 1)):
+                assert shown["workers"][name]["answering"]
+                assert ask(at, "/ready") == (200, {"ready": True, "why": None})
+                families = scraped(f"127.0.0.1:{at}")
+                assert set(families) == {metric.name for metric in WORKER.metrics}
+                assert set(values(families, "cgtrail_worker_lag_messages").values()) == {0}
+                assert asked(WORKER) <= shown["workers"][name].keys()
+        finally:
+            process.terminate()
+    hosts = {host["host"]: (host["frame"], host["name"], host["holes"]) for host in shown["kafka"]["hosts"]}
+    frame = alone[0]["frame"]
+    assert {host: told[0] for host, told in hosts.items()} == {"01" * 16: frame, "02" * 16: frame}
+    assert all(name and not holes for _, name, holes in hosts.values())
+    assert sum(worker["lag"] for worker in shown["kafka"]["workers"]) == 0
+    even(shown)
+    after = status.collect(config)
+    assert {worker["name"]: worker["state"] for worker in after["kafka"]["workers"]} == {
+        "here-0": "ended",
+        "here-1": "ended",
+    }
+    assert after["total"] == total(rows)

@@ -156,7 +156,11 @@ def trace(host: bool | None, as_json: bool, **asked: Any) -> None:  # noqa: ARG0
 @command(cli)
 @options.as_json
 def status(as_json: bool) -> None:
-    """Say whether agent and worker run, how far they are, and what was lost."""
+    """Say whether agent, publisher and workers run, how far they are, and what was lost.
+
+    Where workers read Kafka, also what all of them tell there, of all hosts. Exit code 1 when something here does not
+    run or does not answer, or the store or the broker can't be reached.
+    """
     from cgtrail import status
 
     sys.exit(status.run(config(), as_json=as_json))

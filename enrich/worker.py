@@ -114,6 +114,7 @@ class Worker:
 
     def begin(self, partition: str, committed: int, oldest: int) -> int:
         """A partition is ours: go on where its newest snapshot ends."""
+        self.turned = time.monotonic()  # of a hundred partitions each may take its time
         begun = self.partitions[partition] = self._restored(partition, committed, oldest)
         if begun.place < committed:
             _log.info("taking pieces again that were stored before", partition=partition, first=begun.place,

@@ -34,6 +34,8 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
     until = time.time_ns() if until is None else until
     stop = stop_on_signal()
     with closing(history(config, stop)) as kept:
+        if sys.stderr.isatty():
+            notice(f"cgtrail: looking in {kept.name} for where to begin")
         chosen = kept.stretches(since, until)
         _tell_reach(kept, since)
         with closing(open_sink(config, sink, into)) as opened, _progress(chosen) as progress:

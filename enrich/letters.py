@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, Self
@@ -111,6 +111,16 @@ class KeptLetters(Letters, Protocol):
     def blame(self, identity: str, reason: str) -> None:
         """A letter stays, for this reason."""
         ...
+
+
+def placed(letters: Sequence[Letter], partition: str, origin: str) -> list[Letter]:
+    """Letters with where they were read, those that do not say it of this partition."""
+    return [
+        letter
+        if letter.origin.startswith(partition)
+        else replace(letter, origin=f"{origin}; {letter.origin}" if letter.origin else origin)
+        for letter in letters
+    ]
 
 
 def rejected(document: Document, reason: str) -> Letter:

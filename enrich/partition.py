@@ -20,6 +20,7 @@ import structlog
 from enrich import refusals
 from enrich.claims import Claim, Claims, Refusal
 from enrich.enricher import Enricher, Output
+from enrich.letters import placed
 from enrich.losses import Trouble
 from enrich.snapshot import SnapshotError
 from enrich.sources import Refused, Taken
@@ -108,6 +109,8 @@ class Partition:
         output = self._refused(taken) if isinstance(taken, Refused) else self._piece(taken, quiet=not wanted)
         self.place = taken.behind
         if wanted:
+            if taken.origin:
+                output.letters = placed(output.letters, self.name, taken.origin)
             self.made.add(output)
 
     @property

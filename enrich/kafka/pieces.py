@@ -14,11 +14,12 @@ def taken(partition: str, place: int, message: Message) -> Taken | Refused:
     kind, at = message.timestamp()
     moment = at * 1_000_000 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
     key, value = message.key(), message.value()
+    origin = f"{partition}, offset {place}, key {key!r}"
     try:
         told = read(key, value, _headers(message))
     except MessageError as error:
-        return Refused(place, place + 1, error, value or b"", moment, f"{partition}, offset {place}, key {key!r}")
-    return Taken(place, place + 1, told.stream, told.piece, moment, told.opened)
+        return Refused(place, place + 1, error, value or b"", moment, origin)
+    return Taken(place, place + 1, told.stream, told.piece, moment, told.opened, origin)
 
 
 def _headers(message: Message) -> list[tuple[str, bytes | None]]:

@@ -31,6 +31,8 @@ class Taken:
     """When the log took it, in ns since 1970, as the log tells; 0 where it does not."""
     opened: int = 0
     """When its stream was opened, in ns since 1970; 0 where that is not told."""
+    origin: str = ""
+    """Topic, partition, offset and key, for people; empty where stream and number say it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from contextlib import closing
 from pathlib import Path
@@ -26,7 +27,7 @@ from shipper.wire.message import Message, encode
 from shipper.wire.reader import Reader
 from shipper.wire.records import State
 from tests.servers.kafka import Kafka, topics
-from tests.servers.published import Writer, letters, reached, work
+from tests.servers.published import Writer, letters, reached, work, worker
 from tests.unit import spooled
 from tests.unit.fickle import Fickle
 from tests.unit.ran import Run, runner, stored
@@ -172,6 +173,8 @@ def test_records_are_tried_again(
         work(own, tmp_path)
     failed = {f"{ID}-2-0", f"{ID}-{frame}-10", f"{ID}-{waiting}-2", f"{other.id.hex()}-{lost}-0"}
     never = {f"{ID}-{frame}-12", f"{own.topics.raw}-0-2"}
+    (origin,) = (letter.origin for letter in letters(own) if letter.id == f"{ID}-{frame}-10")
+    assert origin.startswith(f"{own.topics.raw}-1, offset {frame}, ")
     assert set(reasons(own)) == failed | never
     result = run("deadletters", "replay", "--all")
     assert result.code == 1
@@ -205,6 +208,35 @@ def test_a_document_that_was_rejected(run: Run, own: Broker, spool: Spooled, tmp
     assert json.loads(run("deadletters", "show", name).out.partition("\n\n")[2])["process"]["pid"] == 4
     assert run("deadletters", "replay", name).code == 0
     assert (names(tmp_path), reasons(own)) == ({name: "p4"}, {})
+
+
+def test_a_deadly_record_kills_only_a_child(
+    run: Run, own: Broker, spool: Spooled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--all leaves it alone; by its name it is tried, in a process of its own, and delivered once it kills no more."""
+    frame = spool.add(exec_(666, 1, b"/bin/deadly"))
+    spool.tick(3)
+    publish(own, spool)
+    name, taken = f"{ID}-{frame}-0", ProcessTree.__call__
+    with worker(own, tmp_path, MemorySink()) as made:
+        for _ in range(3):
+            made.checkpoints.died(ID, frame, 0)
+    work(own, tmp_path)
+
+    def die(self: ProcessTree, item: Item) -> None:
+        if getattr(item.record, "tgid", 0) == 666:
+            os._exit(9)
+        taken(self, item)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessTree, "__call__", die)
+        assert "1 more are records that a worker died of" in run("deadletters", "replay", "--all").err
+        assert run("enrich", "--from", "2023-11-14").code == 0
+        assert "process died of it again (exit code 9)" in run("deadletters", "replay", name).err
+        assert reasons(own) == {name: "deadly: a process died of it again (exit code 9)"}
+    result = run("deadletters", "replay", name)
+    assert (result.code, "1 dead letters done, 0 stay" in result.err) == (0, True)
+    assert (names(tmp_path)[name], reasons(own)) == ("deadly", {})
 
 
 # History

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,17 @@ import pytest
 
 from enrich.again import Making
 from enrich.document import Document
-from enrich.history import History, SpoolHistory
+from enrich.history import History, ReplayError, SpoolHistory
 from enrich.kafka.history import KafkaHistory
 from enrich.replay import Replay
 from enrich.sinks.memory import MemorySink
+from enrich.sources import SourceError
 from shipper.wire.broker import Broker
+from shipper.wire.message import Message
 from tests.faults.boxes import SECOND
-from tests.faults.storm import storm
+from tests.faults.storm import HOST, storm
 from tests.servers.kafka import Kafka, topics
-from tests.servers.published import publish, reached, recorded
+from tests.servers.published import Writer, messages, publish, reached, recorded, work
 from tests.unit import spooled
 
 EVER = 1 << 62
@@ -116,3 +120,81 @@ def test_parts(
         different = {name for name in mine if mine[name] != by_id({name: live[name]})[name]}
         assert all(mine[name]["cgtrail"].get("partial") for name in different)
         assert len(again) > len(mine) or not mine
+
+
+@pytest.fixture
+def logged(broker: Kafka) -> Broker:
+    """Topics of this test's own, as `cgtrail setup kafka` makes them."""
+    return reached(topics(broker, partitions=2))
+
+
+def test_holes_and_what_was_sent_again(logged: Broker, data: Path, other: Path, tmp_path: Path) -> None:
+    """What the live group makes of holes, of frames sent again and of garbage between, history makes of them too."""
+    rng = random.Random(SEED)  # noqa: S311  chance, no secret
+    writer = Writer(logged, 1)
+    hosts = [[message for _, message in messages(folder, host)] for folder, host in ((data, HOST), (other, OTHER))]
+    while any(hosts):
+        waiting = rng.choice([each for each in hosts if each])
+        count = rng.randint(1, 20)
+        sent, waiting[:count] = waiting[:count], []
+        if rng.random() < 0.1 and len(sent) > 3:
+            del sent[1 : rng.randint(2, 3)]
+        for message in sent + (sent if rng.random() < 0.2 else []):
+            writer.put(message)
+        if rng.random() < 0.1:
+            writer.put(Message(b"?", rng.randbytes(50), []))
+    writer.done()
+    made = work(logged, tmp_path)
+    losses = [document for document in made.values() if document.kind == "loss"]
+    assert {document.source["cgtrail"]["loss"]["cause"] for document in losses} >= {"frame_missing"}
+    with closing(KafkaHistory(logged, threading.Event())) as past:
+        assert by_id(replayed(past)) == by_id(made)
+        times = moments(made)
+        for since, until in pairwise(times[1:]):
+            again = by_id(replayed(past, since, until))
+            assert again.keys() == {name for name, document in made.items() if since <= document.time < until}
+            different = {name for name in again if again[name] != by_id({name: made[name]})[name]}
+            assert all(again[name]["cgtrail"].get("partial") for name in different), different
+
+
+def test_what_is_not_wanted_is_not_read(
+    own: Broker, past: KafkaHistory, data: Path, live: dict[str, Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part is read from its keyframe, which lies near the time; progress ends where the part ends."""
+    monkeypatch.setattr("enrich.kafka.history.MARGIN_NS", 7 * SECOND)
+    publish(own, data)
+    times = moments(live)
+    (stretch,) = past.stretches(times[4], times[4] + SECOND)
+    (whole,) = (each for each in past.stretches(0, EVER) if each.stream == stretch.stream)
+    assert stretch.place > whole.place
+    assert 0 < stretch.size < whole.size
+    progress: list[int] = []
+    chosen = past.stretches(0, EVER)
+    Replay(past, MemorySink(), threading.Event()).run(chosen, 0, EVER, progress.append)
+    assert sum(progress) == sum(each.size for each in chosen)
+
+
+def test_stopped(own: Broker, data: Path) -> None:
+    """A stop ends the search and the reading."""
+    publish(own, data)
+    stop = threading.Event()
+    with closing(KafkaHistory(own, stop)) as past:
+        chosen = past.stretches(0, EVER)
+        read = past.read(chosen)
+        next(read)
+        stop.set()
+        assert len(list(read)) < 2000
+        assert past.stretches(0, EVER) == []
+
+
+def test_nothing_there(past: KafkaHistory) -> None:
+    """An empty topic is told, and what to do; a topic that there is not is told as such."""
+    with pytest.raises(ReplayError, match=r"is empty.*`cgtrail publish`"):
+        past.stretches(0, EVER)
+
+
+def test_no_topic(own: Broker) -> None:
+    """A topic that there is not is named, and what to do."""
+    nowhere = replace(own, topics=replace(own.topics, raw="nothing.here"))
+    with closing(KafkaHistory(nowhere, threading.Event())) as past, pytest.raises(SourceError, match=r"nothing\.here"):
+        past.stretches(0, EVER)

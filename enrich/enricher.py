@@ -125,7 +125,8 @@ class Enricher:
         if isinstance(piece, Frame):
             return self._frame(piece)
         if isinstance(piece, Damage):
-            self._damages.append(piece)
+            if piece not in self._damages:  # it may be sent again before its gap was
+                self._damages.append(piece)
             return Output()
         return self._gap(piece)
 

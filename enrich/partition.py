@@ -139,7 +139,8 @@ class Partition:
         if self._before(piece, stream, output):
             return output
         if isinstance(piece, Frame):
-            if refused := refusals.untimely(piece, taken):
+            host = self.streams[stream].host if stream in self.streams else b""
+            if refused := refusals.untimely(piece, taken) or refusals.elsewhere(piece, taken, host):
                 return self._refused(refused)
             if not self._claims(piece, taken, output):
                 return output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import Any
 
@@ -42,16 +42,11 @@ class Plan:
     """What to do for the fields of one class. Those that share their first two names are a group."""
 
     def __init__(self, cls: type[Record], host: Host, arguments: Arguments) -> None:
-        groups: dict[Path, list[Field]] = {}
-        for declared in _shown(cls):
-            groups.setdefault(_path(declared)[:2], []).append(declared)
-        shared = [f for fields in groups.values() if _all_shared(fields) for f in fields]
-        own = [f for fields in groups.values() if not _all_shared(fields) for f in fields]
+        shared, self._nest, texts = _laid_out(cls)  # type: ignore[arg-type]  # a class has a hash, its records none
         self._values = attrgetter("type", *(f.name for f in shared))
-        self._parts = lru_cache(_REMEMBERED)(partial(_parts, tuple(shared)))
-        self._nest = _compiled([f for f in own if f.wire.kind not in _TEXTS])
-        texts: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": arguments.text}
-        self._texts = tuple((f.name, texts[f.wire.kind], _path(f)) for f in own if f.wire.kind in _TEXTS)
+        self._parts = lru_cache(_REMEMBERED)(partial(_parts, shared))
+        show: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": arguments.text}
+        self._texts = tuple((f.name, show[f.wire.kind], _path(f)) for f in texts)
         self._timestamp = host.timestamp
 
     def source(self, record: Record, names: Shown = NAMELESS) -> Nested:
@@ -65,6 +60,18 @@ class Plan:
                 own = source["cgtrail"]
                 own["raw"] = {**own.get("raw", {}), ".".join(path): raw}
         return source
+
+
+@cache
+def _laid_out(cls: type[Record]) -> tuple[tuple[Field, ...], Nest, tuple[Field, ...]]:
+    """A class's fields that records share, a function for its own, and its texts: the same for every stream."""
+    groups: dict[Path, list[Field]] = {}
+    for declared in _shown(cls):
+        groups.setdefault(_path(declared)[:2], []).append(declared)
+    shared = [f for fields in groups.values() if _all_shared(fields) for f in fields]
+    own = [f for fields in groups.values() if not _all_shared(fields) for f in fields]
+    texts = tuple(f for f in own if f.wire.kind in _TEXTS)
+    return tuple(shared), _compiled([f for f in own if f.wire.kind not in _TEXTS]), texts
 
 
 def put(source: Nested, path: Path, value: Any) -> None:

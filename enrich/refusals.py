@@ -25,7 +25,21 @@ def untimely(frame: Frame, taken: Taken) -> Refused | None:
     """A frame of a time that can't be; None where it can, or the log tells no time."""
     if not taken.time or EARLIEST <= frame.time <= taken.time + AHEAD_NS:
         return None
-    reason = f"a frame of {render.timestamp(frame.time)}, and the log took it at {render.timestamp(taken.time)}"
+    return _refused(
+        frame,
+        taken,
+        f"a frame of {render.timestamp(frame.time)}, and the log took it at {render.timestamp(taken.time)}",
+    )
+
+
+def elsewhere(frame: Frame, taken: Taken, host: bytes) -> Refused | None:
+    """A frame of another host than its stream is of; None where it is of that one, or nobody knows (empty)."""
+    if not host or frame.host == host:
+        return None
+    return _refused(frame, taken, f"a frame of host {frame.host.hex()}, and its stream is of host {host.hex()}")
+
+
+def _refused(frame: Frame, taken: Taken, reason: str) -> Refused:
     error = MessageError(reason, frame.stream, frame.number)
     return Refused(taken.place, taken.behind, error, frame.encode(), taken.time)
 

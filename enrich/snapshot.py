@@ -13,6 +13,7 @@ import pickle
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -51,10 +52,15 @@ class SnapshotError(ValueError):
 
 def schema(steps: Sequence[Step], **settings: Any) -> str:
     """A hash of all that a snapshot's meaning depends on: the version, the state's classes and the settings."""
-    told = [version("cgtrail"), repr(sorted(settings.items()))]
+    told = [_version(), repr(sorted(settings.items()))]
     told += [f"{type(step).__name__}: {step.state}" for step in steps]
     told += [f"{cls.__name__}: {[(f.name, str(f.type)) for f in fields(cls)]}" for cls in _CLASSES]
     return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+@cache
+def _version() -> str:
+    return version("cgtrail")
 
 
 def save(steps: Sequence[Step], **own: Any) -> bytes:

@@ -1,0 +1,218 @@
+"""The worker and a log of several hosts: whoever slows it down or takes a partition away, each document comes once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cgtrail.halves import worker_with
+from enrich import worker as workers
+from enrich.checkpoint import SqliteCheckpoints
+from enrich.document import Document
+from enrich.letters import DeadLetters
+from enrich.mark import Mark
+from enrich.sinks import Outcome, Sink, Status
+from enrich.sinks.memory import MemorySink
+from enrich.sources import Refused, SourceError, Taken, Taker
+from enrich.worker import Worker
+from shipper.wire.message import MessageError
+from tests.unit.fickle import Fickle
+from tests.unit.logged import NAME, Agent, LogSource, bodies, merged, partition, take
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> list[Taken | Refused]:
+    """Three hosts' streams in one partition."""
+    agents = [Agent(tmp_path, b"%d" % n * 16, b"%dh" % n * 8).programs(n + 2, 4 + n) for n in range(3)]
+    return merged(*(agent.taken([*agent.pieces, agent.end]) for agent in agents))
+
+
+@dataclass
+class Own:
+    """What outlives a worker."""
+
+    folder: Path
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def worker(self, source: LogSource, sink: Sink, stop: threading.Event | None = None) -> Worker:
+        """A worker that keeps a snapshot whenever it can."""
+        checkpoints = self.stack.enter_context(closing(SqliteCheckpoints(self.folder / "state.db")))
+        letters = self.stack.enter_context(closing(DeadLetters(self.folder / "letters.db")))
+        mark = self.stack.enter_context(closing(Mark(self.folder / "mark", checkpoints)))
+        return worker_with(source, checkpoints, letters, mark, sink, stop or threading.Event(), snapshot_seconds=0)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    """What outlives the workers of a test."""
+    made = Own(tmp_path)
+    with made.stack:
+        yield made
+
+
+def whole(log: list[Taken | Refused]) -> list[tuple[str, bytes]]:
+    """The documents of an undisturbed run."""
+    return sorted(bodies(take(partition(), log).made.documents))
+
+
+class Slow(MemorySink):
+    """Each write waits until somebody lets it end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def write(self, batch: Sequence[Document]) -> list[Outcome]:
+        """Waits as long as it takes."""
+        assert self.go.wait(60)
+        return super().write(batch)
+
+
+def test_all_of_it(log: list[Taken | Refused], own: Own) -> None:
+    """Every document is stored once, the last place is committed durably, and a snapshot is of that place."""
+    source, sink = LogSource(log), MemorySink()
+    worker = own.worker(source, sink)
+    worker.run(follow=False)
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+    assert worker.counts["duplicate"] == 0
+    assert source.committed == len(log)
+    assert (len(log), True) in source.commits
+    assert worker.checkpoints.load(NAME, worker._schema, len(log))[0].position == len(log)
+
+
+@pytest.mark.parametrize("each", [1, 5])
+def test_taken_over_at_every_place(log: list[Taken | Refused], own: Own, each: int) -> None:
+    """A worker that is gone without a word is followed by one that goes on at the last commit and snapshot."""
+    sink = MemorySink()
+    source = LogSource(log, each)
+    while source.committed < len(log):
+        worker = own.worker(source, sink)
+        for _ in range(2):
+            worker._round()
+        source.at = -1
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+
+
+def test_a_snapshot_is_stored_behind_a_durable_commit(log: list[Taken | Refused], own: Own) -> None:
+    """No snapshot is of a place that is not surely committed."""
+    source = LogSource(log)
+    worker = own.worker(source, MemorySink())
+    while worker._round():
+        for snapshot in worker.checkpoints.load(NAME, worker._schema, 1 << 60):
+            assert snapshot.position in {place for place, surely in source.commits if surely}
+
+
+def test_a_slow_write(log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a write takes its time the source is told to wait, again and again, and nothing is committed."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0)
+    sink = Slow()
+
+    def meanwhile(_: Taker) -> None:
+        assert source.committed == 0
+        if source.waits == 5:
+            sink.go.set()
+
+    source = LogSource(log, each=len(log), meanwhile=meanwhile)
+    own.worker(source, sink).run(follow=False)
+    assert source.waits >= 5
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_left_during_a_write(
+    log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """A partition that goes while its documents are written is not committed; its next owner makes them again."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(workers, "LEAVE_SECONDS", 0)
+    sink = Slow()
+
+    def meanwhile(taker: Taker) -> None:
+        if source.waits == 2:
+            source.left(taker, lost=lost)
+        elif source.waits == 4:
+            sink.go.set()
+
+    source = LogSource(log, each=len(log) // 2, meanwhile=meanwhile)
+    first = own.worker(source, sink)
+    first.run(follow=False)
+    assert (source.committed, first.partitions) == (0, {})
+    second = own.worker(LogSource(log), sink)
+    second.run(follow=False)
+    assert second.counts["duplicate"] == first.counts["ok"] > 0
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_left_in_order(log: list[Taken | Refused], own: Own, *, lost: bool) -> None:
+    """Who leaves stores, commits and keeps what is known, so that nothing is read or sent again; lost, he does not."""
+    source, sink = LogSource(log, each=10), MemorySink()
+    worker = own.worker(source, sink)
+    worker.snapshot_seconds = 1e9
+    worker.source.read(worker, 0)
+    source.left(worker, lost=lost)
+    assert source.committed == (0 if lost else 10)
+    assert len(worker.checkpoints.load(NAME, worker._schema, 10)) == (0 if lost else 1)
+    source.at = -1
+    after = own.worker(source, sink)
+    after.run(follow=False)
+    assert after.counts["duplicate"] == 0
+    assert after.counts["frames"] == sum(isinstance(each, Taken) for each in log[0 if lost else 10 :]) - 3
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+
+
+def test_left_while_the_store_refuses(log: list[Taken | Refused], own: Own) -> None:
+    """One more try, then the partition goes as it is; the worker goes on without it."""
+    sink = Fickle(lambda *_: Status.RETRY)
+    source = LogSource(log, each=10)
+    source.meanwhile = source.left
+    worker = own.worker(source, sink)
+    worker.run(follow=False)
+    assert (sink.calls, source.waits, source.committed, worker.partitions) == (2, 1, 0, {})
+
+
+def test_a_commit_that_fails(log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again until it is done, and meanwhile nothing is read."""
+    source, sink = LogSource(log), MemorySink()
+    committed = LogSource.commit
+
+    def commit(self: LogSource, places: dict[str, int], needs: dict[str, int], *, surely: bool) -> None:
+        if self.waits < 3:
+            raise SourceError("not now")
+        committed(self, places, needs, surely=surely)
+
+    monkeypatch.setattr(LogSource, "commit", commit)
+    own.worker(source, sink).run(follow=False)
+    assert source.waits == 3
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+
+
+def test_bad_messages_hold_up_nothing(log: list[Taken | Refused], own: Own) -> None:
+    """Garbage between pieces is kept among the dead letters before it is committed; the documents are the same."""
+    error = MessageError("no header")
+    with_garbage = [each for piece in log for each in (Refused(0, 1, error, b"garbage"), piece)]
+    placed = merged(with_garbage)  # type: ignore[arg-type]  # of one stream, and of none
+    source, sink = LogSource(placed), MemorySink()
+    worker = own.worker(source, sink)
+    worker.run(follow=False)
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+    assert worker.counts["letters"] == len(log)
+    assert source.committed == len(placed)
+
+
+def test_facts(log: list[Taken | Refused], own: Own) -> None:
+    """Partitions, places and streams, and what the source says."""
+    source = LogSource(log, each=9)
+    worker = own.worker(source, MemorySink())
+    worker._round()
+    facts = worker.facts()
+    told = facts["partitions"][NAME]
+    assert (told["place"], told["committed"]) == (9, 9)
+    assert {each["host"] for each in told["streams"].values()} == {(b"%dh" % n * 8).hex() for n in range(3)}
+    assert facts["accounts"].keys() == told["streams"].keys()
+    assert facts["lag"] == {NAME: len(log) - 9}

@@ -9,9 +9,7 @@ stream speaks for.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -19,68 +17,40 @@ import structlog
 
 from enrich import refusals
 from enrich.claims import Claim, Claims, Refusal
-from enrich.enricher import Enricher, Output
+from enrich.enricher import Output
 from enrich.letters import placed
 from enrich.losses import Trouble
 from enrich.snapshot import SnapshotError
 from enrich.sources import Refused, Taken
+from enrich.standing import Fresh, Kept, Standing, restored
 from shipper.wire.frame import Frame
-from shipper.wire.message import End
-from shipper.wire.reader import Damage, Gap, GapCause
+from shipper.wire.message import End, Piece
+from shipper.wire.reader import Gap, GapCause
 
 _log = structlog.get_logger()
 
 FORMAT = 1
 """Of what `save` makes."""
-DIGESTS = 512
-"""So many frames of each stream are known by their digest: a frame sent again is told from another of its number."""
 MAX_ENDED = 1024
 """Streams that are over and still known: what is sent again of an older one makes documents with the same ids."""
 
 
-@dataclass(slots=True)
-class Standing:
-    """A stream that goes on."""
-
-    enricher: Enricher
-    opened: int
-    next: int
-    """All its frames below it were taken or told as missing."""
-    place: int
-    """Behind its last piece."""
-    host: bytes = b""
-    """Not known before its first frame."""
-    expired: bool = False
-    """What the log holds begins behind what was taken: the next frames to be missing were removed."""
-    digests: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=DIGESTS))
-
-
-class _Kept(msgspec.Struct, array_like=True):
-    stream: bytes
-    opened: int
-    next: int
-    place: int
-    host: bytes
-    digests: list[tuple[int, bytes]]
-    state: bytes
-
-
 class _Saved(msgspec.Struct, array_like=True):
     format: int
-    streams: list[_Kept]
+    streams: list[Kept]
     ended: dict[bytes, int]
     claims: Claims
 
 
 class Partition:
-    """What is known at one place of a partition. `fresh` makes an Enricher of a stream's id and when it was opened."""
+    """What is known at one place of a partition."""
 
     def __init__(
         self,
         name: str,
         committed: int,
         oldest: int,
-        fresh: Callable[[bytes, int], Enricher],
+        fresh: Fresh,
         counts: Counter[str],
     ) -> None:
         self.name, self.committed = name, committed
@@ -148,32 +118,12 @@ class Partition:
             self._unheard(piece, taken, output)
             return output
         standing = self.streams.get(stream) or self._begin(taken)
-        if isinstance(piece, Frame):
-            standing.host = piece.host
-        self._next(standing, piece, output, quiet=quiet)
-        standing.place, standing.expired = taken.behind, False
+        output.add(standing.take(piece, taken.behind, quiet=quiet))
         if isinstance(piece, End):
             output.add(self._finish(stream))
         return output
 
-    def _next(self, standing: Standing, piece: Frame | Damage | Gap | End, output: Output, *, quiet: bool) -> None:
-        """A piece of a stream that may speak, and the gap before it."""
-        take = standing.enricher.take
-        if piece.number > standing.next:
-            cause = GapCause.FRAME_EXPIRED if standing.expired else GapCause.FRAME_MISSING
-            output.add(take(Gap(standing.next, piece.number, cause), quiet=quiet))
-            standing.next = piece.number
-        if isinstance(piece, Frame):
-            output.add(take(piece, quiet=quiet))
-            standing.digests.append((piece.number, piece.digest))
-            standing.next = piece.number + 1
-        elif isinstance(piece, Gap):
-            output.add(take(Gap(standing.next, piece.end, piece.cause), quiet=quiet))
-            standing.next = piece.end
-        elif isinstance(piece, Damage):
-            output.add(take(piece, quiet=quiet))
-
-    def _before(self, piece: Frame | Damage | Gap | End, stream: bytes, output: Output) -> bool:
+    def _before(self, piece: Piece, stream: bytes, output: Output) -> bool:
         """Whether a piece lies before what its stream has said already: it was sent again."""
         standing, refusal = self.streams.get(stream), self.claims.refused.get(stream)
         known = standing.next if standing else refusal.next if refusal else self.ended.get(stream)
@@ -183,7 +133,7 @@ class Partition:
             again = standing is None and refusal is None and piece.number <= known
         else:
             again = (piece.end if isinstance(piece, Gap) else piece.number + 1) <= known
-        if again and standing and isinstance(piece, Frame) and _other(standing, piece):
+        if again and standing and isinstance(piece, Frame) and standing.has_other(piece):
             self._counts[Trouble.FRAME_FORKED] += 1
             output.letters.append(refusals.forked(piece, self._origin))
             output.documents.append(refusals.fork(standing.enricher.host, piece))
@@ -193,7 +143,7 @@ class Partition:
 
     def _claims(self, frame: Frame, taken: Taken, output: Output) -> bool:
         """Whether a frame's stream speaks for its host, now."""
-        stream, before = frame.stream, self.claims.holder(frame.host)
+        stream, before = frame.stream, self.claims.holder(frame.host) or b""
         refusal = self.claims.refused.get(stream)
         fresh = refusal is None and stream not in self.ended and stream not in self.streams
         match self.claims.claim(frame, taken.time, fresh=fresh):
@@ -201,7 +151,7 @@ class Partition:
                 self._refuse(frame, taken, output)
                 return False
             case Claim.TAKES:
-                if before is not None:
+                if before in self.streams:
                     _log.warning("another stream speaks for a host from now on", host=frame.host.hex(),
                                  stream=stream.hex(), before=before.hex(), next="none")  # fmt: skip
                     output.add(self._finish(before))
@@ -223,7 +173,7 @@ class Partition:
         if refusal.due:
             output.documents += refusals.tell(frame.stream, refusal)
 
-    def _unheard(self, piece: Damage | Gap | End, taken: Taken, output: Output) -> None:
+    def _unheard(self, piece: Piece, taken: Taken, output: Output) -> None:
         """What is not a frame, of a stream that is refused."""
         refusal = self.claims.refused[taken.stream]
         refusal.place = taken.behind
@@ -248,8 +198,7 @@ class Partition:
         standing = self.streams.get(error.stream or b"")
         if standing and standing.next == error.number:
             gap = Gap(error.number, error.number + 1, GapCause.FRAME_DAMAGED)
-            output.add(standing.enricher.take(gap))
-            standing.next, standing.place = gap.end, refused.behind
+            output.add(standing.take(gap, refused.behind, quiet=False))
         return output
 
     def _begin(self, taken: Taken) -> Standing:
@@ -280,10 +229,7 @@ class Partition:
 
     def save(self) -> bytes:
         """All that is known of what stands before `place`."""
-        streams = [
-            _Kept(stream, each.opened, each.next, each.place, each.host, list(each.digests), each.enricher.save())
-            for stream, each in self.streams.items()
-        ]
+        streams = [each.save(stream) for stream, each in self.streams.items()]
         return msgspec.msgpack.encode(_Saved(FORMAT, streams, self.ended, self.claims))
 
     def restore(self, place: int, body: bytes) -> None:
@@ -296,17 +242,7 @@ class Partition:
             message = f"a partition of format {saved.format}, and this cgtrail knows {FORMAT}"
             raise SnapshotError(message)
         for kept in saved.streams:
-            enricher = self._fresh(kept.stream, kept.opened)
-            enricher.restore(kept.state)
-            self.streams[kept.stream] = Standing(
-                enricher,
-                kept.opened,
-                kept.next,
-                kept.place,
-                kept.host,
-                place < self._oldest,
-                deque(kept.digests, DIGESTS),
-            )
+            self.streams[kept.stream] = restored(kept, self._fresh, expired=place < self._oldest)
         self.ended, self.claims = saved.ended, saved.claims
         self.place, self._whole = place, True
 
@@ -335,8 +271,3 @@ class Partition:
     def accounts(self) -> dict[str, dict[int, dict[str, Any]]]:
         """Stream → the ledger of its containers; may be asked from another thread."""
         return {stream.hex(): each.enricher.ledger.balances() for stream, each in list(self.streams.items())}
-
-
-def _other(standing: Standing, frame: Frame) -> bool:
-    """Whether another frame of this number was taken, as far as that is still known."""
-    return any(number == frame.number and digest != frame.digest for number, digest in standing.digests)

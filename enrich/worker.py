@@ -22,19 +22,17 @@ from typing import Any
 
 import structlog
 
-from enrich import losses
 from enrich.checkpoint import Checkpoints, Snapshot
-from enrich.document import Document
+from enrich.delivery import Delivery
 from enrich.enricher import Enricher
-from enrich.letters import Letter, Letters, rejected
+from enrich.letters import Letters
 from enrich.mark import Mark
 from enrich.partition import Partition
 from enrich.secrets.rules import Rules
-from enrich.sinks import Sink, Status
+from enrich.sinks import Sink
 from enrich.snapshot import SnapshotError
 from enrich.sources import Refused, Source, Taken
 from enrich.statefile import UNWRITABLE
-from enrich.writer import Answer, Writer, answered
 
 _log = structlog.get_logger()
 _ROOM = "see that the data folder has room, and that nobody else locks its files; `cgtrail check` tells"
@@ -48,8 +46,6 @@ BATCH = 2000
 """Documents in one write."""
 PATIENCE_SECONDS = 0.2
 """A write that takes longer is waited for by the source, which stays a member meanwhile."""
-SLOW_SECONDS = 30.0
-"""A store that has not answered for so long does not take the write."""
 LEAVE_SECONDS = 10.0
 """A write that takes longer is given up when a partition leaves: the next owner makes its documents again."""
 
@@ -82,15 +78,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
-        self._writer = Writer(self.sink)
-        self._flight: tuple[Answer, list[tuple[Partition, list[Document]]]] | None = None
-        """What is being written, and whose it is."""
-        self._refused = ""
-        """Why the sink takes some documents later; empty when it took all."""
+        self._delivery = Delivery(self.sink, self.counts)
         self._unwritable = ""
         """Why nothing can be noted down; empty when it can."""
-        self._launched = self.turned = time.monotonic()
-        """When the write that goes on was begun; when the main loop turned last."""
+        self.turned = time.monotonic()
+        """When the main loop turned last."""
         self._over: set[str] = set()
         """Partitions that have ended: committed once, and forgotten."""
         self._schema = self._fresh(bytes(16), 0).schema
@@ -101,7 +93,7 @@ class Worker:
             if self.stop.is_set():
                 break
         self._settle(self.partitions)
-        self._writer.close()
+        self._delivery.close()
 
     def _round(self, seconds: float = 0) -> bool:
         """Read what there is, and store what came of it; False when there was nothing."""
@@ -191,15 +183,15 @@ class Worker:
         """Store all there is by one try, and keep what is known of those whose documents are all stored."""
         self._store(always=True, once=True)
         for partition in [self.partitions[name] for name in partitions if name in self.partitions]:
-            if not self._pending(partition) and partition.place <= partition.committed:
+            if not partition.made and not self._delivery.holds(partition) and partition.place <= partition.committed:
                 self._snapshot(partition)
 
     def _write(self, *, once: bool) -> bool:
         """Write until the sink has answered for every document; False when some are left, as a stop came first."""
-        while self._flight or self._launch():
-            if not self._landed(once=once):
+        while self._delivery.flies or self._delivery.start(self.partitions.values(), BATCH):
+            if not self._answered(once=once):
                 return False
-            if reason := self._refused:
+            if reason := self._delivery.refused:
                 _log.warning("the store can't take documents now; trying again",
                              documents=sum(len(each.made.documents) for each in self.partitions.values()),
                              reason=reason, next=_ROOM)  # fmt: skip
@@ -207,53 +199,17 @@ class Worker:
                     return False
         return True
 
-    def _launch(self) -> bool:
-        """Begin to write what came first; False when there is nothing to write."""
-        flight: list[tuple[Partition, list[Document]]] = []
-        room = BATCH
-        for partition in self.partitions.values():
-            documents = partition.made.documents
-            if chosen := documents[:room]:
-                del documents[:room]
-                flight.append((partition, chosen))
-                room -= len(chosen)
-        if flight:
-            self._launched = time.monotonic()
-            self._flight = self._writer.write([document for _, chosen in flight for document in chosen]), flight
-        return bool(flight)
-
-    def _landed(self, *, once: bool) -> bool:
-        """Wait for the sink's answers, and give each document its end; False when they don't come."""
-        flight, until = self._flight, time.monotonic() + LEAVE_SECONDS
-        while self._flight is flight and flight and not answered(flight[0], PATIENCE_SECONDS):
+    def _answered(self, *, once: bool) -> bool:
+        """Wait for the sink's answers; False when a stop came and they don't."""
+        until = time.monotonic() + LEAVE_SECONDS
+        while not self._delivery.arrives(PATIENCE_SECONDS):
             if not once and not self.stop.is_set():
                 self.turned = time.monotonic()
-                self.source.wait(self, POLL_SECONDS)  # who leaves meanwhile may see it land
+                self.source.wait(self, POLL_SECONDS)
+                until = time.monotonic() + LEAVE_SECONDS
             elif time.monotonic() > until:
                 return False
-        self._refused = ""
-        if self._flight is not flight or flight is None:
-            return True
-        self._flight, outcomes = None, iter(flight[0].result())
-        for partition, documents in flight[1]:
-            again = []
-            for document, outcome in zip(documents, outcomes):  # noqa: B905  the next partition's answers follow
-                self.counts[outcome.status.value] += 1
-                if document.kind == "loss" and outcome.status is Status.OK:
-                    self.counts[losses.counter(document.source)] += 1
-                if outcome.status is Status.RETRY:
-                    again.append(document)
-                    self._refused = outcome.reason
-                elif outcome.status is Status.REJECTED:
-                    partition.made.letters.append(_rejected(document, outcome.reason))
-            partition.made.documents[:0] = again
         return True
-
-    def _pending(self, partition: Partition) -> bool:
-        """Whether something that came of a partition is not stored."""
-        return bool(partition.made) or (
-            self._flight is not None and any(own is partition for own, _ in self._flight[1])
-        )
 
     def _add_letters(self) -> None:
         letters = [letter for each in self.partitions.values() for letter in each.made.letters]
@@ -311,12 +267,6 @@ class Worker:
         self.source.wait(self, seconds)
         return self.stop.is_set()
 
-    def _trouble(self) -> str | None:
-        """Why what came is not stored; None when it is."""
-        waited = time.monotonic() - self._launched if self._flight else 0
-        slow = f"a write goes on for {waited:.0f} s" if waited > SLOW_SECONDS else ""
-        return self._refused or self._unwritable or slow or None
-
     def facts(self) -> dict[str, Any]:
         """How it goes, for people and metrics; may be asked from another thread."""
         partitions = dict(self.partitions)
@@ -327,7 +277,7 @@ class Worker:
         return {
             "counts": dict(self.counts),
             "turned": self.turned,
-            "store_error": self._trouble(),
+            "store_error": self._delivery.trouble or self._unwritable or None,
             "stream": stream,
             "frame": frame,
             "frame_time": time_,
@@ -339,9 +289,3 @@ class Worker:
             "accounts": {name: own for each in partitions.values() for name, own in each.accounts().items()},
             "backlog_frames": self.source.backlog(),
         } | self.source.facts()
-
-
-def _rejected(document: Document, reason: str) -> Letter:
-    _log.error("document rejected; it is among the dead letters", id=document.id, reason=reason,
-               next="`cgtrail deadletters show`, then replay")  # fmt: skip
-    return rejected(document, reason)

@@ -71,7 +71,8 @@ def publish(once: bool, beside: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 256), metavar="N", help="Run N workers, which share Kafka's partitions."
 )
-@click.option("--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True)
+@click.option("--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True,
+              help="Which of several this is.")
 @options.sink("Where documents go: the local store, or standard output as JSON lines.")
 @options.times("--from", "--to")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

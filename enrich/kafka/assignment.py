@@ -101,10 +101,9 @@ class Assignment:
         if not 0 <= committed <= high:
             committed = low
         place = max(taker.begin(name, committed, low), low)
-        self._consumer.seek(self.at(number, place))
-        self._consumer.resume([self.at(number)])
-        self.partitions[number] = Partition(name, number, place, committed, high)
+        begun = self.partitions[number] = Partition(name, number, place, committed, high, astray=True)
         self._new.remove(number)
+        self._go_on(begun)
 
     def _find(self, taker: Taker, partition: Partition, low: int, high: int) -> None:
         """Go on with the oldest message where the next one is gone: numbers tell what is missing."""
@@ -117,8 +116,14 @@ class Assignment:
                        partition=partition.name, wanted=partition.next, end=high,
                        next="see what happened to the brokers")  # fmt: skip
             partition.next, partition.committed = max(taker.begin(partition.name, low, low), low), low
+        partition.high = high
+        self._go_on(partition)
+
+    def _go_on(self, partition: Partition) -> None:
+        """Read from `next`. Raises KafkaException: it stays astray then."""
         self._consumer.seek(self.at(partition.number, partition.next))
-        partition.astray, partition.high = False, high
+        self._consumer.resume([self.at(partition.number)])
+        partition.astray = False
 
     def _ends(self, numbers: list[int]) -> dict[int, tuple[int, int]]:
         """The oldest place, and the one behind the newest. Raises KafkaException.

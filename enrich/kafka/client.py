@@ -45,8 +45,8 @@ __all__ = [
 _log = structlog.get_logger()
 _REQUEST_MS = 20_000
 """A broker that does not answer a request for so long is asked again, or another one is."""
-_TOLD_ELSEWHERE = frozenset(("FAIL", "ERROR", "REQTMOUT", "CLOSE", "ASSIGN", "SESSTMOUT"))
-"""Kinds of librdkafka's log lines that come as errors or rebalances too."""
+_TOLD_ELSEWHERE = frozenset(("FAIL", "ERROR", "REQTMOUT", "CLOSE", "ASSIGN", "SESSTMOUT", "CONFWARN"))
+"""Kinds of librdkafka's log lines that come as errors or rebalances too, or that say nothing to people."""
 END = KafkaError._PARTITION_EOF  # noqa: SLF001  so the client names its own codes
 """Code of what is given where a partition ends now."""
 ASTRAY = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION)  # noqa: SLF001

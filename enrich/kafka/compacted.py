@@ -17,7 +17,12 @@ ANSWER_SECONDS = 15.0
 """Brokers that give nothing for so long are away."""
 DELIVERY_MS = 20_000
 BATCH = 16
-_DEFAULTS = {"queued.max.messages.kbytes": 16 << 10, "fetch.queue.backoff.ms": 20, "fetch.max.bytes": 8 << 20}
+_DEFAULTS = {
+    "queued.max.messages.kbytes": 16 << 10,
+    "fetch.queue.backoff.ms": 20,
+    "fetch.max.bytes": 8 << 20,
+    "fetch.wait.max.ms": 10,  # what is asked next waits behind a fetch that waits for news
+}
 
 
 @dataclass(slots=True)

@@ -145,7 +145,7 @@ class KafkaSource:
         self._begin(taker)
         messages, self._held = self._held, []
         given = False
-        for message in messages or self._poll(seconds):
+        for message in messages or self._poll(seconds if self._assignment.begun else min(seconds, 0.1)):
             if self._stop.is_set():
                 break
             given |= not self._failed(message) and self._give(taker, message)
@@ -195,7 +195,7 @@ class KafkaSource:
         elif error.code() in ASTRAY and partition is not None:
             partition.astray = True
         else:
-            self._health.complain(error)
+            self._health.heard(error)
         return True
 
     def _drained(self) -> bool:

@@ -13,6 +13,7 @@ the other slot serves.
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ _log = structlog.get_logger()
 CHUNK = 512 << 10
 """Bytes: topics take messages of 1 MiB unless told otherwise."""
 RETRY_SECONDS = 1.0
+COUNT_SECONDS = 30.0
+"""How many partitions the topic has is asked at most so often."""
 _DEATH = b"death/"
 
 
@@ -55,7 +58,7 @@ class KafkaCheckpoints:
         """Ask nobody yet."""
         self._table = Compacted(broker, broker.topics.state, "keeping workers' state", _small)
         self._stop = stop
-        self._count = 0
+        self._count, self._counted = 0, 0.0
         self._void: set[bytes] = set()
         """Slots of places that were lost: nothing may be built on them."""
         self._deaths: dict[str, dict[tuple[int, int], int]] = {}
@@ -134,8 +137,8 @@ class KafkaCheckpoints:
         self._table.close()
 
     def _partitions(self, *, anew: bool = False) -> int:
-        if anew or not self._count:
-            self._count = self._table.partitions()
+        if not self._count or (anew and time.monotonic() - self._counted > COUNT_SECONDS):
+            self._count, self._counted = self._table.partitions(), time.monotonic()
         return self._count
 
     def _number(self, partition: str, *, anew: bool = False) -> int:

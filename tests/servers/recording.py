@@ -148,7 +148,7 @@ class Member:
         self.source = KafkaSource(self.broker, self.instance, self.stopping, once=self.once)
         self.recorder = Recorder(self.source, self.stored, self.flush, stall=self.stall)
         self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:

@@ -105,7 +105,7 @@ def test_a_slow_store_keeps_its_place_in_the_group(broker: Kafka) -> None:
     assert not any(lost for _, lost in member.recorder.left)
     assert member.source.facts()["rebalances"] <= rounds + 4
     slow.set()
-    until(lambda: sum(map(len, stored.values())) >= 800, "everything")
+    until(lambda: len(member.recorder.taken) + len(other.recorder.taken) >= 800, "everything")
     member.stop()
     other.stop()
     assert {name: sorted(set(places)) for name, places in stored.items()} == {

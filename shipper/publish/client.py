@@ -80,7 +80,7 @@ class Client:
         )
         heard = {"error_cb": self._hear, "throttle_cb": self._throttle, "logger": _Log(self._clean)}
         try:
-            self._producer = Producer({"compression.type": "zstd", **own, **heard})
+            self._producer = Producer({"compression.type": "lz4", **own, **heard})
         except (KafkaException, ValueError, TypeError) as error:
             raise ClientError(f"Kafka's client refuses its settings: {self._clean(_text(error))}") from None
 

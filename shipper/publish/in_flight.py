@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
 
+from shipper.wire.position import Position
+
 
 @dataclass(slots=True)
 class Sent:
@@ -13,8 +15,8 @@ class Sent:
 
     stream: str
     """Its id in hexadecimal."""
-    behind: int
-    """Its stream's position once it has arrived."""
+    behind: Position
+    """How far its stream is once it has arrived."""
     time: int
     """A frame's; 0 of other pieces."""
     size: int

@@ -17,9 +17,11 @@ from shipper.wire.segment import Stream, newest, streams
 class Outgoing:
     """A piece, and how far its stream is published once it is acknowledged."""
 
-    stream: Stream
+    stream: bytes
+    opened: int
+    """When the stream was opened, in ns since 1970."""
     host: bytes
-    """16-byte id of whose it is."""
+    """Whose it is. Ids have 16 bytes."""
     piece: Piece
     behind: int
     """`Position.next` then; past the count of a stream that has ended."""
@@ -51,17 +53,18 @@ class Pieces:
         while self._reader or self._begin():
             reader = self._reader
             assert reader is not None
+            name, opened = reader.stream.id, reader.stream.opened
             ended = self._ended(reader.stream)  # asked first: nothing is added to it afterwards
             for piece in reader.read():
                 if isinstance(piece, Frame):
                     self._host = piece.host
                 behind = piece.end if isinstance(piece, Gap) else piece.number + isinstance(piece, Frame)
-                yield Outgoing(reader.stream, self._whose(reader.stream), piece, behind)
+                yield Outgoing(name, opened, self._whose(reader.stream), piece, behind)
             if not ended:
                 return
             self._done, self._reader = reader.stream.path.name, None
             if reader.number:  # of a stream without a frame nobody has heard
-                yield Outgoing(reader.stream, self._whose(reader.stream), End(reader.number), reader.number + 1)
+                yield Outgoing(name, opened, self._whose(reader.stream), End(reader.number), reader.number + 1)
 
     def _begin(self) -> bool:
         """Turn to the first stream that is not done; False when there is none."""

@@ -20,7 +20,7 @@ from shipper.publish.pieces import Outgoing, Pieces
 from shipper.publish.troubles import Troubles
 from shipper.wire.broker import Broker
 from shipper.wire.frame import HEADER_SIZE, Frame
-from shipper.wire.message import encode
+from shipper.wire.message import End, encode
 from shipper.wire.position import Position, position_file
 from shipper.wire.refused import SILENT, telling
 from shipper.wire.segment import Stream, streams
@@ -117,20 +117,21 @@ class Publisher:
             outgoing = waiting.next()
             if outgoing is None:
                 return False
-            stream, piece = outgoing.stream, outgoing.piece
-            partition = self._partition(stream, outgoing.host)
+            piece, name = outgoing.piece, outgoing.stream.hex()
+            partition = self._partition(name, outgoing.host)
             told = (piece.time, HEADER_SIZE + len(piece.payload)) if isinstance(piece, Frame) else (0, 0)
-            sent = Sent(stream.id.hex(), outgoing.behind, *told)
-            message = encode(outgoing.host, stream.id, stream.opened, piece)
+            # The last frame is wanted until the end is told: what is read whole may be removed at any time.
+            needs = outgoing.behind if isinstance(piece, End) else max(outgoing.behind - 1, 0)
+            sent = Sent(name, Position(outgoing.behind, needs, partition), *told)
+            message = encode(outgoing.host, outgoing.stream, outgoing.opened, piece)
             if not client.send(message, partition, sent.arrive):
                 return False
             self._in_flight.add(sent)
             waiting.taken()
         return True
 
-    def _partition(self, stream: Stream, host: bytes) -> int:
+    def _partition(self, name: str, host: bytes) -> int:
         """Where a stream goes for as long as it lives: as librdkafka's partitioner `consistent` chose at its begin."""
-        name = stream.id.hex()
         known = self._positions.get(name, Position(0))
         if not 0 <= known.partition < self._partitions:
             chosen = zlib.crc32(host.hex().encode()) % self._partitions
@@ -147,7 +148,7 @@ class Publisher:
         now = time.monotonic()
         settled = self._in_flight.settle()
         for sent in settled:
-            self._positions[sent.stream] = Position(sent.behind, sent.behind, self._positions[sent.stream].partition)
+            self._positions[sent.stream] = sent.behind
             if sent.size:
                 self.sent_frames += 1
                 self.sent_bytes += sent.size
@@ -205,7 +206,6 @@ class Publisher:
         stream = pieces.stream if pieces else None
         known = positions.get(stream.id.hex()) if stream else None
         backlog = sum(max(each.committed - _next(positions, each), 0) for each in streams(self.spool))
-        behind = max(time.time_ns() - self._last.time, 0) / 1e9 if backlog and self._last.time else 0.0
         return {
             "pid": os.getpid(),
             "time": time.time_ns(),
@@ -219,10 +219,19 @@ class Publisher:
             "in_flight": len(self._in_flight),
             "in_flight_age_seconds": self._in_flight.age,
             "backlog_frames": backlog,
-            "lag_seconds": behind,
+            "lag_seconds": self._lag() if backlog else 0.0,
             "error": self._troubles.error,
             "errors": dict(self._troubles.count),
         }
+
+    def _lag(self) -> float:
+        """Seconds since the last frame that was acknowledged was written; where none was, since the first one."""
+        at = self._last.time
+        if not at:
+            waiting = (each for each in streams(self.spool) if each.committed > _next(self._positions, each))
+            heads = (segment.head() for stream in waiting for segment in stream.segments())
+            at = next((head.time for head in heads if head), time.time_ns())
+        return max(time.time_ns() - at, 0) / 1e9
 
 
 @dataclass

@@ -20,25 +20,26 @@ class Troubles:
         self._told: set[str] = set()
         self._since = 0.0
         self.count: Counter[str] = Counter()
-        """Errors by their name in Kafka, each once for a try."""
+        """Errors by their name in Kafka: of tries that failed, and of times of silence."""
         self.error: str | None = None
         """What the matter is now, in words; None when nothing is."""
 
     def tell(self, name: str, detail: str) -> None:
         """Nothing can be published, because of an error of this name."""
-        self.count[name] += 1
-        self.hint(name, detail)
-
-    def hint(self, name: str, detail: str) -> None:
-        """The same, and it is not the end of a try."""
         told = words(name)
         self.error = told.sentence
+        self.count[name] += 1
         if not self._told:
             self._since = time.monotonic()
         if name not in self._told:
             self._told.add(name)
             _log.warning("Kafka takes nothing; the spool keeps it, and it is tried again", reason=told.sentence,
                          topic=self._topic, error=name, detail=detail, next=told.advice)  # fmt: skip
+
+    def hint(self, name: str, detail: str) -> None:
+        """Nothing is acknowledged for a while, and this may be why; said and counted once until it is over."""
+        if name not in self._told:
+            self.tell(name, detail)
 
     def over(self) -> None:
         """Something was acknowledged."""

@@ -72,7 +72,7 @@ _WORDS = {
         "brokers find a message's time too far from theirs", "set the topic's message.timestamp.type to LogAppendTime"
     ),
     "UNSUPPORTED_COMPRESSION_TYPE": Words(
-        "brokers do not know zstd", "they are older than 2.1: renew them, or set kafka.client to compression.type=lz4"
+        "brokers do not know this compression", "take compression.type out of kafka.client"
     ),
     "UNSUPPORTED_VERSION": Words("brokers are too old for this client", "renew them: 2.1 or later is needed"),
     "_UNSUPPORTED_FEATURE": Words("brokers are too old for this client", "renew them: 2.1 or later is needed"),

@@ -37,7 +37,7 @@ def read(data: Path, **positions: int) -> list[Outgoing]:
 def shown(found: list[Outgoing]) -> list[tuple[str, str, int, int]]:
     """Whose, what, its number and the position behind it."""
     names = {ID: "first", LATER: "later"}
-    return [(names[each.stream.id], type(each.piece).__name__, each.piece.number, each.behind) for each in found]
+    return [(names[each.stream], type(each.piece).__name__, each.piece.number, each.behind) for each in found]
 
 
 def test_the_oldest_stream_comes_first_and_its_end_before_the_next(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_a_stream_that_was_removed_meanwhile_ends_where_it_was_read_to(tmp_path:
 @pytest.mark.parametrize("arrivals", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]])
 def test_a_position_moves_only_over_what_has_arrived_with_all_before_it(arrivals: list[int]) -> None:
     """Whatever the order in which acknowledgements come, none is settled early and none twice."""
-    sent = [Sent("a", number + 1, 0, 0) for number in range(4)]
+    sent = [Sent("a", Position(number + 1), 0, 0) for number in range(4)]
     flight = InFlight()
     for each in sent:
         flight.add(each)
     settled: list[int] = []
     for step, number in enumerate(arrivals):
         sent[number].arrive()
-        settled += [each.behind for each in flight.settle()]
+        settled += [each.behind.next for each in flight.settle()]
         contiguous = next((n for n in range(4) if n not in arrivals[: step + 1]), 4)
         assert settled == list(range(1, contiguous + 1))
     assert len(flight) == 0

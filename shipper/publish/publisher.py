@@ -106,8 +106,8 @@ class Publisher:
             sent = not self._closing() and self._send(client, waiting)
             client.poll(0 if sent else POLL_SECONDS)
             self._settle(client)
-            if not sent and not self._in_flight and (not follow or self.stop.is_set()):
-                return waiting.empty()
+            if not self._in_flight and (not follow or self.stop.is_set()) and waiting.empty():
+                return True
             if self._late():
                 return False
 

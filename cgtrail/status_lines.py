@@ -84,6 +84,15 @@ def _kafka(kafka: Mapping[str, Any]) -> list[str]:
             f"unclear   there was time to look back for {kafka['looked_back_seconds']:,.0f} s only: "
             "workers that are silent for longer are not shown"
         )
+    frames, messages = (
+        sum(worker["counts"].get(name, 0) for worker in kafka["workers"])
+        for name in ("refused_frames", "refused_messages")
+    )
+    if frames or messages:
+        found.append(
+            f"refused   {frames:,} frames of hosts with another one's id, {messages:,} messages that are no frames:"
+            " see --kind loss, `cgtrail deadletters list`"
+        )
     names = {"silent": "has told nothing for {last_told_seconds:,.0f} s", "unclear": "is of another version"}
     found += [
         f"silent    worker {text(worker['name'])} {names[worker['state']].format_map(worker)}"

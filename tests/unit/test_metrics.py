@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -194,6 +195,9 @@ def test_an_agent(tmp_path: Path) -> None:
         try:
             wait_until(lambda: agent.poll() is not None or bool(read_status(tmp_path / STATUS)), "the agent's facts")
             families = scraped(address)
+            for path in ("live", "ready"):
+                with urllib.request.urlopen(f"http://{address}/{path}", timeout=10) as answer:
+                    assert json.loads(answer.read()) == {path: True, "why": None}
         finally:
             agent.terminate()
     assert asked(AGENT) <= read_status(tmp_path / STATUS).keys()

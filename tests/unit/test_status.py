@@ -293,6 +293,15 @@ def test_names_of_others_reach_no_terminal_raw(
     assert "\\x1b[2J" in printed
 
 
+def test_what_was_refused_is_told(here: Running, log: list[Heard]) -> None:
+    """Cloned machines, and messages of nobody, are nobody's secret: all workers' counts are one line."""
+    log += [
+        hears(name, facts("raw-0", A, HOST_A, 3, counts={"refused_frames": 1200, "refused_messages": 2}))
+        for name in "ab"
+    ]
+    assert "refused   2,400 frames of hosts with another one's id, 4 messages" in here.status(NOWHERE)[2]
+
+
 def test_long_tables_end(here: Running, log: list[Heard]) -> None:
     """More hosts than fit are counted."""
     streams = {f"{number:032x}": {"host": f"{number:032x}", "frame": 1} for number in range(SHOWN + 7)}

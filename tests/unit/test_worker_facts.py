@@ -13,7 +13,7 @@ import pytest
 from cgtrail.halves import worker_on
 from cgtrail.metrics import WORKER
 from cgtrail.serving import hangs
-from enrich import worker as module
+from enrich import delivery
 from enrich.document import Document
 from enrich.sinks import OK, Outcome, Sink, Status
 from enrich.sinks.memory import MemorySink
@@ -81,7 +81,7 @@ def test_losses_are_counted_by_cause(tmp_path: Path) -> None:
 
 def test_a_store_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is not ready, and alive: its loop turns beside the write; once it answers all is well."""
-    monkeypatch.setattr(module, "SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "SLOW_SECONDS", 0.1)
     spool(tmp_path)
     store = Store()
     with at_work(tmp_path, store) as worker:

@@ -109,6 +109,14 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     )
     yield (
         "status",
+        "partitions",
+        (
+            b'{"partitions":{"raw-0":{"streams":{"00":{"host":"11","name":"lab","frame":7,"frame_time":9}}}},"lag":{"raw-0":4},'
+            b'"accounts":{"00":{"7":{"container":"lab","seen":9,"received":7,"lost":{"disk":1}}}},"store_error":"full"}'
+        ),
+    )
+    yield (
+        "status",
         "agent",
         b'{"stream":"00","seen":{"7":9},"records":9,"containers":1,"lost":{"disk":1},"docker":null,"not_recorded":["fork"]}',
     )

@@ -58,7 +58,7 @@ def ship(host: bool | None) -> None:
 
 @command(cli)
 @click.option("--once", is_flag=True, help="Stop when everything that is in the spool has been acknowledged.")
-@click.option("--beside", is_flag=True, hidden=True)
+@click.option("--beside", is_flag=True, hidden=True, help="Until standard input ends: beside an agent.")
 def publish(once: bool, beside: bool) -> None:
     """Run the publisher only: send what is in the spool to Kafka. `cgtrail ship` starts one by itself."""
     from cgtrail import publish
@@ -71,8 +71,9 @@ def publish(once: bool, beside: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 256), metavar="N", help="Run N workers, which share Kafka's partitions."
 )
-@click.option("--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True,
-              help="Which of several this is.")
+@click.option(
+    "--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True, help="Which of several this is."
+)
 @options.sink("Where documents go: the local store, or standard output as JSON lines.")
 @options.times("--from", "--to")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

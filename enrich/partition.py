@@ -79,7 +79,7 @@ class Partition:
         output = self._refused(taken) if isinstance(taken, Refused) else self._piece(taken, quiet=not wanted)
         self.place = taken.behind
         if wanted:
-            if taken.origin:
+            if isinstance(taken, Taken) and taken.origin:
                 output.letters = placed(output.letters, self.name, taken.origin)
             self.made.add(output)
 

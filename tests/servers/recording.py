@@ -122,6 +122,10 @@ class Recorder:
         """As Taker; no partition of a topic ends."""
         raise AssertionError(partition)
 
+    def expire(self, partition: str, oldest: int) -> None:
+        """As Taker; nobody removes anything here."""
+        assert oldest >= 0, partition
+
     def leave(self, partitions: Collection[str], *, lost: bool = False) -> None:
         """As Taker."""
         if not lost:

@@ -124,7 +124,7 @@ def _telling(config: Config, sink: str, number: int, worker: Worker) -> Iterator
     if not config.reads_kafka:
         yield
         return
-    from enrich.kafka.told import telling
+    from enrich.kafka.telling import telling
 
     name = _instance(config, number)
     with telling(reached(config, sink), name if sink == "sqlite" else f"{name}.{sink}", worker.facts):

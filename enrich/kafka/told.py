@@ -1,29 +1,16 @@
-"""What workers tell of themselves in the state topic, so that one look shows how all of them do.
-
-Each tells every few seconds, in a message of its own key, which replaces the one before. All are in the topic's first
-partition: who looks reads the end of one partition, and a topic that grows leaves nothing behind.
-"""
+"""What workers tell of themselves in the state topic: `enrich.kafka.telling` puts it there, `heard` reads it."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 
-from enrich.kafka import client
-from enrich.kafka.client import Health, KafkaException
-from shipper.wire.broker import Broker
-
 PREFIX = "status/"
 """What keys begin with; the worker's name follows."""
 PARTITION = 0
-TELL_SECONDS = 5.0
-LAST_SECONDS = 2.0
-"""How long a worker that ends tries to say so."""
 MAX_STREAMS, MAX_ACCOUNTS, MAX_NAME, MAX_ERROR = 1000, 300, 64, 500
 """A worker tells of so many streams and containers, and so many characters: a message stays below the 1,000,000 bytes
 that clients send. What is beyond is told as a sum."""
@@ -144,42 +131,3 @@ def _bounded(accounts: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[st
         for cause, count in account["lost"].items():
             rest.lost[cause] = rest.lost.get(cause, 0) + count
     return told
-
-
-@contextmanager
-def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
-    """Tell how a worker of this name does while the block runs, from a thread of its own, and its end.
-
-    Nobody waits for it: while the log takes nothing, nothing is told. Raises SourceError for refused settings.
-    """
-    health = Health("telling other machines how this worker does")
-    bounds: client.Settings = {
-        "queue.buffering.max.messages": 100,
-        "message.timeout.ms": 30_000,
-        "compression.type": "lz4",
-    }
-    producer = client.producer(broker, health, bounds)
-    done = threading.Event()
-
-    def tell() -> None:
-        ended = False
-        while not ended:
-            ended = done.is_set()
-            value = msgspec.json.encode(of_facts(facts(), ended=ended, group=broker.group))
-            try:
-                producer.produce(broker.topics.state, value, PREFIX + name, PARTITION)
-                producer.poll(0)
-            except KafkaException as error:
-                health.met(error)
-            except BufferError:
-                producer.poll(0)
-            done.wait(TELL_SECONDS)
-        producer.flush(LAST_SECONDS)
-
-    thread = threading.Thread(target=tell, name="telling", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

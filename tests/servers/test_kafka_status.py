@@ -28,7 +28,7 @@ from cgtrail.metrics import PUBLISHER, WORKER
 from cgtrail.status_ledger import ledger, newest, streams_of, total
 from cgtrail.status_lines import lines
 from enrich.kafka import heard as reading
-from enrich.kafka import told as telling
+from enrich.kafka import telling, told
 from enrich.kafka.heard import heard
 from enrich.sinks.memory import MemorySink
 from enrich.sources import SourceError
@@ -73,7 +73,7 @@ def write(broker: Kafka, topic: str, key: str, value: bytes, *, times: int = 1, 
     """Messages in the partition where workers tell, as of a time in s since 1970."""
     producer = Producer({"bootstrap.servers": broker.servers, "acks": "all", "log_level": 0})
     for _ in range(times):
-        producer.produce(topic, value, key, telling.PARTITION, timestamp=int(unix * 1000))
+        producer.produce(topic, value, key, told.PARTITION, timestamp=int(unix * 1000))
         producer.poll(0)
     assert producer.flush(60) == 0
 
@@ -193,7 +193,7 @@ def test_a_topic_that_is_missing_is_told(broker: Kafka, config: Config) -> None:
 
 
 def test_a_broker_that_goes(own_broker: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed, or standing still: status says so within its patience; workers go on, and tell again when it is back."""
+    """Killed, or standing still: status says so in time; workers tell again when it is back, or was made anew."""
     monkeypatch.setattr(status_log, "PATIENCE_SECONDS", 3.0)
     monkeypatch.setattr(telling, "TELL_SECONDS", 0.1)
     config = load(None, topics(own_broker) | {"CGTRAIL_DATA": str(tmp_path)}, {})
@@ -209,6 +209,11 @@ def test_a_broker_that_goes(own_broker: Kafka, tmp_path: Path, monkeypatch: pyte
         known["accounts"] = {A: {7: account(200, 70)}}
         own_broker.start()
         wait_until(lambda: status.collect(config)["total"]["seen"] == 200, "a word once it is back", 120)
+        own_broker.kill()
+        own_broker.wipe()
+        own_broker.start()
+        own_broker.create(config.kafka.state_topic, cleanup_policy="compact")
+        wait_until(lambda: status.collect(config)["total"]["seen"] == 200, "a word on the new disk", 120)
     assert row(status.collect(config), "one-0")["state"] == "ended"
 
 

@@ -16,7 +16,6 @@ from shipper.wire.broker import Broker
 ANSWER_SECONDS = 15.0
 """Brokers that give nothing for so long are away."""
 DELIVERY_MS = 20_000
-BATCH = 16
 _DEFAULTS = {
     "queued.max.messages.kbytes": 16 << 10,
     "fetch.queue.backoff.ms": 20,
@@ -138,19 +137,20 @@ class Compacted:
         reader.assign([TopicPartition(self._topic, number, begin)])
         try:
             patience = time.monotonic() + ANSWER_SECONDS
-            while True:
-                for message in reader.consume(BATCH, 0.5):
-                    error, place = message.error(), message.offset()
-                    if error is not None and error.code() != END:
-                        raise KafkaException(error)
-                    if place is None or place >= end or error is not None:
-                        return
-                    take(message)
-                    patience = time.monotonic() + ANSWER_SECONDS
-                    if place == end - 1:
-                        return
-                if time.monotonic() > patience:
-                    raise client.silent()
+            while time.monotonic() < patience:
+                message = reader.poll(0.5)
+                if message is None:
+                    continue
+                error, place = message.error(), message.offset()
+                if error is not None and error.code() != END:
+                    raise KafkaException(error)
+                if place is None or place >= end or error is not None:
+                    return
+                take(message)
+                patience = time.monotonic() + ANSWER_SECONDS
+                if place == end - 1:
+                    return
+            raise client.silent()
         finally:
             reader.unassign()
 

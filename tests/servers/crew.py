@@ -70,6 +70,8 @@ class Crew:
     data: Path
     module: str = "tests.faults.eager"
     running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    feed_as: dict[str, str] = field(default_factory=dict)
+    """By which settings messages are sent, where not by the workers'."""
 
     @property
     def log(self) -> Path:
@@ -106,7 +108,7 @@ class Crew:
 
     def feed(self, told: Hosts, partitions: int, pause: float = 0, chunk: int = 20) -> None:
         """Send all, hosts side by side, host n's into partition n modulo `partitions`."""
-        writers = [Writer(reached(self.settings), number) for number in range(partitions)]
+        writers = [Writer(reached(self.feed_as or self.settings), number) for number in range(partitions)]
         longest = max(map(len, told.told))
         for start in range(0, longest, chunk):
             for number, each in enumerate(told.told):

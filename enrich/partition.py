@@ -104,6 +104,14 @@ class Partition:
             if refusal.place < oldest:
                 self.made.add(self._forgive(stream, refusal))
 
+    def rewind(self, oldest: int) -> None:
+        """The log was emptied, and begins anew at this place: numbers tell what is missing."""
+        self.place = self.start = self.committed = self._oldest = oldest
+        for standing in self.streams.values():
+            standing.place = oldest
+        for refusal in self.claims.refused.values():
+            refusal.place = oldest
+
     def _piece(self, taken: Taken, *, quiet: bool) -> Output:
         output, piece, stream = Output(), taken.piece, taken.stream
         if self._before(piece, stream, output):

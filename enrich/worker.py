@@ -105,8 +105,11 @@ class Worker:
     # What the source says
 
     def begin(self, partition: str, committed: int, oldest: int) -> int:
-        """A partition is ours: go on where its newest snapshot ends."""
+        """A partition is ours: go on where its newest snapshot ends; with what is known where its log was emptied."""
         self.turned = time.monotonic()  # of a hundred partitions each may take its time
+        if partition in self.partitions:
+            self.partitions[partition].rewind(oldest)
+            return oldest
         begun = self.partitions[partition] = self._restored(partition, committed, oldest)
         if begun.place < committed:
             _log.info("taking pieces again that were stored before", partition=partition, first=begun.place,

@@ -25,6 +25,8 @@ class Partition:
     number: int
     next: int
     committed: int
+    low: int
+    """The oldest place, as far as is known."""
     high: int
     """Behind the newest message, as far as is known."""
     ended: bool = False
@@ -101,7 +103,7 @@ class Assignment:
         if not 0 <= committed <= high:
             committed = low
         place = max(taker.begin(name, committed, low), low)
-        begun = self.partitions[number] = Partition(name, number, place, committed, high, astray=True)
+        begun = self.partitions[number] = Partition(name, number, place, committed, low, high, astray=True)
         self._new.remove(number)
         self._go_on(begun)
 
@@ -116,7 +118,7 @@ class Assignment:
                        partition=partition.name, wanted=partition.next, end=high,
                        next="see what happened to the brokers")  # fmt: skip
             partition.next, partition.committed = max(taker.begin(partition.name, low, low), low), low
-        partition.high = high
+        partition.low, partition.high = low, high
         self._go_on(partition)
 
     def _go_on(self, partition: Partition) -> None:
@@ -140,11 +142,15 @@ class Assignment:
         """ListOffsets of the protocol takes these two for times."""
         return self._consumer.offsets_for_times([self.at(each, moment) for each in numbers], timeout=ANSWER_SECONDS)
 
-    def look(self) -> None:
-        """Learn where partitions end, as far as the client knows without asking."""
+    def look(self, taker: Taker) -> None:
+        """Learn where partitions begin and end, as far as the client knows without asking."""
         for each in self.partitions.values():
             known = self._consumer.get_watermark_offsets(self.at(each.number), cached=True)
-            each.high = max(int(known[1]) if known else 0, each.next)
+            low, high = (int(known[0]), int(known[1])) if known else (0, 0)
+            each.high = max(high, each.next)
+            if each.low < low <= each.next and not each.astray:
+                each.low = low
+                taker.expire(each.name, low)
 
     def at(self, number: int, place: int = -1001) -> TopicPartition:
         """A place in a partition; by default none in particular."""

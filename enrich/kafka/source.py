@@ -101,7 +101,7 @@ class KafkaSource:
                 self._paused = True
                 self._assignment.pause()
             self._held += [message for message in self._poll(0) if not self._failed(message)]
-            self._look()
+            self._look(taker)
         if self._stop.is_set():
             time.sleep(min(seconds, RETRY_SECONDS / 20))  # who still waits does so for its last documents
         else:
@@ -151,7 +151,7 @@ class KafkaSource:
             given |= not self._failed(message) and self._give(taker, message)
         if given and self._assignment.begun:
             self._health.works()
-        self._look()
+        self._look(taker)
         return given
 
     def _begin(self, taker: Taker) -> None:
@@ -247,13 +247,13 @@ class KafkaSource:
             if each.partition in self._assignment.partitions:
                 self._assignment.partitions[each.partition].committed = each.offset
 
-    def _look(self) -> None:
+    def _look(self, taker: Taker) -> None:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             if self._health.error is not None:
                 self._ask()
-            self._assignment.look()
+            self._assignment.look(taker)
             self._told = self._facts()
 
     def _ask(self) -> None:

@@ -46,7 +46,7 @@ BATCH = 2000
 """Documents in one write."""
 PATIENCE_SECONDS = 0.2
 """A write that takes longer is waited for by the source, which stays a member meanwhile."""
-LEAVE_SECONDS = 10.0
+LEAVE_SECONDS = 5.0
 """A write that takes longer is given up when a partition leaves: the next owner makes its documents again."""
 
 

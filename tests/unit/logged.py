@@ -78,11 +78,12 @@ def merged(*streams: Sequence[Taken]) -> list[Taken | Refused]:
 
 def partition(committed: int = 0, oldest: int = 0, counts: Counter[str] | None = None) -> Partition:
     """A partition that nothing was taken of."""
+    shared = Counter[str]() if counts is None else counts
 
     def fresh(stream: bytes, opened: int) -> Enricher:
-        return Enricher(stream, opened=opened)
+        return Enricher(stream, opened=opened, counts=shared)
 
-    return Partition(NAME, committed, oldest, fresh, Counter() if counts is None else counts)
+    return Partition(NAME, committed, oldest, fresh, shared)
 
 
 def take(into: Partition, pieces: Iterable[Taken | Refused]) -> Partition:

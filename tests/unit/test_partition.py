@@ -6,8 +6,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enrich.letters import LetterKind
 from enrich.partition import MAX_ENDED, Partition
@@ -16,9 +19,10 @@ from enrich.sources import Refused, Taken
 from shipper.wire.frame import Frame, wrap
 from shipper.wire.message import End, MessageError
 from shipper.wire.reader import Damage, Gap, GapCause
+from shipper.wire.records import KeyframeBegin
 from tests.unit.logged import NAME, Agent, bodies, merged, partition, placed, take
 from tests.unit.spooled import losses
-from tests.unit.stream import SECOND
+from tests.unit.stream import SECOND, UNIX
 
 DAY = 24 * 3600 * SECOND
 
@@ -258,3 +262,51 @@ def test_a_damaged_snapshot(agents: list[Agent]) -> None:
             partition().restore(12, bytes(damaged))
         except SnapshotError:
             continue
+
+
+IDS = st.sampled_from([b"1" * 16, b"2" * 16, b"3" * 16])
+NUMBERS, TIMES = st.integers(0, 6), st.sampled_from([0, UNIX, UNIX + 30 * SECOND, UNIX + 200 * SECOND, UNIX + 3 * DAY])
+FRAMES = st.builds(
+    lambda number, host, boot, body, time: Frame(b"", host, boot, number, 1, body, time=time),
+    NUMBERS, st.sampled_from([b"h" * 16, b"g" * 16]), st.sampled_from([b"b" * 16, b"c" * 16]),
+    st.sampled_from([b"", b"\xff" * 20, wrap(b"none"), wrap(KeyframeBegin(time=5 * SECOND).encode())]), TIMES,
+)  # fmt: skip
+GAPS = st.builds(
+    lambda number, length: Gap(number, number + length, GapCause.FRAME_MISSING), NUMBERS, st.integers(1, 4)
+)
+DAMAGES = st.builds(lambda number: Damage(number, "x.seg", 1, 1, b"x", "crc32 differs"), NUMBERS)
+ENDS = st.builds(End, NUMBERS)
+ANY = st.lists(
+    st.tuples(IDS, FRAMES | GAPS | DAMAGES | ENDS | NUMBERS, st.sampled_from([0, UNIX, UNIX + 90 * SECOND])),
+    max_size=25,
+)
+
+
+@given(ANY, st.integers(0, 25))
+def test_whatever_comes(told: list[tuple[bytes, Any, int]], place: int) -> None:
+    """No order of pieces ends a partition; each frame is taken once or told, and a save anywhere changes nothing."""
+    log: list[Taken | Refused] = []
+    for stream, what, time in told:
+        if isinstance(what, int):
+            log.append(Refused(0, 1, MessageError("garbage", stream, what), b"x", time))
+        else:
+            piece = replace(what, stream=stream) if isinstance(what, Frame) else what
+            log.append(Taken(0, 1, stream, piece, time, UNIX))
+    log = placed(log)
+    counts = Counter[str]()
+    whole = take(partition(counts=counts), log)
+    before = take(partition(), log[:place])
+    after = partition(committed=min(place, len(log)))
+    after.restore(min(place, len(log)), before.save())
+    take(after, log[place:])
+    assert bodies([*before.made.documents, *after.made.documents]) == bodies(whole.made.documents)
+    assert [*before.made.letters, *after.made.letters] == whole.made.letters
+    frames = sum(isinstance(each, Taken) and isinstance(each.piece, Frame) for each in log)
+    others = sum(isinstance(each, Refused) for each in log)
+    told_of = ("frames", "frame_forked", "refused_frames", "refused_messages", "resent")
+    assert sum(counts[name] for name in told_of) >= frames + others
+    for host, holder in whole.claims.holders.items():
+        assert whole.streams[holder.stream].host == host
+    whole.end()
+    assert not whole.streams
+    assert not whole.claims.holders

@@ -26,6 +26,7 @@ from shipper.wire.refused import telling, words
 __all__ = [
     "ASTRAY",
     "END",
+    "MOVING",
     "OFFSET_BEGINNING",
     "OFFSET_END",
     "TIMESTAMP_LOG_APPEND_TIME",
@@ -51,6 +52,8 @@ END = KafkaError._PARTITION_EOF  # noqa: SLF001  so the client names its own cod
 """Code of what is given where a partition ends now."""
 ASTRAY = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION)  # noqa: SLF001
 """Codes of what is given where a place is not in the log."""
+MOVING = (KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.UNKNOWN_MEMBER_ID)
+"""Codes of what members are told while partitions move between them: it passes."""
 FATAL = KafkaError._FATAL  # noqa: SLF001
 Settings = Mapping[str, str | int | bool]
 
@@ -162,6 +165,8 @@ def failed(what: str, error: KafkaError | Exception) -> SourceError:
     inner = error if isinstance(error, KafkaError) else _cause(error)
     if not isinstance(inner, KafkaError):
         return SourceError(f"{what}: {inner}")
+    if inner.code() in MOVING:
+        return SourceError(f"{what} while partitions move between workers ({inner.name()}); it passes")
     told = words(inner.name())
     return SourceError(f"{what}: {told.sentence} ({inner.name()}: {inner.str()}); {told.advice}")
 

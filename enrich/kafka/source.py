@@ -16,7 +16,7 @@ import structlog
 
 from enrich.kafka import client, statistics
 from enrich.kafka.assignment import Assignment
-from enrich.kafka.client import ASTRAY, END, KafkaError, KafkaException, Message, TopicPartition
+from enrich.kafka.client import ASTRAY, END, MOVING, KafkaError, KafkaException, Message, TopicPartition
 from enrich.kafka.pieces import taken
 from enrich.sources import SourceError, Taker
 from shipper.wire.broker import Broker
@@ -233,7 +233,8 @@ class KafkaSource:
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """What became of a commit that nobody waited for; where it failed a later one makes up for it."""
         if error is not None:
-            self._health.complain(error)
+            if error.code() not in MOVING:
+                self._health.complain(error)
             return
         self._have_committed([each for each in offsets if each.error is None])
 

@@ -104,13 +104,12 @@ class Partition:
             if refusal.place < oldest:
                 self.made.add(self._forgive(stream, refusal))
 
-    def rewind(self, oldest: int) -> None:
-        """The log was emptied, and begins anew at this place: numbers tell what is missing."""
-        self.place = self.start = self.committed = self._oldest = oldest
-        for standing in self.streams.values():
-            standing.place = oldest
-        for refusal in self.claims.refused.values():
-            refusal.place = oldest
+    def rewind(self, committed: int, oldest: int) -> None:
+        """The log has lost its end, and counts anew: what was taken is dropped as sent again, holes show in numbers."""
+        self.start = self.committed = committed
+        self.place = self._oldest = max(oldest, committed)
+        for each in (*self.streams.values(), *self.claims.refused.values()):
+            each.place = self.place
 
     def _piece(self, taken: Taken, *, quiet: bool) -> Output:
         output, piece, stream = Output(), taken.piece, taken.stream

@@ -105,11 +105,11 @@ class Worker:
     # What the source says
 
     def begin(self, partition: str, committed: int, oldest: int) -> int:
-        """A partition is ours: go on where its newest snapshot ends; with what is known where its log was emptied."""
+        """A partition is ours: go on where its newest snapshot ends. One that is ours already was cut by its log."""
         self.turned = time.monotonic()  # of a hundred partitions each may take its time
-        if partition in self.partitions:
-            self.partitions[partition].rewind(oldest)
-            return oldest
+        if known := self.partitions.get(partition):
+            known.rewind(committed, oldest)
+            return known.place
         begun = self.partitions[partition] = self._restored(partition, committed, oldest)
         if begun.place < committed:
             _log.info("taking pieces again that were stored before", partition=partition, first=begun.place,

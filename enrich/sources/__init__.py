@@ -52,7 +52,7 @@ class Taker(Protocol):
     """Who takes what a source reads: the worker. A source calls it in its own `read` and `wait`, never elsewhere."""
 
     def begin(self, partition: str, committed: int, oldest: int) -> int:
-        """A partition is ours from now on; returns the place to read it from.
+        """A partition is ours from now on, or its log was cut and counts anew; returns the place to read it from.
 
         `committed`: all before it is stored, 0 where nothing ever was; `oldest`: the oldest place that can still be
         read. The place that is returned may lie before it: what is gone is the source's to tell, or shows in numbers.

@@ -22,7 +22,8 @@ from enrich.sources import Refused, SourceError, Taken, Taker
 from enrich.worker import Worker
 from shipper.wire.message import MessageError
 from tests.unit.fickle import Fickle
-from tests.unit.logged import NAME, Agent, LogSource, bodies, merged, partition, take
+from tests.unit.logged import NAME, Agent, LogSource, bodies, merged, partition, placed, take
+from tests.unit.spooled import losses
 
 
 @pytest.fixture
@@ -216,3 +217,20 @@ def test_facts(log: list[Taken | Refused], own: Own) -> None:
     assert {each["host"] for each in told["streams"].values()} == {(b"%dh" % n * 8).hex() for n in range(3)}
     assert facts["accounts"].keys() == told["streams"].keys()
     assert facts["lag"] == {NAME: len(log) - 9}
+
+
+def test_a_log_that_lost_its_end(log: list[Taken | Refused], own: Own) -> None:
+    """What the brokers kept is dropped as sent again; what they lost is a gap of each stream, to the frame."""
+    source, sink = LogSource(log[:12]), MemorySink()
+    worker = own.worker(source, sink)
+    while worker._round():
+        pass
+    cut = [each for each in log[9:15] if isinstance(each, Taken)] + [
+        each for each in log[18:] if isinstance(each, Taken)
+    ]
+    source.log, source.at = placed(cut), worker.begin(NAME, 0, 0)
+    worker.run(follow=False)
+    assert source.committed == len(cut)
+    gaps = [(each["cause"], each["frames"]) for each in losses(sink.documents).values()]
+    assert gaps == [("frame_missing", 1)] * 3
+    assert worker.counts["resent"] == 3

@@ -90,6 +90,7 @@ class Publisher:
                 self._troubles.tell(refused.name, refused.detail)
             finally:
                 client.close()
+                self._move()
                 self._in_flight = InFlight()
                 self._store()
             if stopping or self._late():
@@ -143,9 +144,8 @@ class Publisher:
             self._store()  # before the first piece: a topic that grows moves no stream
         return self._positions[name].partition
 
-    def _settle(self, client: Client) -> None:
-        """Positions move with what was acknowledged."""
-        now = time.monotonic()
+    def _move(self) -> bool:
+        """Positions move with what was acknowledged; whether anything was."""
         settled = self._in_flight.settle()
         for sent in settled:
             self._positions[sent.stream] = sent.behind
@@ -153,7 +153,12 @@ class Publisher:
                 self.sent_frames += 1
                 self.sent_bytes += sent.size
                 self._last.time = sent.time
-        if settled:
+        return bool(settled)
+
+    def _settle(self, client: Client) -> None:
+        """What was acknowledged counts; for how long nothing was is told, and that brokers slow us down."""
+        now = time.monotonic()
+        if self._move():
             self._last.heard = now
             self._troubles.over()
             client.heard.clear()

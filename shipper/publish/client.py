@@ -66,6 +66,7 @@ class Client:
             enable_idempotence=True,
             enable_gapless_guarantee=True,
             acks="all",
+            allow_auto_create_topics=False,
             retries=RETRIES,
             retry_backoff_ms=RETRY_MS,
             retry_backoff_max_ms=RETRY_MAX_MS,
@@ -78,7 +79,8 @@ class Client:
             batch_size=MAX_BYTES,
             log_connection_close=False,
         )
-        heard = {"error_cb": self._hear, "throttle_cb": self._throttle, "logger": _Log(self._clean)}
+        self._said = _Log(self._clean)
+        heard = {"error_cb": self._hear, "throttle_cb": self._throttle, "logger": self._said}
         try:
             self._producer = Producer({"compression.type": "lz4", **own, **heard})
         except (KafkaException, ValueError, TypeError) as error:
@@ -91,9 +93,9 @@ class Client:
         except KafkaException as error:
             self._fail(error.args[0])
         else:
-            if topic.error is None:
+            if topic.error is None and topic.partitions:
                 return len(topic.partitions)
-            self._fail(topic.error)
+            self._fail(topic.error or KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         self.poll(0)
         raise AssertionError("poll raises what failed")
 
@@ -127,16 +129,24 @@ class Client:
         except KafkaException as error:  # a fatal one: of what messages failed comes behind it
             self._fail(error.args[0])
         if self._failed:
-            with suppress(KafkaException):
-                self._producer.poll(0)
+            self._listen(lambda: not any(map(telling, self.heard)))
             name = max(self.heard, key=telling)  # of what was heard, what tells most
             raise RefusedError(name, self.heard[name])
 
     def close(self) -> None:
-        """Give up what is on its way."""
+        """Give up what is on its way. That some of it was acknowledged may still be heard."""
+        self._said.closing = True
         with suppress(KafkaException):
             self._producer.purge(blocking=False)
-            self._producer.flush(CLOSE_SECONDS)
+        self._listen(lambda: len(self._producer) > 0)  # what is never heard of is never freed
+        del self._producer  # at once, with its threads: collected later, they would pile up
+
+    def _listen(self, waiting: Callable[[], bool]) -> None:
+        """Hear what there is to be heard, for a moment; that what fails is fatal is known."""
+        until = time.monotonic() + CLOSE_SECONDS
+        while waiting() and time.monotonic() < until:
+            with suppress(KafkaException):
+                self._producer.poll(CLOSE_SECONDS / 20)
 
     def _fail(self, error: KafkaError) -> None:
         self._failed = True
@@ -166,11 +176,13 @@ class _Log:
 
     def __init__(self, clean: Callable[[str], str]) -> None:
         self._clean = clean
+        self.closing = False
+        """What it says of what we give up is no news."""
 
     def log(self, level: int, form: str, *told: str) -> None:
         """One line; the first thing told is its kind, as FAIL, and the last its text."""
         kind, now = told[0], time.monotonic()
-        grave = level >= logging.WARNING and kind not in _IDLE_TALK
+        grave = level >= logging.WARNING and kind not in _IDLE_TALK and not self.closing
         if grave and now - self._said.get(kind, -SAY_SECONDS) >= SAY_SECONDS:
             self._said[kind] = now
             _log.warning("Kafka's client says", text=self._clean(form % told))

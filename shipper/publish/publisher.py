@@ -22,7 +22,7 @@ from shipper.wire.broker import Broker
 from shipper.wire.frame import HEADER_SIZE, Frame
 from shipper.wire.message import End, encode
 from shipper.wire.position import Position, position_file
-from shipper.wire.refused import SILENT, telling
+from shipper.wire.refused import SILENT, THROTTLED, telling
 from shipper.wire.segment import Stream, streams
 
 READER = "kafka"
@@ -176,7 +176,7 @@ class Publisher:
             name = max(client.heard, key=telling)
             self._troubles.hint(name, client.heard[name])
         elif silent >= SILENT_SECONDS:
-            self._troubles.hint(SILENT, f"for {silent:.0f} s")
+            self._troubles.hint(THROTTLED if client.throttled else SILENT, f"for {silent:.0f} s")
 
     def _store(self) -> None:
         """Make positions durable, of the streams that there still are."""

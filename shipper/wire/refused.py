@@ -19,6 +19,7 @@ class Words(NamedTuple):
 
 SILENT = "_TIMED_OUT"
 """The name for brokers that take a connection and say nothing."""
+THROTTLED = "THROTTLING_QUOTA_EXCEEDED"
 
 _AWAY = "see that brokers run and that kafka.servers names them: host and port, and the port is that of this protocol"
 _RIGHTS = "grant it: `cgtrail setup kafka` shows the ACLs that hosts and workers need"
@@ -65,7 +66,7 @@ _WORDS = {
         "a broker's disk is full or broken", "make room there (shorter retention, a larger disk), and start the broker"
     ),
     "LOG_DIR_NOT_FOUND": Words("a broker's disk is missing or broken", "mend it, and start the broker"),
-    "THROTTLING_QUOTA_EXCEEDED": Words("a quota of the brokers holds us back", "raise it: kafka-configs.sh --entity"),
+    THROTTLED: Words("a quota of the brokers holds us back", "raise producer_byte_rate with kafka-configs.sh"),
     "POLICY_VIOLATION": Words("a policy of the brokers forbids it", "ask who runs them which one"),
     "INVALID_RECORD": Words("brokers refuse the records", "take message.timestamp and validation settings back"),
     "INVALID_TIMESTAMP": Words(

@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
 from shipper.publish.client import QUEUE_MESSAGES
 from shipper.wire.segment import streams
 from tests.faults.processes import PATIENCE, kill
-from tests.servers.kafka import Kafka, topics
+from tests.servers.kafka import Kafka, kafka, topics
 from tests.servers.publishers import assert_whole, publishing, recorded
 
 
@@ -110,6 +110,20 @@ def test_a_missing_topic_is_said_and_waited_for(broker: Kafka, tmp_path: Path) -
         spool.says("Kafka takes the spool's pieces again")
         assert assert_whole(broker, spool) == 0
         assert spool.log.count("the topic does not exist") == 1
+
+
+def test_no_topic_is_made_by_asking_for_it(tmp_path: Path) -> None:
+    """Brokers that make topics for whoever names them: it would have their defaults, not ours."""
+    named = {"CGTRAIL_KAFKA_TOPIC": "raw"}
+    with (
+        kafka(tmp_path / "kafka", auto_create_topics_enable="true") as own,
+        publishing(tmp_path / "data", own.settings() | named) as spool,
+    ):
+        spool.storm(1, 10)
+        spool.start()
+        spool.says("the topic does not exist")
+        spool.own.wait(lambda: sum(spool.status["errors"].values()) > 2, "some tries")
+        assert "raw" not in own.admin().list_topics(timeout=30).topics
 
 
 @pytest.mark.parametrize("granted", [None, AclOperation.DESCRIBE], ids=["nothing", "describe"])

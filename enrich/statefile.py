@@ -140,5 +140,10 @@ def _upgrade(db: sqlite3.Connection, version: int, older: Mapping[int, str]) -> 
         db.execute("BEGIN IMMEDIATE")
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found in older:
-            db.execute(older[found])
+            try:
+                db.execute(older[found])
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+                    raise  # locked, or the disk
+                raise sqlite3.DatabaseError(str(error)) from error  # it is not what it says
             db.execute(f"PRAGMA user_version = {version}")

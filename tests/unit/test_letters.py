@@ -146,6 +146,17 @@ def test_letters_of_the_version_before_are_kept(older: Path) -> None:
     assert not list(older.parent.glob("*damaged*"))
 
 
+def test_none_of_the_version_before(path: Path) -> None:
+    """What only says that it is of the version before is moved aside, as whatever is damaged."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE other (id TEXT)")
+        db.execute("PRAGMA user_version = 2")
+    with closing(DeadLetters(path)) as letters:
+        letters.add([letter(1)])
+        assert letters.count() == 1
+    assert len(list(path.parent.glob("*damaged*"))) == 1
+
+
 def test_two_open_the_version_before(older: Path) -> None:
     """A worker and somebody who tries letters again may both be the first of the new version."""
     with closing(DeadLetters(older)) as first, closing(DeadLetters(older)) as second:

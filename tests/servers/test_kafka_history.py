@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from enrich.again import Making
 from enrich.document import Document
@@ -198,3 +199,22 @@ def test_no_topic(own: Broker) -> None:
     nowhere = replace(own, topics=replace(own.topics, raw="nothing.here"))
     with closing(KafkaHistory(nowhere, threading.Event())) as past, pytest.raises(SourceError, match=r"nothing\.here"):
         past.stretches(0, EVER)
+
+
+def test_who_may_only_read_the_topic(broker: Kafka, logged: Broker, data: Path, live: dict[str, Document]) -> None:
+    """No right to the group is needed, nor any to write; without the right to read the topic, that is said."""
+    user, admin = f"reader.{logged.group}", broker.admin()
+    broker.add_user(user, "secret")
+    publish(logged, data)
+    security = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "SCRAM-SHA-256"}
+    security |= {"sasl.username": user, "sasl.password": "secret"}
+    known = replace(logged, servers=(broker.listener("scram"),), security=security)
+    with closing(KafkaHistory(known, threading.Event())) as past:
+        with pytest.raises(SourceError, match=r"do not allow this user the topic.*`cgtrail setup kafka`"):
+            past.stretches(0, EVER)
+        may = (AclOperation.READ, AclPermissionType.ALLOW)
+        right = AclBinding(
+            ResourceType.TOPIC, logged.topics.raw, ResourcePatternType.LITERAL, f"User:{user}", "*", *may
+        )
+        admin.create_acls([right])[right].result(30)
+        assert by_id(replayed(past)) == by_id(live)

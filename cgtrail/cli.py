@@ -17,7 +17,7 @@ import click
 from cgtrail import options, search_commands, secrets, session_commands, setup_commands, tenant_commands
 from cgtrail.command import coloured, command, config, shared
 
-_WHOSE = "Whose dead letters: the worker's that writes there."
+_WHOSE = "Whose dead letters: the worker's that writes there. In Kafka they are all workers' together."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -244,7 +244,8 @@ def show(sink: str, raw: bool, letter: str) -> None:
 def replay(sink: str, everything: bool, letters: tuple[str, ...]) -> None:
     """Try dead letters again, by ID: what can be delivered now is removed. Exit code 1 when something stays.
 
-    Documents are sent again; records and frames are taken out of the spool once more, as this version understands them.
+    Documents are sent again; records and frames are taken once more out of the spool, or out of
+    the topic, as this version understands them.
     """
     from cgtrail import deadletters
 

@@ -331,6 +331,20 @@ def test_a_part_was_put_back(run: Run, spool: Spooled) -> None:
     assert reasons(spool)[name] == "the spool still does not hold these frames, or not all of them"
 
 
+def test_what_was_refused_stays(run: Run, spool: Spooled) -> None:
+    """A whole frame that another stream's or frame's place did not leave room for is no frame to be taken later."""
+    body = spool.frame(exec_(9, 1, b"/bin/p9")).encode()
+    with closing(DeadLetters(own_file(spool.data, "deadletters.db"))) as kept:
+        for what in ("forked", "claimed"):
+            place = (f"{ID}-2-{what}-00112233", LetterKind.FRAME, ID, 2, 0, 3)
+            kept.add([Letter(*place, UNIX, f"it was {what}", body, "cgtrail.raw-0, 7")])
+    assert run("deadletters", "replay", "--all").code == 1
+    assert sorted(reasons(spool).values()) == ["it was claimed", "it was forked"]
+    assert stored(spool) == {}
+    shown = run("deadletters", "show", f"{ID}-2-forked").out
+    assert "origin  cgtrail.raw-0, 7" in shown
+
+
 def test_some_can_be_chosen(run: Run, spool: Spooled) -> None:
     """Only what is named is tried, and blamed."""
     frame = spool.add(garbage(), garbage())

@@ -136,3 +136,23 @@ def test_several_partitions(broker: Kafka) -> None:
         for each in many[::2]:
             letters.remove(each.id)
     assert kept(wide) == many[1::2]
+
+
+def test_a_broker_that_is_away(own_broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A letter that nobody takes is an error in words, and the same object writes it once it can."""
+    monkeypatch.setattr("enrich.kafka.letters.SECONDS", 3)
+    own = reached(topics(own_broker))
+    with closing(KafkaLetters(own)) as letters:
+        letters.add([letter(1)])
+        own_broker.stop()
+        for _ in range(2):
+            with pytest.raises(SourceError, match="can't be written: no broker can be reached"):
+                letters.add([letter(2)])
+        own_broker.start()
+        letters.add([letter(2)])
+        own_broker.pause()
+        with pytest.raises(SourceError, match="can't be written"):
+            letters.add([letter(3)])
+        own_broker.resume()
+        letters.add([letter(3)])
+    assert [each.frame for each in kept(own)] == [1, 2, 3]

@@ -23,14 +23,20 @@ class Acl:
     """READ, WRITE, DESCRIBE, …"""
     principal: str
     """As in User:alice."""
+    prefixed: bool = False
+    """For all names that begin so."""
+
+    @property
+    def names(self) -> str:
+        """What it is for, for people."""
+        return f"{self.kind} {self.name}*" if self.prefixed else f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A right as it stands in the cluster: literal, `*`, or for all names that begin so."""
+    """A right as it stands in the cluster, also for `*`."""
 
     acl: Acl
-    prefixed: bool
     allowed: bool
     host: str
 
@@ -38,14 +44,13 @@ class Granted:
         """Whether it decides on this topic or group."""
         if self.acl.kind != kind:
             return False
-        return name.startswith(self.acl.name) if self.prefixed else self.acl.name in {"*", name}
+        return name.startswith(self.acl.name) if self.acl.prefixed else self.acl.name in {"*", name}
 
     def __str__(self) -> str:
         """For people."""
-        name = f"{self.acl.name}*" if self.prefixed else self.acl.name
         who = ", as everybody may" if self.acl.principal == EVERYBODY else ""
         hosts = "" if self.host == "*" else f" from {self.host}"
-        return f"{_verb(self.acl.operation)} {self.acl.kind} {name}{hosts}{who}"
+        return f"{_verb(self.acl.operation)} {self.acl.names}{hosts}{who}"
 
 
 def principal(given: str) -> str:
@@ -59,27 +64,30 @@ def writer(who: str, topics: Topics) -> frozenset[Acl]:
 
 
 def reader(who: str, topics: Topics, group: str) -> frozenset[Acl]:
-    """What a worker needs."""
-    rights = {
-        ("topic", topics.raw): ("READ", "DESCRIBE"),
-        ("group", group): ("READ", "DESCRIBE"),
-        ("topic", topics.state): ("READ", "WRITE", "DESCRIBE"),
-        ("topic", topics.deadletter): ("READ", "WRITE", "DESCRIBE"),
-    }
-    return frozenset(Acl(kind, name, each, who) for (kind, name), operations in rights.items() for each in operations)
+    """What a worker needs. Those of other sinks than the local store have groups of their own, `<group>.<sink>`."""
+    rights = (
+        ("topic", topics.raw, False, ("READ", "DESCRIBE")),
+        ("topic", topics.state, False, ("READ", "WRITE", "DESCRIBE")),
+        ("topic", topics.deadletter, False, ("READ", "WRITE", "DESCRIBE")),
+        ("group", group, False, ("READ", "DESCRIBE")),
+        ("group", f"{group}.", True, ("READ", "DESCRIBE")),
+    )
+    return frozenset(
+        Acl(kind, name, each, who, prefixed) for kind, name, prefixed, operations in rights for each in operations
+    )
 
 
 def told(rights: Iterable[Acl]) -> str:
     """Rights for people: what may be done with each thing."""
     by: dict[str, list[str]] = {}
     for each in sorted(rights):
-        by.setdefault(f"{each.kind} {each.name}", []).append(_verb(each.operation))
+        by.setdefault(each.names, []).append(_verb(each.operation))
     return "; ".join(f"{', '.join(verbs)} {thing}" for thing, verbs in by.items())
 
 
 def missing(wanted: Iterable[Acl], granted: Iterable[Granted]) -> list[Acl]:
     """What is not granted by name, from every host."""
-    there = {each.acl for each in granted if each.allowed and not each.prefixed and each.host == "*"}
+    there = {each.acl for each in granted if each.allowed and each.host == "*"}
     return sorted(set(wanted) - there)
 
 

@@ -35,6 +35,7 @@ REACH_SECONDS = 8.0
 _SURE_SECONDS = 1.5
 """From the first error that tells a reason: of several brokers another may do."""
 _REQUEST_SECONDS = 20.0
+_SETTLE_SECONDS = 10.0
 _AROUND = re.compile(r"^\S+?(/bootstrap|/\d+)?: |\s*\(after \d+ms in state \w+\)|error:[0-9A-F]{8}:(?=\S)")
 """What librdkafka puts around a reason: who, when, and OpenSSL's number."""
 _CERTIFICATE_WANTED = re.compile(r"alert (bad certificate|certificate required|handshake failure)")
@@ -107,13 +108,19 @@ class Admin:
         return _names(_result(asked[group]).authorized_operations)
 
     def make(self, topic: str, partitions: int, replication: int, config: Mapping[str, str], *, dry: bool) -> None:
-        """Create a topic; `dry` only asks whether it would be. Raises AdminError."""
+        """Create a topic; `dry` only asks whether it would be. Raises AdminError.
+
+        Returns when brokers know it too, and not only their controller: who asks for it next should find it.
+        """
         new = NewTopic(topic, partitions, replication, config=dict(config))
-        # Until all brokers know it: who asks for it next finds it.
-        made = self._client.create_topics(
-            [new], operation_timeout=10, request_timeout=_REQUEST_SECONDS, validate_only=dry
-        )
+        made = self._client.create_topics([new], request_timeout=_REQUEST_SECONDS, validate_only=dry)
         _result(made[topic])
+        until = time.monotonic() + _SETTLE_SECONDS
+        while not dry and time.monotonic() < until:
+            found = self.find([topic])[topic]
+            if isinstance(found, Found) and all(found.led) and found.partitions == partitions:
+                return
+            time.sleep(0.05)
 
     def change(self, topic: str, config: Mapping[str, str], *, dry: bool) -> None:
         """Set some of a topic's configuration, and leave the rest. Raises AdminError."""
@@ -151,8 +158,13 @@ class Admin:
         bindings = _result(self._client.describe_acls(wanted, request_timeout=_REQUEST_SECONDS))
         return [
             Granted(
-                Acl(each.restype.name.lower(), each.name, each.operation.name, each.principal),
-                prefixed=each.resource_pattern_type is ResourcePatternType.PREFIXED,
+                Acl(
+                    each.restype.name.lower(),
+                    each.name,
+                    each.operation.name,
+                    each.principal,
+                    prefixed=each.resource_pattern_type is ResourcePatternType.PREFIXED,
+                ),
                 allowed=each.permission_type is AclPermissionType.ALLOW,
                 host=each.host,
             )
@@ -165,7 +177,7 @@ class Admin:
             AclBinding(
                 ResourceType[each.kind.upper()],
                 each.name,
-                ResourcePatternType.LITERAL,
+                ResourcePatternType.PREFIXED if each.prefixed else ResourcePatternType.LITERAL,
                 each.principal,
                 "*",
                 AclOperation[each.operation],

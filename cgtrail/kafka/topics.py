@@ -16,8 +16,8 @@ RETENTION_HOURS = 168
 LETTER_HOURS = 720
 """How long dead letters are kept."""
 MAX_MESSAGE_BYTES = 1 << 20
-LEAST_MESSAGE_BYTES = 600_000
-"""A message of ours (shipper.wire.message.MAX_BYTES) with its headers, in a batch of its own."""
+LEAST_MESSAGE_BYTES, LEAST_LETTER_BYTES = 600_000, 950_000
+"""What a message of ours has at the most (shipper.wire.message.MAX_BYTES), or a letter, with headers and batch."""
 _SEGMENT_BYTES = 16 << 20
 _SEGMENT_MS = 600_000
 _HOUR_MS = 3_600_000
@@ -115,7 +115,7 @@ _INHERITED = {"retention.bytes", "unclean.leader.election.enable"}
 def rules(kind: Kind, replication: int, asked: Asked) -> list[Rule]:
     """What must hold for a topic of so many replicas."""
     own = {Kind.RAW: _raw, Kind.STATE: _state, Kind.DEADLETTER: _deadletter}[kind]
-    return [*own(asked), *_all(replication)]
+    return [*own(asked), *_all(replication, LEAST_LETTER_BYTES if kind is Kind.DEADLETTER else LEAST_MESSAGE_BYTES)]
 
 
 def differences(kind: Kind, found: Found, asked: Asked, brokers: int) -> Iterator[Difference]:
@@ -156,7 +156,7 @@ def _replicas(found: Found, asked: Asked, brokers: int) -> Iterator[Difference]:
         yield Difference(Level.NOTE, f"{behind} {of} have replicas that are behind or away", start)
 
 
-def _all(replication: int) -> Iterator[Rule]:
+def _all(replication: int, largest: int) -> Iterator[Rule]:
     least = 2 if replication >= REPLICATION else 1
     said = f"with {replication} replicas and acks=all "
     weak = f"{said}what one broker alone has counts as kept, and is gone with it"
@@ -176,7 +176,7 @@ def _all(replication: int) -> Iterator[Rule]:
     yield Rule(
         "max.message.bytes",
         str(MAX_MESSAGE_BYTES),
-        lambda value: int(value) >= LEAST_MESSAGE_BYTES,
+        lambda value: int(value) >= largest,
         "large messages are refused, and what is behind them waits",
     )
     yield Rule(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from subprocess import run
+from subprocess import CompletedProcess, run
 
 from cgtrail import config
 from cgtrail.brokers import broker as reached_by
@@ -47,17 +47,17 @@ class Cluster:
         group = {"CGTRAIL_KAFKA_GROUP": self.name}
         return group | {f"CGTRAIL_KAFKA_{key}": f"{self.name}.{value}" for key, value in told.items()}
 
-    def cgtrail(self, *arguments: str, **settings: str) -> Ran:
-        """A command with --json, as the super user or as settings say."""
+    def run(self, *arguments: str, **settings: str) -> CompletedProcess[str]:
+        """A command of cgtrail, as the super user or as settings say."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CGTRAIL_")}
-        argv = [sys.executable, "-m", "cgtrail", *arguments, "--json"]
-        env = environment | self.named | (settings or self.kafka.settings())
-        done = run(argv, capture_output=True, text=True, check=False, env=env, timeout=120)
-        return Ran(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+        argv = [sys.executable, "-m", "cgtrail", *arguments]
+        env = environment | self.named | (settings or self.kafka.settings()) | {"TERM": "dumb"}
+        return run(argv, capture_output=True, text=True, check=False, env=env, timeout=120)
 
     def setup(self, *arguments: str, **settings: str) -> Ran:
-        """`cgtrail setup kafka`."""
-        return self.cgtrail("setup", "kafka", *arguments, **settings)
+        """`cgtrail setup kafka --json`."""
+        done = self.run("setup", "kafka", *arguments, "--json", **settings)
+        return Ran(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
 
     def broker(self, **settings: str) -> Broker:
         """How to reach it, as the super user or as settings say."""

@@ -59,7 +59,7 @@ def test_a_cluster_that_is_set_up_is_well(cluster: Cluster) -> None:
     """Every finding is good; `cgtrail check` asks for them."""
     assert cluster.setup("--partitions", "2").code == 0
     found = look(cluster)
-    assert {each.level for each in found} == {Level.OK}
+    assert [each for each in found if each.level is not Level.OK] == []
     assert "1 broker reached by plaintext" in found[0].found
     assert "2 partitions, 1 replica" in about(found, "raw", Level.OK)
     assert report.LOOKS["kafka"] is looked_at.look

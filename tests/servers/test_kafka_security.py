@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +18,7 @@ from cgtrail.kafka.topics import Found
 from shipper.wire.broker import Broker
 from tests.servers.clusters import Cluster
 from tests.servers.kafka import PLAIN_PASSWORD, PLAIN_USER, Kafka
+from tests.unit.spooled import FIVE, five
 
 PASSWORD = "a long secret of theirs"  # noqa: S105  of a broker that lives for a test
 DENIED = {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}
@@ -75,6 +78,8 @@ class Rights:
     """A host and a worker with what `setup kafka` grants them, and somebody with nothing."""
 
     cluster: Cluster
+    told: tuple[dict[str, str], ...]
+    """Settings of the three."""
     host: Broker
     worker: Broker
     stranger: Broker
@@ -101,10 +106,11 @@ def rights(cluster: Cluster, request: pytest.FixtureRequest) -> Rights:
         "--partitions", "1", "--writer", principal(listener, host), "--reader", principal(listener, worker)
     )
     assert done.code == 0, done.found
-    reached = [cluster.broker(**settings(cluster, listener, each)) for each in (host, worker, stranger)]
+    told = tuple(settings(cluster, listener, each) for each in (host, worker, stranger))
+    reached = [cluster.broker(**each) for each in told]
     seen(reached[0], f"{cluster.name}.raw")
     seen(reached[1], f"{cluster.name}.state")
-    return Rights(cluster, *reached)
+    return Rights(cluster, told, *reached)
 
 
 def test_a_host_may_write_and_nothing_else(rights: Rights) -> None:
@@ -139,6 +145,20 @@ def test_a_worker_may_read_and_keep_its_state(rights: Rights) -> None:
     assert "READ" in reach(worker).may(rights.cluster.name)
     with pytest.raises(AdminError, match="consumer group"):
         reach(worker).may("another-group")
+
+
+def test_these_rights_are_all_that_is_needed(rights: Rights, tmp_path: Path) -> None:
+    """A host with the right to write publishes its spool, and a worker with its rights makes all documents of it."""
+    host, worker, _ = rights.told
+    spooled = five(tmp_path / "host")
+    published = rights.cluster.run("--data", str(spooled.data), "publish", "--once", **host)
+    assert published.returncode == 0, published.stderr
+    made = rights.cluster.run("--data", str(tmp_path / "worker"), "enrich", "--once", "--sink", "stdout", **worker)
+    assert made.returncode == 0, made.stderr
+    names = [json.loads(line).get("process", {}).get("name") for line in made.stdout.splitlines()]
+    assert [name for name in names if name in FIVE] == FIVE
+    told = rights.cluster.run("--data", str(tmp_path / "worker"), "deadletters", "list", **worker)
+    assert told.returncode == 0, told.stderr
 
 
 def test_a_stranger_may_nothing(rights: Rights) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from subprocess import run
-
 from tests.servers.clusters import Cluster
 
 
@@ -82,10 +78,10 @@ def test_rights_are_granted_once(cluster: Cluster) -> None:
     admin = cluster.admin
     rights = {(each.acl.operation, each.acl.name) for each in admin.granted(host) if each.allowed}
     assert rights == {("WRITE", f"{cluster.name}.raw"), ("DESCRIBE", f"{cluster.name}.raw")}
-    assert len(admin.granted(worker)) == 10
+    assert len(admin.granted(worker)) == 12
     again = cluster.setup("--writer", host, "--reader", worker)
     assert "as before" in again.about(host)
-    assert (len(admin.granted(host)), len(admin.granted(worker))) == (2, 10)
+    assert (len(admin.granted(host)), len(admin.granted(worker))) == (2, 12)
 
 
 def test_a_host_that_may_more_is_told(cluster: Cluster) -> None:
@@ -95,7 +91,7 @@ def test_a_host_that_may_more_is_told(cluster: Cluster) -> None:
     told = cluster.setup("--writer", f"both-{cluster.name}")
     assert told.code == 3
     assert f"may also read topic {cluster.name}.raw" in told.about(f"User:both-{cluster.name}", "bad")
-    assert len(admin.granted(f"User:both-{cluster.name}")) == 11
+    assert len(admin.granted(f"User:both-{cluster.name}")) == 13
 
 
 def test_it_says_why_it_can_not(cluster: Cluster) -> None:
@@ -114,10 +110,7 @@ def test_it_says_why_it_can_not(cluster: Cluster) -> None:
 
 def test_people_are_told_in_lines(cluster: Cluster) -> None:
     """Without --json: a line a finding, and a last one that sums it up."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("CGTRAIL_")}
-    argv = [sys.executable, "-m", "cgtrail", "setup", "kafka"]
-    done = run(argv, capture_output=True, text=True, check=False, timeout=120,
-               env=env | cluster.named | cluster.kafka.settings() | {"TERM": "dumb"})  # fmt: skip
+    done = cluster.run("setup", "kafka")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "Kafka is set up."
     assert f"ok    {cluster.name}.raw" in done.stdout

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     NewTopic,
@@ -24,13 +25,10 @@ from confluent_kafka.admin import (
 
 from tests.servers.authority import Authority
 from tests.servers.jars import jars
+from tests.servers.listeners import PROTOCOLS, properties
 
-PLAIN_USER, PLAIN_PASSWORD = "plain", "plain-secret"
-"""Who may come by SASL PLAIN, which knows no users at run time."""
 READY_SECONDS = 180
 STOP_SECONDS = 60
-_PROTOCOLS = {"": "PLAINTEXT", "scram": "SASL_PLAINTEXT", "scram_tls": "SASL_SSL", "mtls": "SSL"}
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 # Outside of the range from which the kernel takes ports for whoever connects: a stopped broker's stay free.
 _PORTS = range(10_000, 32_000)
 _JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.net.preferIPv4Stack=true")
@@ -56,10 +54,12 @@ class Kafka:
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._authority = Authority(folder / "tls")
-        self._ports = dict(zip([*_PROTOCOLS, "controller"], _free_ports(len(_PROTOCOLS) + 1), strict=True))
+        self._ports = dict(zip([*PROTOCOLS, "controller"], _free_ports(len(PROTOCOLS) + 1), strict=True))
         (folder / "log4j2.properties").write_text(_LOG)
+        addresses = {name: self.listener(name) for name in self._ports}
+        told = properties(folder, self._data, addresses, self._authority)
         self._properties = folder / "server.properties"
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in (self._settings() | own).items()))
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in (told | own).items()))
 
     # Where it is
 
@@ -100,11 +100,11 @@ class Kafka:
         mechanism: str = "SCRAM-SHA-512",
     ) -> dict[str, str]:
         """The environment in which cgtrail comes by a listener. `certificate`: the name to have it for."""
-        told = {"SERVERS": self.listener(listener), "SECURITY_PROTOCOL": _PROTOCOLS[listener].lower()}
-        if "SASL" in _PROTOCOLS[listener]:
+        told = {"SERVERS": self.listener(listener), "SECURITY_PROTOCOL": PROTOCOLS[listener].lower()}
+        if "SASL" in PROTOCOLS[listener]:
             told |= {"SASL_MECHANISM": mechanism}
             told |= {"SASL_USERNAME": user, "SASL_PASSWORD": password or ""} if user is not None else {}
-        if "SSL" in _PROTOCOLS[listener]:
+        if "SSL" in PROTOCOLS[listener]:
             told["SSL_CA_FILE"] = str(self.ca)
         if certificate is not None:
             signed, key = self.certificate(certificate)
@@ -127,6 +127,20 @@ class Kafka:
         for each in told:
             for done in admin.alter_user_scram_credentials([each]).values():
                 done.result(30)
+        # The controller knows it a moment before the broker does.
+        until = time.monotonic() + 30
+        while len(self._known(admin, name)) < len(kinds):
+            assert time.monotonic() < until, f"{name} does not become a user"
+            time.sleep(0.05)
+
+    @staticmethod
+    def _known(admin: AdminClient, name: str) -> list[ScramCredentialInfo]:
+        asked: Any = admin.describe_user_scram_credentials([name])
+        try:
+            found = asked[name].result(30)
+        except KafkaException:
+            return []
+        return list(found.scram_credential_infos)
 
     def create(self, topic: str, partitions: int = 1, **config: str | int) -> None:
         """A topic; its configuration has underscores for dots. Returns when it can be written."""
@@ -234,56 +248,6 @@ class Kafka:
         )
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
-
-    def _settings(self) -> dict[str, str]:
-        """server.properties: https://kafka.apache.org/43/configuration/broker-configs/."""
-        shown = {name or "plaintext": name for name in _PROTOCOLS}
-        addresses = ",".join(f"{name.upper()}://{self.listener(port)}" for name, port in shown.items())
-        protocols = ",".join(f"{name.upper()}:{_PROTOCOLS[port]}" for name, port in shown.items())
-        certificate, key = self.certificate("broker")
-        keystore = self._folder / "tls" / "keystore.pem"
-        keystore.write_text(key.read_text() + certificate.read_text())
-        security = "org.apache.kafka.common.security"
-        told = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{self.listener('controller')}",
-            "listeners": f"{addresses},CONTROLLER://{self.listener('controller')}",
-            "advertised.listeners": addresses,
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": f"{protocols},CONTROLLER:PLAINTEXT",
-            "sasl.enabled.mechanisms": ",".join(_MECHANISMS),
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(keystore),
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": str(self.ca),
-            "listener.name.mtls.ssl.client.auth": "required",
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-            "log.dirs": str(self._data),
-            "auto.create.topics.enable": "false",
-            # A killed broker is let in again when its last life has timed out.
-            "broker.session.timeout.ms": "3000",
-            "broker.heartbeat.interval.ms": "500",
-            "num.network.threads": "2",
-            "num.io.threads": "4",
-            "log.cleaner.dedupe.buffer.size": str(16 << 20),
-            "group.initial.rebalance.delay.ms": "0",
-            "group.min.session.timeout.ms": "1000",
-        }
-        for kind in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
-            told |= {f"{kind}.replication.factor": "1", f"{kind}.num.partitions": "1", f"{kind}.min.isr": "1"}
-        for name in ("scram", "scram_tls"):
-            logins = {
-                "scram-sha-256": f"{security}.scram.ScramLoginModule required;",
-                "scram-sha-512": f"{security}.scram.ScramLoginModule required;",
-                "plain": f'{security}.plain.PlainLoginModule required user_{PLAIN_USER}="{PLAIN_PASSWORD}";',
-                "oauthbearer": f"{security}.oauthbearer.OAuthBearerLoginModule required"
-                ' unsecuredLoginStringClaim_sub="broker";',
-            }
-            told |= {f"listener.name.{name}.{kind}.sasl.jaas.config": login for kind, login in logins.items()}
-        return told
 
 
 @contextmanager

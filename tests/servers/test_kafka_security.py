@@ -17,7 +17,8 @@ from cgtrail.kafka.admin import AdminError, reach
 from cgtrail.kafka.topics import Found
 from shipper.wire.broker import Broker
 from tests.servers.clusters import Cluster
-from tests.servers.kafka import PLAIN_PASSWORD, PLAIN_USER, Kafka
+from tests.servers.kafka import Kafka
+from tests.servers.listeners import PLAIN_PASSWORD, PLAIN_USER
 from tests.unit.spooled import FIVE, five
 
 PASSWORD = "a long secret of theirs"  # noqa: S105  of a broker that lives for a test

@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 
 from cgtrail import config
 from cgtrail.brokers import broker as reached_by
-from tests.servers.kafka import PLAIN_PASSWORD, PLAIN_USER, Kafka, topics
+from tests.servers.kafka import Kafka, topics
+from tests.servers.listeners import PLAIN_PASSWORD, PLAIN_USER
 
 OWNER = """
 import sys, time

@@ -108,8 +108,10 @@ class Partition:
         """The log has lost its end, and counts anew: what was taken is dropped as sent again, holes show in numbers."""
         self.start = self.committed = committed
         self.place = self._oldest = max(oldest, committed)
-        for each in (*self.streams.values(), *self.claims.refused.values()):
-            each.place = self.place
+        for standing in self.streams.values():
+            standing.place = self.place
+        for refusal in self.claims.refused.values():
+            refusal.place = self.place
 
     def _piece(self, taken: Taken, *, quiet: bool) -> Output:
         output, piece, stream = Output(), taken.piece, taken.stream

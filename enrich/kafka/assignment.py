@@ -100,10 +100,9 @@ class Assignment:
             _log.error("the log ends before what was read of it: brokers lost messages; reading from the oldest",
                        partition=name, committed=committed, end=high,
                        next="see what happened to the brokers")  # fmt: skip
-        if not 0 <= committed <= high:
-            committed = low
-        place = max(taker.begin(name, committed, low), low)
-        begun = self.partitions[number] = Partition(name, number, place, committed, low, high, astray=True)
+        stored = committed if 0 <= committed <= high else 0  # of what stood before the oldest nothing was: that is told
+        place = max(taker.begin(name, stored, low), low)
+        begun = self.partitions[number] = Partition(name, number, place, max(stored, low), low, high, astray=True)
         self._new.remove(number)
         self._go_on(begun)
 
@@ -117,7 +116,7 @@ class Assignment:
             _log.error("the log ends before what was read of it: brokers lost messages; reading from the oldest",
                        partition=partition.name, wanted=partition.next, end=high,
                        next="see what happened to the brokers")  # fmt: skip
-            partition.next, partition.committed = max(taker.begin(partition.name, low, low), low), low
+            partition.next, partition.committed = max(taker.begin(partition.name, 0, low), low), low
         partition.low, partition.high = low, high
         self._go_on(partition)
 

@@ -36,9 +36,9 @@ HINT_SECONDS, SILENT_SECONDS = 3.0, 8.0
 """Without an acknowledgement for so long, what the client says is told; or that it says nothing."""
 DRAIN_SECONDS, LAST_SECONDS = 5.0, 2.0
 """How long a stop may take, and for how much of it nothing new is sent."""
-ANSWER_SECONDS, LAST_ANSWER_SECONDS = 3.0, 2.0
-"""How long brokers may take at least to tell the topic's partitions; and at the most once we are to stop."""
-BACKOFF_SECONDS = (0.5, 5.0)
+ANSWER_SECONDS, LAST_ANSWER_SECONDS = (3.0, 20.0), 2.0
+"""How long brokers may take to tell the topic's partitions: at first, after refusals, and once we are to stop."""
+BACKOFF_SECONDS = (0.5, 15.0)
 """Between two tries: at first, and at the most."""
 THROTTLED_SECONDS, SAY_SECONDS = 1.0, 60.0
 """From when on brokers' waiting times are told, and how often."""
@@ -83,7 +83,7 @@ class Publisher:
             self.turned = time.monotonic()
             client, before, stopping = Client(self.broker), self.sent_frames, self.stop.is_set()
             try:
-                answer = LAST_ANSWER_SECONDS if stopping else max(ANSWER_SECONDS, 4 * pause)
+                answer = LAST_ANSWER_SECONDS if stopping else min(max(ANSWER_SECONDS[0], 4 * pause), ANSWER_SECONDS[1])
                 self._partitions = client.partitions(answer)
                 return self._publish(client, follow=follow)
             except RefusedError as refused:

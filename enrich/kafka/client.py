@@ -40,6 +40,7 @@ __all__ = [
     "consumer",
     "failed",
     "producer",
+    "reason",
     "silent",
 ]
 
@@ -61,9 +62,11 @@ Settings = Mapping[str, str | int | bool]
 class Health:
     """What a client complains of: said once in words, and once when it works again."""
 
-    def __init__(self, what: str) -> None:
-        """`what` is not possible when it complains: "reading Kafka"."""
-        self._what = what
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        """`what` is not possible when it complains: "reading Kafka". `quiet`: nothing is logged, who asks is told."""
+        self._what, self._quiet = what, quiet
+        self.cause: KafkaError | None = None
+        """What was heard last that tells a reason, where what is raised may not: a login that is refused."""
         self._said: set[str] = set()
         self.error: str | None = None
         """What stands in the way now."""
@@ -87,7 +90,9 @@ class Health:
             return
         told = words(name)
         self.error = f"{told.sentence} ({name})"
-        if name not in self._said:
+        if telling(name) > 1:
+            self.cause = error
+        if name not in self._said and not self._quiet:
             self._said.add(name)
             _log.warning(
                 f"{self._what} is not possible now; trying again",
@@ -106,8 +111,9 @@ class Health:
     def works(self) -> None:
         """It works."""
         if self.error is not None:
-            _log.info(f"{self._what} works again")
-            self.error = None
+            if not self._quiet:
+                _log.info(f"{self._what} works again")
+            self.error = self.cause = None
             self._said.clear()
 
 
@@ -169,6 +175,13 @@ def failed(what: str, error: KafkaError | Exception) -> SourceError:
         return SourceError(f"{what} while partitions move between workers ({inner.name()}); it passes")
     told = words(inner.name())
     return SourceError(f"{what}: {told.sentence} ({inner.name()}: {inner.str()}); {told.advice}")
+
+
+def reason(error: KafkaError | Exception, health: Health) -> KafkaError | Exception:
+    """What stands behind an error: where it only says that nobody answers, what was heard of the connection."""
+    inner = error if isinstance(error, KafkaError) else _cause(error)
+    vague = isinstance(inner, KafkaError) and telling(inner.name()) < 2
+    return health.cause if vague and health.cause is not None else inner
 
 
 def _cause(error: Exception) -> KafkaError | Exception:

@@ -42,7 +42,7 @@ class Compacted:
     def __init__(self, broker: Broker, topic: str, what: str, keep: Callable[[bytes], bool]) -> None:
         """`what` is said to be impossible where it is: "keeping workers' state"."""
         self._broker, self._topic, self._what, self._keep = broker, topic, what, keep
-        self._health = client.Health(what)
+        self._health = client.Health(what, quiet=True)
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
         self._known: dict[int, Known] = {}
@@ -184,7 +184,8 @@ class Compacted:
             self._producer = None
 
     def _fail(self, error: Exception | KafkaError) -> NoReturn:
-        raise client.failed(f"{self._what} is not possible now: topic {self._topic}", error) from (
+        reason = client.reason(error, self._health)
+        raise client.failed(f"{self._what} is not possible now: topic {self._topic}", reason) from (
             error if isinstance(error, Exception) else None
         )
 

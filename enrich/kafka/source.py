@@ -17,6 +17,7 @@ import structlog
 from enrich.kafka import client, statistics
 from enrich.kafka.assignment import Assignment
 from enrich.kafka.client import ASTRAY, END, MOVING, KafkaError, KafkaException, Message, TopicPartition
+from enrich.kafka.commits import Commits
 from enrich.kafka.pieces import taken
 from enrich.sources import SourceError, Taker
 from shipper.wire.broker import Broker
@@ -32,6 +33,7 @@ PATIENCE = 1.0
 what was read ahead."""
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 1.0
+CLOSE_SECONDS = 5.0
 _DEFAULTS = {
     "queued.max.messages.kbytes": QUEUE_KIB,
     "fetch.max.bytes": 8 << 20,
@@ -72,6 +74,7 @@ class KafkaSource:
             **named,
         )
         self._assignment = Assignment(self._consumer, self._topic)
+        self._commits = Commits(self._consumer)
         self._held: list[Message] = []
         self._taker: Taker | None = None
         self._member = self._paused = self._moving = False
@@ -113,17 +116,10 @@ class KafkaSource:
         offsets = [self._assignment.at(each.number, places[each.name]) for each in ours]
         if not offsets:
             return
-        try:
-            if not surely:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
-                return
-            done = self._consumer.commit(offsets=offsets, asynchronous=False) or []
-        except KafkaException as error:
-            raise client.failed("the place can't be committed", error) from error
-        for each in done:
-            if each.error is not None:
-                raise client.failed(f"the place in {self._topic}-{each.partition} can't be committed", each.error)
-        self._have_committed(done)
+        if surely:
+            self._have_committed(self._commits.surely(offsets))
+        else:
+            self._commits.later(offsets)
 
     def backlog(self) -> int:
         """Messages that are not committed, in this member's partitions."""
@@ -136,6 +132,11 @@ class KafkaSource:
     def close(self) -> None:
         """Leave. A member with a name keeps its partitions until its session times out: it may be back by then."""
         self._taker = None
+        until = time.monotonic() + CLOSE_SECONDS
+        while not self._commits.idle(0):  # it may wait for us to be told of partitions that move
+            self._consumer.consume(BATCH, RETRY_SECONDS / 10)
+            if time.monotonic() > until:
+                return  # brokers that are away will miss us by themselves
         self._consumer.close()
 
     def _read(self, taker: Taker, seconds: float) -> bool:

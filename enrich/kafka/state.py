@@ -59,6 +59,8 @@ class KafkaCheckpoints:
         self._table = Compacted(broker, broker.topics.state, "keeping workers' state", _small)
         self._stop = stop
         self._count, self._counted = 0, 0.0
+        self._again = 0.0
+        """When what others died of is asked again, after nobody answered."""
         self._void: set[bytes] = set()
         """Slots of places that were lost: nothing may be built on them."""
         self._deaths: dict[str, dict[tuple[int, int], int]] = {}
@@ -87,6 +89,7 @@ class KafkaCheckpoints:
         self._deaths.clear()
         number = self._number(partition, anew=True)
         known = self._table.scan(number)
+        self._again = 0.0
         found: list[tuple[int, bytes]] = []
         manifests = [(_key(partition, slot), _manifest(known, _key(partition, slot))) for slot in range(SLOTS)]
         for key, manifest in sorted(manifests, key=lambda each: each[1].position if each[1] else -1, reverse=True):
@@ -124,10 +127,13 @@ class KafkaCheckpoints:
     def deaths(self, stream: str) -> dict[tuple[int, int], int]:
         """As Checkpoints, as of when a snapshot was loaded last; where nobody answers, as far as is known."""
         if stream not in self._deaths:
+            if time.monotonic() < self._again:
+                return {}
             try:
                 found = self._table.scan(int(stream[:8], 16) % self._partitions())
             except SourceError as error:
                 _log.warning("what workers died of can't be asked", error=str(error), next="none, if it passes")
+                self._again = time.monotonic() + COUNT_SECONDS
                 return {}
             self._deaths[stream] = _deaths(found, stream)
         return self._deaths[stream]

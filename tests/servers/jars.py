@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 VERSION = "4.3.1"
@@ -35,6 +36,12 @@ def jars() -> Path:
         finally:
             shutil.rmtree(fetched, ignore_errors=True)
     return kept
+
+
+def archive() -> Path:
+    """Where classes are kept as this Java has loaded them (JEP 350): a start takes half the CPU time with it."""
+    java = Path(shutil.which("java") or "java").resolve()
+    return jars().with_name(f"{VERSION}-{zlib.crc32(f'{java} {java.stat().st_mtime_ns}'.encode()):08x}.jsa")
 
 
 def _fetch(folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,21 +24,19 @@ from confluent_kafka.admin import (
 )
 
 from tests.servers.authority import Authority
-from tests.servers.jars import jars
-from tests.servers.listeners import PROTOCOLS, properties
+from tests.servers.jars import archive, jars
+from tests.servers.listeners import LOG, PROTOCOLS, free_ports, properties
 
 READY_SECONDS = 180
 STOP_SECONDS = 60
-# Outside of the range from which the kernel takes ports for whoever connects: a stopped broker's stay free.
-_PORTS = range(10_000, 32_000)
-_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.net.preferIPv4Stack=true")
-_LOG = """rootLogger.level=INFO
-rootLogger.appenderRef.out.ref=out
-appender.out.type=Console
-appender.out.name=out
-appender.out.layout.type=PatternLayout
-appender.out.layout.pattern=%d %p %m%n
-"""
+_JAVA = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xshare:auto",
+    "-Xlog:cds=off",
+    "-Xlog:cds+dynamic=off",
+    "-Djava.net.preferIPv4Stack=true",
+)
 _QUIET = {"log_level": 0}
 """Clients of a test's own say nothing on standard error when a broker goes."""
 
@@ -53,9 +51,11 @@ class Kafka:
         self._folder = folder
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
+        self._archive: Path | None = None
+        """Where this life writes its classes when it ends in order: nobody has done so yet."""
         self._authority = Authority(folder / "tls")
-        self._ports = dict(zip([*PROTOCOLS, "controller"], _free_ports(len(PROTOCOLS) + 1), strict=True))
-        (folder / "log4j2.properties").write_text(_LOG)
+        self._ports = dict(zip([*PROTOCOLS, "controller"], free_ports(len(PROTOCOLS) + 1), strict=True))
+        (folder / "log4j2.properties").write_text(LOG)
         addresses = {name: self.listener(name) for name in self._ports}
         told = properties(folder, self._data, addresses, self._authority)
         self._properties = folder / "server.properties"
@@ -184,7 +184,16 @@ class Kafka:
         assert self._process is None, "it runs"
         if not (self._data / "meta.properties").exists():
             self._format()
-        options = ("-Xms128m", "-Xmx256m", *_JAVA, f"-Dlog4j2.configurationFile=file:{self._folder}/log4j2.properties")
+        kept = archive()
+        self._archive = None if kept.exists() else kept.with_name(f"{kept.name}.{os.getpid()}")
+        classes = f"-XX:ArchiveClassesAtExit={self._archive}" if self._archive else f"-XX:SharedArchiveFile={kept}"
+        options = (
+            "-Xms128m",
+            "-Xmx256m",
+            *_JAVA,
+            classes,
+            f"-Dlog4j2.configurationFile=file:{self._folder}/log4j2.properties",
+        )
         # It dies with the thread that starts it: no broker is left behind, however a test run ends.
         argv = ["setpriv", "--pdeathsig", "KILL", "java", *options, "-cp", _classes(), "kafka.Kafka"]
         with self.log.open("ab") as log:
@@ -207,6 +216,10 @@ class Kafka:
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
         self._end(signal.SIGKILL)
+
+    def end(self) -> None:
+        """It is not needed any more: at once, or where its classes are wanted for the next ones, in order."""
+        self._end(signal.SIGTERM if self._archive else signal.SIGKILL)
 
     def pause(self) -> None:
         """It stands still, and its connections stay (SIGSTOP)."""
@@ -233,6 +246,9 @@ class Kafka:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._archive is not None and self._archive.exists():
+            whole = self._process.returncode >= 0  # Java ended by itself
+            self._archive.replace(archive()) if whole else self._archive.unlink()
         self._process = None
 
     def _said(self, since: int) -> bytes:
@@ -262,7 +278,7 @@ def kafka(folder: Path, **server_properties: str | int) -> Iterator[Kafka]:
         broker.start()
         yield broker
     finally:
-        broker.kill()
+        broker.end()
 
 
 def topics(broker: Kafka, partitions: int = 1, prefix: str = "cgtrail") -> dict[str, str]:
@@ -281,16 +297,3 @@ def topics(broker: Kafka, partitions: int = 1, prefix: str = "cgtrail") -> dict[
 
 def _classes() -> str:
     return f"{jars()}/*"
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            taken = held.enter_context(socket.socket())
-            port = secrets.choice(_PORTS)
-            with suppress(OSError):
-                taken.bind(("127.0.0.1", port))
-                found.append(port)
-        return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.servers.authority import Authority
@@ -11,6 +14,16 @@ PLAIN_USER, PLAIN_PASSWORD = "plain", "plain-secret"
 PROTOCOLS = {"": "PLAINTEXT", "scram": "SASL_PLAINTEXT", "scram_tls": "SASL_SSL", "mtls": "SSL"}
 """Listeners by name; the nameless one is for the super user."""
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+# Outside of the range from which the kernel takes ports for whoever connects: a stopped broker's stay free.
+_PORTS = range(10_000, 32_000)
+LOG = """rootLogger.level=INFO
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d %p %m%n
+"""
+"""log4j2.properties: everything to standard output."""
 
 
 def properties(folder: Path, data: Path, listeners: dict[str, str], authority: Authority) -> dict[str, str]:
@@ -63,3 +76,16 @@ def properties(folder: Path, data: Path, listeners: dict[str, str], authority: A
         }
         told |= {f"listener.name.{name}.{kind}.sasl.jaas.config": login for kind, login in logins.items()}
     return told
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            taken = held.enter_context(socket.socket())
+            port = secrets.choice(_PORTS)
+            with suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                found.append(port)
+        return found

@@ -34,6 +34,8 @@ class Life:
     cgroup: int
     program: tuple[bytes, ...] = ()
     forked: bool = True
+    tty: int = 0
+    """Its controlling terminal, as dev_t."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +46,7 @@ class Box:
     cgroups: list[int]
     born: int
     told_at: int
+    policy: Policy
     state: State = State.PENDING
     seen: int = 0
     lost: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -60,7 +63,7 @@ class Box:
         return ContainerInfo(
             key=self.key,
             state=self.state,
-            policy=int(Policy.EXEC),
+            policy=int(self.policy),
             container_id=b"%064x" % self.owner,
             runtime=b"docker",
             **known if self.state == State.COMPLETE else {},
@@ -74,6 +77,9 @@ class Box:
 
 class Boxes:
     """The host of one boot, and the records it makes: in `records`, encoded, in their order."""
+
+    policy = Policy.EXEC
+    """Of all containers: what is recorded of them."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -118,7 +124,8 @@ class Boxes:
         self._cgroup += 10
         cgroups = [self._cgroup, self._cgroup + 1][: self.rng.randint(1, 2)]
         told = self.now + int(self.rng.choice(TOLD_AFTER) * SECOND)
-        box = Box(self._cgroup, cgroups, self.now, told, State.COMPLETE if told == self.now else State.PENDING)
+        state = State.COMPLETE if told == self.now else State.PENDING
+        box = Box(self._cgroup, cgroups, self.now, told, self.policy, state)
         self.boxes.append(box)
         for number, cgroup in enumerate(cgroups):
             info = box.info(cgroup)
@@ -140,6 +147,23 @@ class Boxes:
         """A process ends."""
         box.lives.remove(life)
         self.kernel(box, self._task(Exit, life, status=self.rng.choice((0, 0, 256, 9, 139))))
+
+    def enter(self, box: Box) -> Life:
+        """A process is put into a container."""
+        life = self._life(box, None)
+        self.kernel(box, self._task(CgroupAttach, life))
+        return life
+
+    def fork(self, box: Box, life: Life) -> Life:
+        """A process makes another."""
+        child = self._life(box, life)
+        self.kernel(box, self._task(Fork, child))
+        return child
+
+    def start(self, box: Box, life: Life, *program: bytes) -> None:
+        """A process starts a program."""
+        life.program, life.forked = program, False
+        self.kernel(box, self._image(Exec, life))
 
     def fail(self, box: Box, life: Life, *, sure: bool = False) -> None:
         """A program can't be started."""
@@ -169,7 +193,7 @@ class Boxes:
         group, session = (leader.group, leader.session) if leader else (pid, pid)
         parent = (leader.pid, leader.start) if leader else (1, 1)
         life = Life(pid, self.now, parent, group, session, self.rng.choice(box.cgroups))
-        life.program = leader.program if leader else ()
+        life.program, life.tty = (leader.program, leader.tty) if leader else ((), 0)
         box.lives.append(life)
         return life
 
@@ -177,8 +201,7 @@ class Boxes:
         if len(box.lives) >= MOST:
             self.end(box, life)
             return
-        child = self._life(box, life)
-        self.kernel(box, self._task(Fork, child))
+        child = self.fork(box, life)
         if self.rng.random() < 0.6:
             self._exec(box, child)
 
@@ -186,13 +209,14 @@ class Boxes:
         words = [b"w%d" % self.rng.randrange(1000) for _ in range(self.rng.randint(0, 4))]
         if self.rng.random() < 0.003:
             words.append(self.rng.randbytes(30_000).replace(b"\0", b"."))
-        life.program, life.forked = (self.rng.choice(PROGRAMS), *words), False
+        program = (self.rng.choice(PROGRAMS), *words)
         if self.rng.random() < 0.1:
             life.group = life.session = life.pid
-        self.kernel(box, self._image(Exec, life))
+            life.tty = 0
+        self.start(box, life, *program)
 
     def _enter(self, box: Box, _: Life | None) -> None:
-        self.kernel(box, self._task(CgroupAttach, self._life(box, None)))
+        self.enter(box)
 
     def _empty(self, box: Box, _: Life) -> None:
         for each in list(box.lives):
@@ -201,7 +225,7 @@ class Boxes:
     def _host_cgroup(self, *_: object) -> None:
         """A cgroup of the host, which is recorded until its name was looked at."""
         self._cgroup += 10
-        host = Box(self._cgroup, [self._cgroup], self.now, 0)
+        host = Box(self._cgroup, [self._cgroup], self.now, 0, self.policy)
         self.kernel(host, CgroupMkdir(cgroup_id=host.owner, watch=Watch.PROVISIONAL, path=b"/x"), sure=True)
         self.kernel(host, self._image(Exec, self._life(host, None)), sure=True)
         self.put(CgroupInfo(cgroup_id=host.owner, kind=Kind.HOST, path=b"/x", told=self.now))
@@ -209,7 +233,13 @@ class Boxes:
     @staticmethod
     def _task(kind: type[Task], life: Life, **fields: Any) -> Task:
         ids = {"tgid": life.pid, "start": life.start, "ppid": life.parent[0], "parent_start": life.parent[1]}
-        places = {"cgroup_id": life.cgroup, "pgid": life.group, "sid": life.session, "vpid": life.pid % 97}
+        places = {
+            "cgroup_id": life.cgroup,
+            "pgid": life.group,
+            "sid": life.session,
+            "vpid": life.pid % 97,
+            "tty": life.tty,
+        }
         comm = life.program[0][-15:] if life.program else b"runc"
         return kind(**{"comm": comm, "parent_comm": b"parent"} | ids | places | fields)
 

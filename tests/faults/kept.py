@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from enrich.statefile import own_file
 from shipper.wire.position import position_file
 from tests.faults.writer import begun
 
+_STREAM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 Documents = dict[str, str]
 """Id → body; a stream's random id is replaced by its place, so that two spools of one storm can be compared."""
 
@@ -29,13 +31,13 @@ class Kept:
     """Id → kind and bytes."""
 
 
-def undisturbed(data: Path, scratch: Path, *, forks: bool = False) -> Kept:
-    """What one worker that nobody disturbs makes of a copy of a data folder's spool."""
+def undisturbed(data: Path, scratch: Path, *, forks: bool = False, called: Mapping[str, str] | None = None) -> Kept:
+    """What one worker that nobody disturbs makes of a copy of a data folder's spool. `called`: other names."""
     shutil.copytree(data / "spool", scratch / "spool", ignore=shutil.ignore_patterns("readers"))
-    return remade(scratch, forks=forks)
+    return remade(scratch, forks=forks, called=called)
 
 
-def remade(data: Path, *, forks: bool = False) -> Kept:
+def remade(data: Path, *, forks: bool = False, called: Mapping[str, str] | None = None) -> Kept:
     """What a worker that has never been there makes of a data folder's spool; the documents stay in memory."""
     position_file(data / "spool", "memory").path.unlink(missing_ok=True)
     for file in data.glob("enrich.memory.*"):
@@ -46,21 +48,26 @@ def remade(data: Path, *, forks: bool = False) -> Kept:
         assert isinstance(worker.letters, DeadLetters)
         letters = list(worker.letters.all())
     found = {ident: document.encode().decode() for ident, document in sink.documents.items()}
-    return _kept(data, found, letters)
+    return called_so(called or names(data), found, letters)
 
 
 def kept(data: Path) -> Kept:
     """What stands in a data folder's store and among its dead letters."""
+    letters = DeadLetters(own_file(data, "deadletters.db"))
+    try:
+        return called_so(names(data), stored(data), list(letters.all()))
+    finally:
+        letters.close()
+
+
+def stored(data: Path) -> Documents:
+    """What stands in a data folder's store: id → body."""
     found: Documents = {}
     for file in sorted((data / "store").glob("*.db")):
         for ident, body in rows(file):
             assert ident not in found, f"{ident} stands in two day files"
             found[ident] = body
-    letters = DeadLetters(own_file(data, "deadletters.db"))
-    try:
-        return _kept(data, found, list(letters.all()))
-    finally:
-        letters.close()
+    return found
 
 
 def rows(file: Path) -> list[tuple[str, str]]:
@@ -90,25 +97,28 @@ def assert_documents(found: Mapping[str, str], wanted: Mapping[str, str], told: 
     assert not changed, f"{told}: {len(changed)} documents changed, such as {_few(changed)}:{first}"
 
 
+def names(data: Path, before: str = "") -> dict[str, str]:
+    """Stream → a name that does not depend on its random id: its place in a data folder's spool, `before` it a word."""
+    return {stream.id.hex(): f"{before}stream{place}" for place, stream in enumerate(begun(data / "spool"))}
+
+
 def named(data: Path, found: Mapping[str, str]) -> Documents:
-    """Documents under names that do not depend on the random ids of a spool's streams."""
-    names = _names(data)
-    return {_named(names, ident): _named(names, body) for ident, body in found.items()}
+    """Documents under the names of a data folder's streams."""
+    return renamed(names(data), found)
 
 
-def _kept(data: Path, found: Documents, letters: list[Letter]) -> Kept:
-    names = _names(data)
-    return Kept(named(data, found), {_named(names, each.id): (each.kind.value, each.body) for each in letters})
+def renamed(called: Mapping[str, str], found: Mapping[str, str]) -> Documents:
+    """Documents under names that do not depend on the random ids of streams."""
+    return {_named(called, ident): _named(called, body) for ident, body in found.items()}
 
 
-def _names(data: Path) -> dict[str, str]:
-    return {stream.id.hex(): f"stream{place}" for place, stream in enumerate(begun(data / "spool"))}
+def called_so(called: Mapping[str, str], found: Mapping[str, str], letters: Iterable[Letter]) -> Kept:
+    """Documents and dead letters under such names."""
+    return Kept(renamed(called, found), {_named(called, each.id): (each.kind.value, each.body) for each in letters})
 
 
-def _named(names: Mapping[str, str], text: str) -> str:
-    for stream, name in names.items():
-        text = text.replace(stream, name)
-    return text
+def _named(called: Mapping[str, str], text: str) -> str:
+    return _STREAM.sub(lambda found: called.get(found[0], found[0]), text)
 
 
 def _few(ids: object) -> list[str]:

@@ -7,7 +7,7 @@ stopped and killed and starts again, and the host boots a second time.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shipper.wire.frame import wrap
@@ -58,12 +58,13 @@ class Boot:
     frames: list[Told]
 
 
-def storm(seed: int, ticks: int) -> list[Boot]:
-    """Two boots; the first has two thirds of the ticks."""
+def storm(seed: int, ticks: int, recording: Callable[[random.Random, int], Recording] | None = None) -> list[Boot]:
+    """Two boots; the first has two thirds of the ticks. `recording` makes the recording of one that began then."""
+    recording = recording or Recording
     rng = random.Random(seed)  # noqa: S311  chance, no secret
-    first = _Recording(rng, BOOTED)
+    first = recording(rng, BOOTED)
     boots = [Boot(first.boot, list(first.frames(ticks * 2 // 3)))]
-    second = _Recording(rng, first.unix() + 3 * SECOND)
+    second = recording(rng, first.unix() + 3 * SECOND)
     boots.append(Boot(second.boot, list(second.frames(ticks - ticks * 2 // 3, End.KILLED, blind=first.unix()))))
     return boots
 
@@ -81,17 +82,17 @@ def drizzle(seed: int) -> list[Boot]:
     return [*boots, Boot(second.boot, told)]
 
 
-class _Recording(Boxes):
+class Recording(Boxes):
     """One boot: a host, and the agents that record it.
 
     `busy`: how much happens between two frames, at the most; `boxes`: containers that run when the first agent begins.
     """
 
-    def __init__(self, rng: random.Random, booted: int, *, busy: int = 30, boxes: int = 0) -> None:
+    def __init__(self, rng: random.Random, booted: int, *, busy: int = 30, boxes: int = 0, host: bytes = HOST) -> None:
         super().__init__(rng)
         self.unseen(boxes)
         self.boot, self._offset, self._busy = rng.randbytes(16), booted, busy
-        self._read = 0
+        self._read, self.host = 0, host
 
     def unix(self) -> int:
         """The wall clock's time, in nanoseconds since 1970."""
@@ -148,7 +149,7 @@ class _Recording(Boxes):
         """As shipper.agent writes it: live records may stand between its marks."""
         yield from self._cut()
         self.put(KeyframeBegin())
-        told = {"host_name": b"node", "host_id": HOST.hex().encode(), "kernel": b"6.12.0", "version": b"0.1.0"}
+        told = {"host_name": b"node", "host_id": self.host.hex().encode(), "kernel": b"6.12.0", "version": b"0.1.0"}
         self.put(HostInfo(boot_id=_uuid(self.boot), **told))
         self._clock()
         for box in self.boxes:
@@ -200,7 +201,7 @@ class _Recording(Boxes):
             yield Told(keyframe, self.unix(), tuple(records))
 
 
-class _Drizzle(_Recording):
+class _Drizzle(Recording):
     """A loss is told behind a record with a higher number: what the ledger must miss then follows from the numbers."""
 
     def _tell_losses(self, boxes: list[Box]) -> None:

@@ -28,10 +28,10 @@ def append(spool: Spool, frame: Told) -> None:
     assert not spool.commit(), spool.error
 
 
-def write(folder: Path, boots: list[Boot], pause: float = 0) -> None:
+def write(folder: Path, boots: list[Boot], pause: float = 0, host: bytes = HOST) -> None:
     """Write what is not in the spool yet; the newest of its streams is the boot it stands in."""
     for boot in boots[max(len(begun(folder)) - 1, 0) :]:
-        with Spool(folder, HOST, boot.id) as spool:
+        with Spool(folder, host, boot.id) as spool:
             for frame in boot.frames[spool.number :]:
                 append(spool, frame)
                 time.sleep(pause)

@@ -24,7 +24,7 @@ TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:b
 	/usr/bin/sqlite3:sqlite3 /usr/bin/node:nodejs /usr/bin/ipython3:ipython3 \
 	/usr/share/zsh-autosuggestions:zsh-autosuggestions /usr/share/zsh-syntax-highlighting:zsh-syntax-highlighting
 BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
-	musl-gcc:musl-tools strace:strace
+	musl-gcc:musl-tools strace:strace mvn:maven java:default-jre-headless openssl:openssl
 
 .PHONY: help run test test-faults fuzz check bench soak bpf format clean packages-run packages-test packages-bench
 
@@ -38,7 +38,7 @@ test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs 
 	$(VENV)/bin/pytest
 
 test-faults: packages-run packages-test $(VENV)/dev.stamp bpf ## kill and damage at a hundred moments instead of a few; needs root
-	$(VENV)/bin/pytest tests/faults --faults-long
+	$(VENV)/bin/pytest tests/faults tests/servers -m faults --faults-long
 
 FUZZ_SECONDS ?= 600
 fuzz: packages-run $(VENV)/fuzz.stamp ## look for inputs that break a promise, for FUZZ_SECONDS (600), TARGETS or all

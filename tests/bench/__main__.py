@@ -16,7 +16,20 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import agent, durability, kernel, latency, lines, loss, memory, registry, slowdown, terminal, worker
+from tests.bench import (
+    agent,
+    durability,
+    kafka,
+    kernel,
+    latency,
+    lines,
+    loss,
+    memory,
+    registry,
+    slowdown,
+    terminal,
+    worker,
+)
 from tests.bench.lab import Lab, lab, scratch_folder
 from tests.bench.report import Report, write_into
 
@@ -35,6 +48,10 @@ class Size:
     idle_seconds: float = 20
     stream_seconds: float = 60
     """Of the stream that the worker is measured on."""
+    latency_seconds: float = 40
+    """How long events come through Kafka."""
+    events: int = 60_000
+    """That Logprep gets."""
     loss_seconds: int = 20
     containers: int = 200
     samples: int = 300
@@ -51,6 +68,8 @@ QUICK = Size(
     keys=5_000,
     idle_seconds=3,
     stream_seconds=20,
+    latency_seconds=8,
+    events=10_000,
     loss_seconds=3,
     containers=10,
     samples=20,
@@ -63,6 +82,7 @@ SUBJECTS: dict[str, Callable[[Report, Lab, Size], None]] = {
     "lines": lines.run,
     "agent": agent.run,
     "worker": worker.run,
+    "kafka": kafka.run,
     "loss": loss.run,
     "memory": memory.run,
     "latency": latency.run,

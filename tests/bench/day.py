@@ -45,8 +45,8 @@ class Day:
     _ticked: int = 0
     _keyframed: int = field(default=-KEYFRAME_NS)
 
-    def run(self, seconds: float, commands_per_second: float) -> None:
-        """Go on for so much stream time; a command is a fork, an exec and an end."""
+    def run(self, seconds: float, commands_per_second: float, frame_ns: int = TICK_NS) -> None:
+        """Go on for so much stream time; a command is a fork, an exec and an end. `frame_ns`: from frame to frame."""
         end, step = self.now + int(seconds * SECOND), int(SECOND / commands_per_second)
         following, number = self.now, 0
         while self.now < end:
@@ -55,10 +55,12 @@ class Day:
             while following <= self.now:
                 self.command(FIRST_PID + self.standing + number % 20_000)
                 following, number = following + step, number + 1
-            self.put(Tick())
+            if self.now - self._ticked >= TICK_NS:
+                self._ticked = self.now
+                self.put(Tick())
             self.spool.time = UNIX + self.now
             self.spool.commit()
-            self.now += TICK_NS
+            self.now += frame_ns
 
     def keyframe(self) -> None:
         """Everything that is alive."""
@@ -108,13 +110,13 @@ class Day:
 
 
 @contextmanager
-def day(folder: Path, *, durable: bool = False) -> Iterator[Day]:
+def day(folder: Path, *, durable: bool = False, host: bytes = b"h" * 16) -> Iterator[Day]:
     """A new stream in a data folder. Not durable: nothing is waited for, which makes a day in a minute."""
     real = os.fdatasync
     if not durable:
         os.fdatasync = lambda fd: None  # noqa: ARG005  a file descriptor, as the real one
     try:
-        with Spool(folder / "spool", b"h" * 16, b"b" * 16) as spool:
+        with Spool(folder / "spool", host, b"b" * 16) as spool:
             yield Day(spool)
     finally:
         os.fdatasync = real

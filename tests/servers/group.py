@@ -30,7 +30,7 @@ class Group:
         parts = self._admin.list_topics(self._topic, timeout=SECONDS).topics[self._topic].partitions
         asked = {TopicPartition(self._topic, part): OffsetSpec.latest() for part in parts}  # type: ignore[no-untyped-call]
         ends = self._admin.list_offsets(asked).values()
-        return sum(end.result(SECONDS).offset for end in ends) - self.committed()
+        return sum(int(end.result(SECONDS).offset) for end in ends) - self.committed()
 
     def committed(self) -> int:
         """Places that are committed, all partitions together."""

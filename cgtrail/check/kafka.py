@@ -86,7 +86,10 @@ def _rights(admin: Admin, broker: Broker, found: Mapping[str, Found | AdminError
         return  # what may be done with a topic that is not there is not told
     try:
         group = admin.may(broker.group)
-    except AdminError:
+    except AdminError as error:
+        if error.name != "GROUP_AUTHORIZATION_FAILED":
+            yield Finding("kafka rights", Level.NOTE, f"of group {broker.group}: {error.sentence}", error.advice)
+            return
         group = frozenset()
     raw, state, letters = (has.get(name, frozenset()) for name in topics.names(broker.topics).values())
     needs = {

@@ -36,6 +36,7 @@ _SURE_SECONDS = 1.5
 """From the first error that tells a reason: of several brokers another may do."""
 _REQUEST_SECONDS = 20.0
 _SETTLE_SECONDS = 10.0
+_COORDINATOR_SECONDS = 4.0
 _AROUND = re.compile(r"^\S+?(/bootstrap|/\d+)?: |\s*\(after \d+ms in state \w+\)|error:[0-9A-F]{8}:(?=\S)")
 """What librdkafka puts around a reason: who, when, and OpenSSL's number."""
 _CERTIFICATE_WANTED = re.compile(r"alert (bad certificate|certificate required|handshake failure)")
@@ -102,10 +103,18 @@ class Admin:
 
     def may(self, group: str) -> frozenset[str]:
         """What we may do with a consumer group, as in READ. Raises AdminError where it may not even be seen."""
-        asked = self._client.describe_consumer_groups(
-            [group], include_authorized_operations=True, request_timeout=_REQUEST_SECONDS
-        )
-        return _names(_result(asked[group]).authorized_operations)
+        until = time.monotonic() + _COORDINATOR_SECONDS
+        while True:
+            asked = self._client.describe_consumer_groups(
+                [group], include_authorized_operations=True, request_timeout=_COORDINATOR_SECONDS
+            )
+            try:
+                return _names(_result(asked[group]).authorized_operations)
+            except AdminError as error:
+                # A cluster that never had a group makes the topic for them when it is first asked.
+                if error.name == "GROUP_AUTHORIZATION_FAILED" or time.monotonic() >= until:
+                    raise
+                time.sleep(0.2)
 
     def make(self, topic: str, partitions: int, replication: int, config: Mapping[str, str], *, dry: bool) -> None:
         """Create a topic; `dry` only asks whether it would be. Raises AdminError.

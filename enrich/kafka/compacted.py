@@ -47,10 +47,10 @@ class Compacted:
         self._producer: Producer | None = None
         self._known: dict[int, Known] = {}
 
-    def partitions(self) -> int:
-        """How many it has. Raises SourceError."""
+    def partitions(self, seconds: float = ANSWER_SECONDS) -> int:
+        """How many it has, as brokers tell within so long. Raises SourceError."""
         try:
-            found = self._reader().list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
+            found = self._reader().list_topics(self._topic, timeout=seconds).topics[self._topic]
         except KafkaException as error:
             self._fail(error)
         if found.error is not None or not found.partitions:

@@ -214,9 +214,9 @@ class KafkaSource:
         self._leave([each.partition for each in partitions], lost=False)
 
     def _on_lost(self, _: Any, partitions: list[TopicPartition]) -> None:
-        _log.warning("this worker was taken for dead, and its partitions are others'; it begins anew",
+        _log.warning("nobody heard of this worker for too long: its partitions may be others' now, and it begins anew",
                      partitions=len(partitions),
-                     next="none; where it happens often: is the store slow, or the machine?")  # fmt: skip
+                     next="none; where it happens often: are brokers away, or the machine slow?")  # fmt: skip
         self._leave([each.partition for each in partitions], lost=True)
 
     def _leave(self, gone: list[int], *, lost: bool) -> None:

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from enrich.checkpoint import SLOTS, Snapshot
-from enrich.kafka.compacted import Compacted, Known
+from enrich.kafka.compacted import ANSWER_SECONDS, Compacted, Known
 from enrich.sources import SourceError
 from shipper.wire.broker import Broker
 
@@ -30,6 +30,8 @@ _log = structlog.get_logger()
 CHUNK = 512 << 10
 """Bytes: topics take messages of 1 MiB unless told otherwise."""
 RETRY_SECONDS = 1.0
+SHORT_SECONDS = 2.0
+"""So long brokers have to answer what can do without: a worker that begins asks."""
 COUNT_SECONDS = 30.0
 """How many partitions the topic has is asked at most so often."""
 _DEATH = b"death/"
@@ -130,7 +132,7 @@ class KafkaCheckpoints:
             if time.monotonic() < self._again:
                 return {}
             try:
-                found = self._table.scan(int(stream[:8], 16) % self._partitions())
+                found = self._table.scan(int(stream[:8], 16) % self._partitions(seconds=SHORT_SECONDS))
             except SourceError as error:
                 _log.warning("what workers died of can't be asked", error=str(error), next="none, if it passes")
                 self._again = time.monotonic() + COUNT_SECONDS
@@ -142,9 +144,9 @@ class KafkaCheckpoints:
         """Let go of the brokers."""
         self._table.close()
 
-    def _partitions(self, *, anew: bool = False) -> int:
+    def _partitions(self, *, anew: bool = False, seconds: float = ANSWER_SECONDS) -> int:
         if not self._count or (anew and time.monotonic() - self._counted > COUNT_SECONDS):
-            self._count, self._counted = self._table.partitions(), time.monotonic()
+            self._count, self._counted = self._table.partitions(seconds), time.monotonic()
         return self._count
 
     def _number(self, partition: str, *, anew: bool = False) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -11,7 +14,7 @@ from confluent_kafka import Producer, TopicPartition
 from enrich.kafka.source import QUEUE_KIB, FencedError
 from shipper.wire.message import End, encode
 from tests.servers.kafka import Kafka, topics
-from tests.servers.recording import Member, messages, reach, send, until
+from tests.servers.recording import PATIENCE, Member, messages, reach, send, until
 
 
 def _name(settings: dict[str, str], number: int) -> str:
@@ -182,3 +185,24 @@ def test_ends_and_keyframes_come_as_they_are(broker: Kafka) -> None:
     member = Member(reach(settings), "", {}, once=True)
     member.join()
     assert [taken.piece for taken in member.recorder.taken] == [End(5)]
+
+
+def test_a_long_backlog_takes_no_memory(broker: Kafka) -> None:
+    """Hundreds of megabytes wait in several partitions: what is read ahead has its bound."""
+    settings = topics(broker, 4)
+    topic = settings["CGTRAIL_KAFKA_TOPIC"]
+    some = messages(1, range(50), 250_000)
+    for _ in range(8):
+        send(broker, topic, dict.fromkeys(range(4), some))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.servers.drain", broker.servers, topic, settings["CGTRAIL_KAFKA_GROUP"]],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    taken, before, most = map(int, done.stdout.split()[-3:])
+    print(f"{taken} messages, {before >> 20} MiB before, {most >> 20} MiB at the most")
+    assert taken == 1600
+    assert most - before < 160 << 20

@@ -1,9 +1,10 @@
 """What workers keep to go on where any of them was: two snapshots a partition, and which records they died of.
 
-In a compacted topic, partition P of the streams' topic in its partition P modulo their number. Keys are text:
+In a compacted topic, partition P of the streams' topic in its partition P modulo their number. Keys are text,
+the group's name as in a URL:
 
-* `<partition>/<slot>/<chunk>`: a piece of a compressed snapshot
-* `<partition>/<slot>`: what the pieces make, written once they are all there
+* `<group>:<partition>/<slot>/<chunk>`: a piece of a compressed snapshot
+* `<group>:<partition>/<slot>`: what the pieces make, written once they are all there
 * `death/<stream>`: how often workers died of which of its records
 
 A slot is overwritten in place, so whoever is killed meanwhile leaves pieces that do not fit: they are left alone, and
@@ -16,6 +17,7 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -60,6 +62,7 @@ class KafkaCheckpoints:
         """Ask nobody yet."""
         self._table = Compacted(broker, broker.topics.state, "keeping workers' state", _small)
         self._stop = stop
+        self._group = quote(broker.group, safe="")
         self._count, self._counted = 0, 0.0
         self._again = 0.0
         """When what others died of is asked again, after nobody answered."""
@@ -74,16 +77,16 @@ class KafkaCheckpoints:
         slot, other = slots
         body = zlib.compress(snapshot.body, level=1)
         chunks = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
-        key = _key(partition, slot.number)
+        key = self._key(partition, slot.number)
         self._table.write(number, {key + b"/%d" % at: chunk for at, chunk in enumerate(chunks)})
         manifest = _Manifest(snapshot.position, schema, len(chunks), len(body), zlib.crc32(body))
         self._table.write(number, {key: msgspec.json.encode(manifest)})
         places = self._table.known(number).places
         rest = {each for each in places if each.startswith(key + b"/") and int(each[len(key) + 1 :]) >= len(chunks)}
         if other.manifest is None:
-            rest |= {_key(partition, other.number)} & places.keys()
+            rest |= {self._key(partition, other.number)} & places.keys()
         self._table.write(number, dict.fromkeys(rest))
-        self._void -= {key, _key(partition, other.number)}
+        self._void -= {key, self._key(partition, other.number)}
         return other.manifest.position if other.manifest else 0
 
     def load(self, partition: str, schema: str, position: int) -> list[Snapshot]:
@@ -93,7 +96,9 @@ class KafkaCheckpoints:
         known = self._table.scan(number)
         self._again = 0.0
         found: list[tuple[int, bytes]] = []
-        manifests = [(_key(partition, slot), _manifest(known, _key(partition, slot))) for slot in range(SLOTS)]
+        manifests = [
+            (self._key(partition, slot), _manifest(known, self._key(partition, slot))) for slot in range(SLOTS)
+        ]
         for key, manifest in sorted(manifests, key=lambda each: each[1].position if each[1] else -1, reverse=True):
             if manifest is None:
                 continue
@@ -157,7 +162,7 @@ class KafkaCheckpoints:
         """The slot to write, and the one that stays: what is of no use any more counts as empty."""
         found = []
         for slot in range(SLOTS):
-            key = _key(partition, slot)
+            key = self._key(partition, slot)
             manifest = _manifest(known, key)
             of_use = manifest and manifest.schema == schema and manifest.position <= position and key not in self._void
             found.append(_Slot(slot, manifest if of_use else None))
@@ -165,6 +170,9 @@ class KafkaCheckpoints:
         if second.manifest is not None and second.manifest.position == position:
             return second, first
         return first, second
+
+    def _key(self, partition: str, slot: int) -> bytes:
+        return f"{self._group}:{partition}/{slot}".encode()
 
     def _body(self, number: int, known: Known, key: bytes, manifest: _Manifest) -> bytes | None:
         places = [known.places.get(key + b"/%d" % at) for at in range(manifest.chunks)]
@@ -177,10 +185,6 @@ class KafkaCheckpoints:
             return zlib.decompress(body) if sound else None
         except zlib.error:
             return None
-
-
-def _key(partition: str, slot: int) -> bytes:
-    return f"{partition}/{slot}".encode()
 
 
 def _small(key: bytes) -> bool:

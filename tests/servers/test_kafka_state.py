@@ -102,6 +102,18 @@ def test_another_schema(broker: Kafka) -> None:
         assert state.load("raw-0", "new", 9) == [Snapshot(7, b"c")]
 
 
+def test_groups_do_not_meet(broker: Kafka) -> None:
+    """Two groups that read one topic keep their state beside each other."""
+    settings = topics(broker, 1)
+    other = settings | {"CGTRAIL_KAFKA_GROUP": "a/nother"}
+    with _state(settings) as one, _state(other) as two:
+        for position in range(1, 4):
+            one.store("raw-0", "schema", Snapshot(position, b"one"))
+            two.store("raw-0", "schema", Snapshot(position + 1, b"two"))
+        assert one.load("raw-0", "schema", 9) == [Snapshot(3, b"one"), Snapshot(2, b"one")]
+        assert two.load("raw-0", "schema", 9) == [Snapshot(4, b"two"), Snapshot(3, b"two")]
+
+
 def test_places_that_were_lost(broker: Kafka) -> None:
     """The log was emptied: a snapshot of what stood there before is never given again, even when its place returns."""
     settings = topics(broker, 1)
@@ -121,9 +133,9 @@ def test_a_snapshot_that_shrinks_leaves_no_chunks(broker: Kafka) -> None:
     with _state(settings) as state:
         for position, size in ((1, CHUNK * 4), (2, CHUNK * 4), (3, 10), (4, 10)):
             state.store("raw-0", "schema", Snapshot(position, _body(position, size)))
-    assert sorted(_there(broker, settings)) == [
-        b"raw-0/0", b"raw-0/0/0", b"raw-0/1", b"raw-0/1/0",
-    ]  # fmt: skip
+    group = settings["CGTRAIL_KAFKA_GROUP"].encode()
+    wanted = (b":raw-0/0", b":raw-0/0/0", b":raw-0/1", b":raw-0/1/0")
+    assert sorted(_there(broker, settings)) == [group + each for each in wanted]
 
 
 def test_deaths_are_counted_over_workers(broker: Kafka) -> None:

@@ -15,7 +15,7 @@ from shipper.wire.broker import Broker
 
 ANSWER_SECONDS = 15.0
 """Brokers that give nothing for so long are away."""
-DELIVERY_MS = 20_000
+DELIVERY_MS = 10_000
 _DEFAULTS = {
     "queued.max.messages.kbytes": 16 << 10,
     "fetch.queue.backoff.ms": 20,

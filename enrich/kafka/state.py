@@ -64,6 +64,8 @@ class KafkaCheckpoints:
         self._stop = stop
         self._group = quote(broker.group, safe="")
         self._count, self._counted = 0, 0.0
+        self._away = 0.0
+        """Until then nothing is stored: it takes long to find that brokers do not answer."""
         self._again = 0.0
         """When what others died of is asked again, after nobody answered."""
         self._void: set[bytes] = set()
@@ -72,6 +74,17 @@ class KafkaCheckpoints:
 
     def store(self, partition: str, schema: str, snapshot: Snapshot) -> int:
         """As Checkpoints. Raises SourceError."""
+        if time.monotonic() < self._away:
+            raise SourceError("the state can't be kept: brokers did not answer a moment ago; it is tried again soon")
+        began = time.monotonic()
+        try:
+            return self._store(partition, schema, snapshot)
+        except SourceError:
+            if time.monotonic() - began > SHORT_SECONDS:  # who stops, or leaves, has many to store: once is enough
+                self._away = time.monotonic() + COUNT_SECONDS
+            raise
+
+    def _store(self, partition: str, schema: str, snapshot: Snapshot) -> int:
         number = self._number(partition)
         slots = self._slots(self._table.known(number), partition, schema, snapshot.position)
         slot, other = slots

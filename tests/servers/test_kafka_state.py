@@ -194,3 +194,17 @@ def test_a_topic_that_is_made_anew(broker: Kafka) -> None:
                 break
     with _state(settings) as other:
         assert other.load("raw-0", "schema", 99)[0] == Snapshot(kept[-1], b"new")
+
+
+def test_many_snapshots_while_the_broker_stands_still(own_broker: Kafka) -> None:
+    """One is waited for; a worker that stops with a hundred partitions does not wait for each."""
+    settings = topics(own_broker, 1)
+    with _state(settings) as state:
+        state.store("raw-0", "schema", Snapshot(1, b"a"))
+        own_broker.pause()
+        with pytest.raises(SourceError, match="brokers do not answer in time"):
+            state.store("raw-0", "schema", Snapshot(2, b"b"))
+        for number in range(100):
+            with pytest.raises(SourceError, match="did not answer a moment ago"):
+                state.store(f"raw-{number}", "schema", Snapshot(2, b"b"))
+        own_broker.resume()

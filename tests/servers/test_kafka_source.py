@@ -147,7 +147,7 @@ def test_two_with_one_name(broker: Kafka) -> None:
 
 
 def test_what_is_gone_from_the_log_is_passed(broker: Kafka) -> None:
-    """The topic's retention was faster than the worker: it goes on with the oldest message, also while it runs."""
+    """The topic's retention was faster than the worker: it goes on with the oldest message."""
     settings = topics(broker, 1)
     topic = settings["CGTRAIL_KAFKA_TOPIC"]
     send(broker, topic, {0: messages(1, range(10))})

@@ -64,7 +64,8 @@ class _Look:
     consumer: client.Consumer
     until: float
     """By time.monotonic()."""
-    found: dict[str, Heard] = field(default_factory=dict)
+    found: dict[str | bytes, Heard] = field(default_factory=dict)
+    """By key."""
 
     def back(self) -> float:
         """Look back as far as there is time; returns how far, in seconds. Raises KafkaException."""
@@ -97,7 +98,7 @@ class _Look:
 
     def _read(self, begin: int, end: int) -> bool:
         """What was told between two places, of whom nothing newer is known; False when time was up first."""
-        read: dict[str, Heard] = {}
+        read: dict[str | bytes, Heard] = {}
         self.consumer.assign([self._at(begin)])
         done = False
         while not done and time.monotonic() < self.until:
@@ -109,7 +110,7 @@ class _Look:
                     raise KafkaException(error)
                 told = _told(message) if error is None else None
                 if told and place is not None and place < end:
-                    read[told.name] = told
+                    read[message.key() or b""] = told
                 done = done or error is not None or (place is not None and place >= end - 1)
         self.found = read | self.found
         return done
@@ -126,4 +127,5 @@ def _told(message: Message) -> Heard | None:
     with suppress(msgspec.DecodeError, RecursionError):
         told = msgspec.json.decode(value, type=WorkerTold)
     _, milliseconds = message.timestamp()
-    return Heard(name.removeprefix(PREFIX), milliseconds * 1_000_000, told)
+    name = name.removeprefix(PREFIX)
+    return Heard(name.removeprefix(f"{told.group}/") if told else name, milliseconds * 1_000_000, told)

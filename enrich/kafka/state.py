@@ -1,11 +1,11 @@
 """What workers keep to go on where any of them was: two snapshots a partition, and which records they died of.
 
-In a compacted topic, partition P of the streams' topic in its partition P modulo their number. Keys are text,
-the group's name as in a URL:
+In a compacted topic, partition P of the streams' topic in its partition P modulo their number. Each consumer group has
+its own, for what is known at a place is of use only to who has stored what stands before it. Keys are text:
 
-* `<group>:<partition>/<slot>/<chunk>`: a piece of a compressed snapshot
-* `<group>:<partition>/<slot>`: what the pieces make, written once they are all there
-* `death/<stream>`: how often workers died of which of its records
+* `snapshot/<group>/<partition>/<slot>/<chunk>`: a piece of a compressed snapshot
+* `snapshot/<group>/<partition>/<slot>`: what the pieces make, written once they are all there
+* `death/<group>/<stream>`: how often workers died of which of its records
 
 A slot is overwritten in place, so whoever is killed meanwhile leaves pieces that do not fit: they are left alone, and
 the other slot serves.
@@ -17,7 +17,6 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
-from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -36,7 +35,7 @@ SHORT_SECONDS = 2.0
 """So long brokers have to answer what can do without: a worker that begins asks."""
 COUNT_SECONDS = 30.0
 """How many partitions the topic has is asked at most so often."""
-_DEATH = b"death/"
+_SNAPSHOT, _DEATH = "snapshot", "death"
 
 
 class _Manifest(msgspec.Struct):
@@ -60,9 +59,9 @@ class KafkaCheckpoints:
 
     def __init__(self, broker: Broker, stop: threading.Event) -> None:
         """Ask nobody yet."""
-        self._table = Compacted(broker, broker.topics.state, "keeping workers' state", _small)
+        self._own, self._death = (f"{kind}/{broker.group}/" for kind in (_SNAPSHOT, _DEATH))
+        self._table = Compacted(broker, broker.topics.state, "keeping workers' state", self._small)
         self._stop = stop
-        self._group = quote(broker.group, safe="")
         self._count, self._counted = 0, 0.0
         self._away = 0.0
         """Until then nothing is stored: it takes long to find that brokers do not answer."""
@@ -95,7 +94,8 @@ class KafkaCheckpoints:
         manifest = _Manifest(snapshot.position, schema, len(chunks), len(body), zlib.crc32(body))
         self._table.write(number, {key: msgspec.json.encode(manifest)})
         places = self._table.known(number).places
-        rest = {each for each in places if each.startswith(key + b"/") and int(each[len(key) + 1 :]) >= len(chunks)}
+        pieces = {each: each[len(key) + 1 :] for each in places if each.startswith(key + b"/")}
+        rest = {each for each, nth in pieces.items() if nth.isdigit() and int(nth) >= len(chunks)}
         if other.manifest is None:
             rest |= {self._key(partition, other.number)} & places.keys()
         self._table.write(number, dict.fromkeys(rest))
@@ -132,10 +132,10 @@ class KafkaCheckpoints:
         while True:
             try:
                 number = int(stream[:8], 16) % self._partitions()
-                told = _deaths(self._table.scan(number), stream)
+                told = self._died(self._table.scan(number), stream)
                 told[frame, index] = told.get((frame, index), 0) + 1
                 value = msgspec.json.encode([(*place, count) for place, count in told.items()])
-                self._table.write(number, {_DEATH + stream.encode(): value})
+                self._table.write(number, {(self._death + stream).encode(): value})
             except SourceError as error:
                 _log.warning("what the worker died of can't be kept; trying again", error=str(error))
                 if self._stop.wait(RETRY_SECONDS):
@@ -155,7 +155,7 @@ class KafkaCheckpoints:
                 _log.warning("what workers died of can't be asked", error=str(error), next="none, if it passes")
                 self._again = time.monotonic() + COUNT_SECONDS
                 return {}
-            self._deaths[stream] = _deaths(found, stream)
+            self._deaths[stream] = self._died(found, stream)
         return self._deaths[stream]
 
     def close(self) -> None:
@@ -184,9 +184,6 @@ class KafkaCheckpoints:
             return second, first
         return first, second
 
-    def _key(self, partition: str, slot: int) -> bytes:
-        return f"{self._group}:{partition}/{slot}".encode()
-
     def _body(self, number: int, known: Known, key: bytes, manifest: _Manifest) -> bytes | None:
         places = [known.places.get(key + b"/%d" % at) for at in range(manifest.chunks)]
         if None in places:
@@ -199,10 +196,21 @@ class KafkaCheckpoints:
         except zlib.error:
             return None
 
+    def _key(self, partition: str, slot: int) -> bytes:
+        return f"{self._own}{partition}/{slot}".encode()
 
-def _small(key: bytes) -> bool:
-    """Whether a value is kept in memory: all but chunks, and workers' status, which nobody asks here."""
-    return key.startswith(_DEATH) or (key.count(b"/") == 1 and not key.startswith(b"status/"))
+    def _small(self, key: bytes) -> bool:
+        """Whether a value is kept in memory: manifests and deaths of this group, no chunks and nothing of others."""
+        own, death = self._own.encode(), self._death.encode()
+        return key.startswith(death) or (key.startswith(own) and key.count(b"/", len(own)) == 1)
+
+    def _died(self, known: Known, stream: str) -> dict[tuple[int, int], int]:
+        value = known.values.get((self._death + stream).encode())
+        try:
+            told = msgspec.json.decode(value, type=list[tuple[int, int, int]]) if value else []
+        except msgspec.DecodeError:
+            told = []
+        return {(frame, index): count for frame, index, count in told}
 
 
 def _manifest(known: Known, key: bytes) -> _Manifest | None:
@@ -215,12 +223,3 @@ def _manifest(known: Known, key: bytes) -> _Manifest | None:
         _log.warning("a damaged snapshot is left alone", key=key.decode(errors="replace"), error=str(error),
                      next="none; an older one serves")  # fmt: skip
         return None
-
-
-def _deaths(known: Known, stream: str) -> dict[tuple[int, int], int]:
-    value = known.values.get(_DEATH + stream.encode())
-    try:
-        told = msgspec.json.decode(value, type=list[tuple[int, int, int]]) if value else []
-    except msgspec.DecodeError:
-        told = []
-    return {(frame, index): count for frame, index, count in told}

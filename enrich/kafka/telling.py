@@ -35,7 +35,7 @@ def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -
         "message.timeout.ms": 30_000,
         "compression.type": "lz4",
     }
-    producer = client.producer(broker, health, bounds)
+    producer, key = client.producer(broker, health, bounds), f"{PREFIX}{broker.group}/{name}"
     done = threading.Event()
 
     def arrived(error: KafkaError | None, _: Message) -> None:
@@ -51,7 +51,7 @@ def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -
             ended = done.is_set()
             value = msgspec.json.encode(of_facts(facts(), ended=ended, group=broker.group))
             try:
-                producer.produce(broker.topics.state, value, PREFIX + name, PARTITION, arrived)
+                producer.produce(broker.topics.state, value, key, PARTITION, arrived)
                 producer.poll(0)
             except KafkaException as error:  # it may be for ever: a client that met what it calls fatal takes no more
                 health.met(error)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 PREFIX = "status/"
-"""What keys begin with; the worker's name follows."""
+"""What keys begin with; the worker's group and, behind another /, its name follow."""
 PARTITION = 0
 MAX_STREAMS, MAX_ACCOUNTS, MAX_NAME, MAX_ERROR = 1000, 300, 64, 500
 """A worker tells of so many streams and containers, and so many characters: a message stays below the 1,000,000 bytes

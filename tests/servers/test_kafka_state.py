@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_left_alone(broker: Kafka) -> None:
         for nth, body in enumerate(bodies):
             writer.store("raw-0", "schema", Snapshot(nth + 1, body))
     sound = _there(broker, settings)
-    newest = next(key for key, value in sound.items() if key.count(b"/") == 1 and b'"position":2' in value)
+    newest = next(key for key, value in sound.items() if key.count(b"/") == 3 and b'"position":2' in value)
     damages: list[dict[bytes, bytes | None]] = [
         {newest + b"/1": None},
         {newest + b"/0": sound[newest + b"/1"]},
@@ -102,16 +102,23 @@ def test_another_schema(broker: Kafka) -> None:
         assert state.load("raw-0", "new", 9) == [Snapshot(7, b"c")]
 
 
-def test_groups_do_not_meet(broker: Kafka) -> None:
-    """Two groups that read one topic keep their state beside each other."""
-    settings = topics(broker, 1)
-    other = settings | {"CGTRAIL_KAFKA_GROUP": "a/nother"}
-    with _state(settings) as one, _state(other) as two:
-        for position in range(1, 4):
+@pytest.mark.parametrize("others", ["g.stdout", "g/raw-0/0", "status", "g/"])
+def test_each_group_has_its_own(broker: Kafka, others: str) -> None:
+    """Workers of two sinks share the topic: one's state and deaths are not the other's, whatever they are called."""
+    settings = topics(broker, 1) | {"CGTRAIL_KAFKA_GROUP": "g"}
+    another = settings | {"CGTRAIL_KAFKA_GROUP": others}
+    with _state(settings) as one, _state(another) as other:
+        for position in (10, 20):
             one.store("raw-0", "schema", Snapshot(position, b"one"))
-            two.store("raw-0", "schema", Snapshot(position + 1, b"two"))
-        assert one.load("raw-0", "schema", 9) == [Snapshot(3, b"one"), Snapshot(2, b"one")]
-        assert two.load("raw-0", "schema", 9) == [Snapshot(4, b"two"), Snapshot(3, b"two")]
+        assert other.load("raw-0", "schema", 99) == []
+        for position in (1, 2, 3):
+            other.store("raw-0", "schema", Snapshot(position, b"other"))
+        one.died(STREAM, 7, 1)
+        assert other.deaths(STREAM) == {}
+    with _state(settings) as one, _state(another) as other:
+        assert one.load("raw-0", "schema", 99) == [Snapshot(20, b"one"), Snapshot(10, b"one")]
+        assert other.load("raw-0", "schema", 99) == [Snapshot(3, b"other"), Snapshot(2, b"other")]
+        assert one.deaths(STREAM) == {(7, 1): 1}
 
 
 def test_places_that_were_lost(broker: Kafka) -> None:
@@ -133,9 +140,8 @@ def test_a_snapshot_that_shrinks_leaves_no_chunks(broker: Kafka) -> None:
     with _state(settings) as state:
         for position, size in ((1, CHUNK * 4), (2, CHUNK * 4), (3, 10), (4, 10)):
             state.store("raw-0", "schema", Snapshot(position, _body(position, size)))
-    group = settings["CGTRAIL_KAFKA_GROUP"].encode()
-    wanted = (b":raw-0/0", b":raw-0/0/0", b":raw-0/1", b":raw-0/1/0")
-    assert sorted(_there(broker, settings)) == [group + each for each in wanted]
+    own = f"snapshot/{settings['CGTRAIL_KAFKA_GROUP']}/raw-0".encode()
+    assert sorted(_there(broker, settings)) == [own + end for end in (b"/0", b"/0/0", b"/1", b"/1/0")]
 
 
 def test_deaths_are_counted_over_workers(broker: Kafka) -> None:
@@ -194,17 +200,3 @@ def test_a_topic_that_is_made_anew(broker: Kafka) -> None:
                 break
     with _state(settings) as other:
         assert other.load("raw-0", "schema", 99)[0] == Snapshot(kept[-1], b"new")
-
-
-def test_many_snapshots_while_the_broker_stands_still(own_broker: Kafka) -> None:
-    """One is waited for; a worker that stops with a hundred partitions does not wait for each."""
-    settings = topics(own_broker, 1)
-    with _state(settings) as state:
-        state.store("raw-0", "schema", Snapshot(1, b"a"))
-        own_broker.pause()
-        with pytest.raises(SourceError, match="brokers do not answer in time"):
-            state.store("raw-0", "schema", Snapshot(2, b"b"))
-        for number in range(100):
-            with pytest.raises(SourceError, match="did not answer a moment ago"):
-                state.store(f"raw-{number}", "schema", Snapshot(2, b"b"))
-        own_broker.resume()

@@ -8,13 +8,16 @@ from enrich.kafka.client import TIMESTAMP_LOG_APPEND_TIME, Message
 from enrich.sources import Refused, Taken
 from shipper.wire.message import MessageError, read
 
+MAX_KEY = 100
+"""Bytes of a key that an origin tells: ours have 32, anybody's may be as large as a message."""
+
 
 def taken(partition: str, place: int, message: Message) -> Taken | Refused:
     """What stands at a place of a partition. Its time is told where the topic says that it is the broker's."""
     kind, at = message.timestamp()
     moment = at * 1_000_000 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
     key, value = message.key(), message.value()
-    origin = f"{partition}, offset {place}, key {key!r}"
+    origin = f"{partition}, offset {place}, key {key if key is None else key[:MAX_KEY]!r}"
     try:
         told = read(key, value, _headers(message))
     except MessageError as error:

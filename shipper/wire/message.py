@@ -22,6 +22,10 @@ STREAM, OPENED, KIND, NUMBER = "cgtrail.stream", "cgtrail.opened", "cgtrail.kind
 """Headers: stream in hexadecimal; when it was opened, ns since 1970; frame, damage, gap or end; decimal."""
 BEGIN = "cgtrail.keyframe"
 """Header of a frame at which a reader can begin."""
+MAX_NUMBER = 1 << 42
+"""No stream has so many frames: documents' sequences, 2^20 for each frame, are integers of 64 bits."""
+MAX_REASON = 1000
+"""Characters of a MessageError: headers may be as large as a message."""
 
 
 class MessageError(ValueError):
@@ -31,7 +35,7 @@ class MessageError(ValueError):
     """
 
     def __init__(self, reason: str, stream: bytes | None = None, number: int = -1) -> None:
-        super().__init__(reason)
+        super().__init__(reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…")
         self.stream, self.number = stream, number
 
 
@@ -101,7 +105,7 @@ def read(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, by
     stream, opened, number, kind = _heads(headers)
     try:
         piece = _piece(kind, number, value or b"")
-    except (FrameError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a FrameError, a text that is no UTF-8, lists in lists in lists
         raise MessageError(str(error), stream, number) from error
     if isinstance(piece, Frame):
         if (piece.stream, piece.number) != (stream, number):
@@ -126,7 +130,7 @@ def _piece(kind: str, number: int, value: bytes) -> Piece:
             return Damage(number, told.segment, told.offset, told.length, told.data, told.reason)
         case "gap":
             gap = msgspec.msgpack.decode(value, type=_Gap)
-            if gap.end <= number:
+            if not number < gap.end <= MAX_NUMBER:
                 message = f"a gap from {number} to {gap.end}"
                 raise FrameError(message)
             return Gap(number, gap.end, gap.cause)
@@ -149,7 +153,7 @@ def _heads(headers: Sequence[tuple[str, bytes | None]]) -> tuple[bytes, int, int
     except ValueError as error:
         message = f"headers that make no sense: {error}"
         raise MessageError(message) from error
-    if len(stream) != 16 or not 0 <= number < 1 << 62 or not 0 <= opened < 1 << 63:
+    if len(stream) != 16 or not 0 <= number < MAX_NUMBER or not 0 <= opened < 1 << 63:
         message = f"headers that make no sense: stream {stream.hex()}, number {number}, opened {opened}"
         raise MessageError(message)
     return stream, opened, number, kind

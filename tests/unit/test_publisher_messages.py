@@ -9,13 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.wire.frame import HEADER_SIZE, KEYFRAME, Frame, FrameError
-from shipper.wire.message import BEGIN, KIND, MAX_BYTES, NUMBER, STREAM, End, Message, MessageError, Piece, encode, read
+from shipper.wire.message import (
+    BEGIN,
+    KIND,
+    MAX_BYTES,
+    MAX_NUMBER,
+    MAX_REASON,
+    NUMBER,
+    OPENED,
+    STREAM,
+    End,
+    Message,
+    MessageError,
+    Piece,
+    encode,
+    read,
+)
 from shipper.wire.reader import MAX_DAMAGE, Damage, Gap, GapCause
 from shipper.wire.refused import telling, words
 
 IDS = st.binary(min_size=16, max_size=16)
-NUMBERS = st.integers(0, (1 << 62) - 1)
-OPENED = st.integers(0, (1 << 63) - 1)
+NUMBERS = st.integers(0, MAX_NUMBER - 1)
+MOMENTS = st.integers(0, (1 << 63) - 1)
 FRAMES = st.builds(
     Frame,
     stream=IDS,
@@ -29,7 +44,7 @@ FRAMES = st.builds(
     flags=st.sampled_from([0, KEYFRAME]),
 )
 GAPS = st.builds(
-    lambda number, length, cause: Gap(number, number + length, cause),
+    lambda number, length, cause: Gap(number, min(number + length, MAX_NUMBER), cause),
     NUMBERS,
     st.integers(1, 1 << 40),
     st.sampled_from(GapCause),
@@ -47,7 +62,7 @@ def told(message: Message) -> tuple[bytes, int, Piece]:
     return found.stream, found.opened, found.piece
 
 
-@given(FRAMES, OPENED)
+@given(FRAMES, MOMENTS)
 def test_frames_come_back(frame: Frame, opened: int) -> None:
     """Every field; a frame to begin at says so without being opened."""
     message = encode(frame.host, frame.stream, opened, frame)
@@ -56,7 +71,7 @@ def test_frames_come_back(frame: Frame, opened: int) -> None:
     assert message.key == frame.host.hex().encode()
 
 
-@given(OTHERS, IDS, IDS, OPENED)
+@given(OTHERS, IDS, IDS, MOMENTS)
 def test_everything_else_comes_back(piece: Piece, host: bytes, stream: bytes, opened: int) -> None:
     """Damage, gaps and ends too."""
     assert told(encode(host, stream, opened, piece)) == (stream, opened, piece)
@@ -126,3 +141,36 @@ def test_a_reason_wins_over_its_consequences() -> None:
     assert max(["_GAPLESS_GUARANTEE", "MSG_SIZE_TOO_LARGE"], key=telling) == "MSG_SIZE_TOO_LARGE"
     assert words("_AUTHENTICATION").advice
     assert "NEVER_HEARD_OF" in words("NEVER_HEARD_OF").sentence
+
+
+HOSTILE = {
+    "lists in lists": (b"gap", b"\x81\xa1x" + b"\x91" * 200_000 + b"\xc0"),
+    "a text that is no UTF-8": (
+        b"damage",
+        b"\x85\xa7segment\xa2\xff\xff\xa6offset\x01\xa6length\x01\xa6reason\xa1a\xa4data\xc4\x01a",
+    ),
+    "a gap to the end of time": (b"gap", b"\x82\xa3end\xcf" + b"\xff" * 8 + b"\xa5cause\xadframe_missing"),
+    "a kind as large as a message": (b"k" * 900_000, b""),
+}
+"""Values that somebody wrote who may write to the topic."""
+
+
+@pytest.mark.parametrize(("kind", "value"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_values(kind: bytes, value: bytes) -> None:
+    """Refused by the one error, which still says whose they claim to be, in a few words."""
+    headers = [(STREAM, b"aa" * 16), (OPENED, b"1"), (KIND, kind), (NUMBER, b"7")]
+    with pytest.raises(MessageError) as caught:
+        read(b"key", value, headers)
+    assert (caught.value.stream, caught.value.number) == (b"\xaa" * 16, 7)
+    assert len(str(caught.value)) <= MAX_REASON + 1
+
+
+@pytest.mark.parametrize("number", [b"-1", b"%d" % MAX_NUMBER, b"9" * 400_000, b"\xff", b"", b"x"])
+def test_hostile_numbers(number: bytes) -> None:
+    """A number that no frame can have names none."""
+    headers = [(STREAM, b"aa" * 400_000), (OPENED, b"1"), (KIND, b"end"), (NUMBER, number)]
+    for each in (headers, [(STREAM, b"aa" * 16), *headers[1:]]):
+        with pytest.raises(MessageError) as caught:
+            read(b"key", b"", each)
+        assert caught.value.stream is None
+        assert len(str(caught.value)) <= MAX_REASON + 1

@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from cgtrail.brokers import broker
-from cgtrail.config import Config
+from cgtrail.config import Config, ConfigError
 from cgtrail.metrics import PUBLISHER
 from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
@@ -18,6 +18,7 @@ from shipper.lock import only
 from shipper.publish import LOCK, STATUS
 from shipper.publish.publisher import Publisher
 from shipper.status import write_status
+from shipper.wire.broker import Broker
 
 STATUS_SECONDS = 1.0
 
@@ -30,9 +31,23 @@ def run(config: Config, *, once: bool, beside: bool) -> int:
     stop = _stop_on_end() if beside else stop_on_signal()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only(config.folder / LOCK, "publisher"):
-        publisher = Publisher(broker(config), config.spool_folder, stop)
+        known = broker(config)
+        publisher = Publisher(known, config.spool_folder, stop, _renewed(config, known))
         with _reporting(config, publisher), serving(config.metrics.publisher, PUBLISHER, publisher.facts):
             return 0 if publisher.run(follow=not once) or not once else 1
+
+
+def _renewed(config: Config, known: Broker) -> Callable[[], Broker]:
+    """Gives the cluster with what secrets' files hold now, or held before one can't be read: it is being replaced."""
+    last = known
+
+    def renewed() -> Broker:
+        nonlocal last
+        with suppress(ConfigError):  # Kafka's refusal has been told
+            last = broker(config)
+        return last
+
+    return renewed
 
 
 def _stop_on_end() -> threading.Event:

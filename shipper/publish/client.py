@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Throt
 from shipper.wire.broker import Broker
 from shipper.wire.message import MAX_BYTES
 from shipper.wire.message import Message as Outgoing
-from shipper.wire.refused import telling
+from shipper.wire.refused import named, telling
 
 QUEUE_KIB, QUEUE_MESSAGES = 16 << 10, 20_000
 """What may wait in the client: memory is bounded by both, whatever becomes of the brokers."""
@@ -91,6 +91,7 @@ class Client:
         try:
             topic = self._producer.list_topics(self._topic, seconds).topics[self._topic]
         except KafkaException as error:
+            self.poll(0)  # what is heard of connections tells more than that there was no answer
             self._fail(error.args[0])
         else:
             if topic.error is None and topic.partitions:
@@ -153,7 +154,8 @@ class Client:
         self._hear(error)
 
     def _hear(self, error: KafkaError) -> None:
-        self.heard.setdefault(error.name(), self._clean(error.str()))
+        text = error.str()
+        self.heard.setdefault(named(error.name(), text), self._clean(text))
 
     def _throttle(self, event: ThrottleEvent) -> None:
         self.throttled = event.throttle_time

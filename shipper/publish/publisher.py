@@ -7,14 +7,14 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from shipper.publish.client import Client, RefusedError
+from shipper.publish.client import Client, ClientError, RefusedError
 from shipper.publish.in_flight import InFlight, Sent
 from shipper.publish.pieces import Outgoing, Pieces
 from shipper.publish.troubles import Troubles
@@ -22,7 +22,7 @@ from shipper.wire.broker import Broker
 from shipper.wire.frame import HEADER_SIZE, Frame
 from shipper.wire.message import End, encode
 from shipper.wire.position import Position, position_file
-from shipper.wire.refused import SILENT, THROTTLED, telling
+from shipper.wire.refused import SILENT, THROTTLED, telling, who_we_are
 from shipper.wire.segment import Stream, streams
 
 READER = "kafka"
@@ -53,6 +53,8 @@ class Publisher:
     broker: Broker
     spool: Path
     stop: threading.Event
+    renewed: Callable[[], Broker] | None = None
+    """The cluster for another client after a refusal: passwords in files may have been changed."""
     sent_frames: int = 0
     sent_bytes: int = 0
     """What was acknowledged since the start."""
@@ -81,15 +83,21 @@ class Publisher:
         pause = BACKOFF_SECONDS[0]
         while True:
             self.turned = time.monotonic()
-            client, before, stopping = Client(self.broker), self.sent_frames, self.stop.is_set()
+            before, stopping, client = self.sent_frames, self.stop.is_set(), None
             try:
+                client = Client(self.broker)
                 answer = LAST_ANSWER_SECONDS if stopping else min(max(ANSWER_SECONDS[0], 4 * pause), ANSWER_SECONDS[1])
                 self._partitions = client.partitions(answer)
                 return self._publish(client, follow=follow)
             except RefusedError as refused:
                 self._troubles.tell(refused.name, refused.detail)
+            except ClientError as error:
+                if self._troubles.error is None:
+                    raise
+                self._troubles.tell("_INVALID_ARG", str(error))  # a key was replaced, its certificate not yet
             finally:
-                client.close()
+                if client is not None:
+                    client.close()
                 self._move()
                 self._in_flight = InFlight()
                 self._store()
@@ -97,6 +105,7 @@ class Publisher:
                 return False
             pause = BACKOFF_SECONDS[0] if self.sent_frames > before else min(2 * pause, BACKOFF_SECONDS[1])
             self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  many hosts must not come at once
+            self.broker = self.renewed() if self.renewed else self.broker
 
     def _publish(self, client: Client, *, follow: bool) -> bool:
         """With one client, until all is acknowledged or time is up. Raises RefusedError."""
@@ -174,6 +183,8 @@ class Publisher:
     def _hint(self, client: Client, silent: float) -> None:
         if silent >= HINT_SECONDS and client.heard:
             name = max(client.heard, key=telling)
+            if who_we_are(name):
+                raise RefusedError(name, client.heard[name])  # this client will never know another password
             self._troubles.hint(name, client.heard[name])
         elif silent >= SILENT_SECONDS:
             self._troubles.hint(THROTTLED if client.throttled else SILENT, f"for {silent:.0f} s")

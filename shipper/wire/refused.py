@@ -6,6 +6,7 @@ librdkafka writes them), the others the client's own (rdkafka.h, rd_kafka_resp_e
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -22,12 +23,18 @@ SILENT = "_TIMED_OUT"
 THROTTLED = "THROTTLING_QUOTA_EXCEEDED"
 
 _AWAY = "see that brokers run and that kafka.servers names them: host and port, and the port is that of this protocol"
-_RIGHTS = "grant it: `cgtrail setup kafka` shows the ACLs that hosts and workers need"
-_SIZE = "raise the topic's max.message.bytes to 1048576 or more: `cgtrail setup kafka` does"
+_RIGHTS = "grant it: `cgtrail setup kafka --writer USER` does for a host, `--reader USER` for workers"
+_SIZE = "raise the topic's max.message.bytes to 1048576 or more: `cgtrail setup kafka --apply` does"
 _TOPIC = "create it with `cgtrail setup kafka`, or set kafka.topic to the one that there is"
 _WAIT = "nothing, if it passes; else look into the brokers' logs"
-_LOGIN = "check kafka.sasl_mechanism, kafka.sasl_username and the password; and that the brokers know this user"
-_TLS = "check kafka.ssl_ca_file, that brokers' certificates name their hosts, and that the port is one for TLS"
+_LOGIN = (
+    "check kafka.sasl_mechanism, kafka.sasl_username and the password (one in a file is read again, one in the"
+    " environment at the next start); and that the brokers know this user"
+)
+_TLS = (
+    "check kafka.ssl_ca_file, that brokers' certificates name their hosts, that they know who signed ours, and that"
+    " the port is one for TLS"
+)
 _AGAIN = "nothing: it is begun anew from the first piece that is not acknowledged"
 
 _WORDS = {
@@ -85,10 +92,25 @@ _WORDS = {
     "COORDINATOR_LOAD_IN_PROGRESS": Words("brokers are starting", _WAIT),
     "COORDINATOR_NOT_AVAILABLE": Words("brokers are starting, or their own topics have no leader", _WAIT),
     "UNKNOWN_GROUP": Words("the consumer group is not known", _WAIT),
+    "_INVALID_ARG": Words("the client does not take its settings", "correct what they name: a file that was replaced?"),
     "_BAD_MSG": Words("what answers there is no Kafka broker, or one that wants TLS", _AWAY),
 }
 _UNINFORMATIVE = ("_ALL_BROKERS_DOWN", "_FATAL", "_GAPLESS_GUARANTEE", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "_DESTROY")
 _VAGUE = (*_UNINFORMATIVE, SILENT, "_MSG_TIMED_OUT", "_TIMED_OUT_QUEUE", "_TRANSPORT")
+
+
+_TLS_SAID = re.compile(r"\bSSL (handshake|routines|alert)|ssl_transport|certificate", re.IGNORECASE)
+_REFUSES_US = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_SSL")
+
+
+def named(name: str, text: str) -> str:
+    """An error's name by what the client says of it: the one for lost connections hides what TLS was refused for."""
+    return "_SSL" if name == "_TRANSPORT" and _TLS_SAID.search(text) else name
+
+
+def who_we_are(name: str) -> bool:
+    """Whether another password or certificate may end it: a client has read them when it was made."""
+    return name in _REFUSES_US
 
 
 def words(name: str) -> Words:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shipper.publish import publisher as publishing
-from shipper.publish.client import RefusedError
+from shipper.publish.client import ClientError, RefusedError
 from shipper.publish.publisher import Publisher
 from shipper.wire.broker import Broker
 from shipper.wire.message import Message, read
@@ -251,3 +251,50 @@ def test_facts_tell_how_far_it_is(topic: Topic, tmp_path: Path) -> None:
     assert facts["partition"] == topic.taken[0][0]
     assert facts["sent_bytes"] == sum(len(message.value) for _, message in topic.taken)
     assert (facts["lag_seconds"], facts["in_flight"], facts["in_flight_age_seconds"]) == (0, 0, 0)
+
+
+def test_a_password_that_was_changed_is_read_again(
+    topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that brokers let in no more is given up while it waits; the next one is made of what files hold then."""
+    five(tmp_path)
+    topic.silent = 1
+    monkeypatch.setattr(publishing, "HINT_SECONDS", 0.0)
+    made: list[Broker] = []
+
+    def client(broker: Broker) -> Client:
+        made.append(broker)
+        own = topic.client(broker)
+        own.heard |= {"_ALL_BROKERS_DOWN": "1/1", "_AUTHENTICATION": "no"} if len(made) == 1 else {}
+        return own
+
+    monkeypatch.setattr(publishing, "Client", client)
+    old, new = Broker(("nowhere:9092",)), Broker(("nowhere:9092",), security={"sasl.password": "new"})
+    publisher = Publisher(old, tmp_path / "spool", threading.Event(), lambda: new)
+    assert publisher.run(follow=False)
+    assert made == [old, new]
+    assert publisher.facts()["errors"] == {"_AUTHENTICATION": 1}
+
+
+def test_settings_that_are_wrong_for_a_while_end_nothing(
+    topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key whose certificate is not there yet: wrong from the beginning it ends the publisher, later it is told."""
+    five(tmp_path)
+    topic.refuse = [1]
+
+    def client(broker: Broker) -> Client:
+        if topic.clients == 1 and not wrong:
+            wrong.append(True)
+            message = "key and certificate do not match"
+            raise ClientError(message)
+        return topic.client(broker)
+
+    wrong: list[bool] = []
+    monkeypatch.setattr(publishing, "Client", client)
+    done, publisher = publish(tmp_path)
+    assert done
+    assert publisher.facts()["errors"] == {"NOT_ENOUGH_REPLICAS": 1, "_INVALID_ARG": 1}
+    topic.clients, wrong[:] = 1, []
+    with pytest.raises(ClientError):
+        publish(tmp_path)

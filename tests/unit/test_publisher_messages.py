@@ -26,7 +26,7 @@ from shipper.wire.message import (
     read,
 )
 from shipper.wire.reader import MAX_DAMAGE, Damage, Gap, GapCause
-from shipper.wire.refused import telling, words
+from shipper.wire.refused import named, telling, who_we_are, words
 
 IDS = st.binary(min_size=16, max_size=16)
 NUMBERS = st.integers(0, MAX_NUMBER - 1)
@@ -174,3 +174,11 @@ def test_hostile_numbers(number: bytes) -> None:
             read(b"key", b"", each)
         assert caught.value.stream is None
         assert len(str(caught.value)) <= MAX_REASON + 1
+def test_what_tls_was_refused_for_is_no_broker_that_is_away() -> None:
+    """The client's name for it is that of a connection that was lost; its text is not."""
+    text = "Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42"
+    assert named("_TRANSPORT", text) == "_SSL"
+    assert named("_TRANSPORT", "SSL handshake failed: Disconnected: connecting to a PLAINTEXT listener?") == "_SSL"
+    assert named("_TRANSPORT", "Connect to ipv4#127.0.0.1:9092 failed: Connection refused") == "_TRANSPORT"
+    assert who_we_are("_SSL")
+    assert not who_we_are("NOT_ENOUGH_REPLICAS")

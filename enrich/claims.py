@@ -99,8 +99,6 @@ class Claims(msgspec.Struct, array_like=True):
         """Count a frame that is refused; `behind`: the place behind it."""
         refusal = self.refused.get(frame.stream)
         if refusal is None:
-            if len(self.refused) >= MAX_REFUSED:
-                del self.refused[next(iter(self.refused))]
             refusal = self.refused[frame.stream] = Refusal(
                 frame.host, frame.number, behind, frame.number, frame.time, frame.time
             )
@@ -109,6 +107,16 @@ class Claims(msgspec.Struct, array_like=True):
         refusal.number, refusal.last = frame.number, frame.time
         refusal.untold += 1
         return refusal
+
+    @property
+    def crowded(self) -> bytes | None:
+        """The stream to forget before another one can be refused; None where there is room."""
+        return next(iter(self.refused)) if len(self.refused) >= MAX_REFUSED else None
+
+    def silent(self, host: bytes, time: int, heard: int) -> bool:
+        """Whether who speaks for a host has said nothing for long, at a time of hosts' clocks and of the log's."""
+        holder = self.holders.get(host)
+        return holder is None or (heard - holder.heard if heard else time - holder.last) > SILENT_NS
 
     def release(self, host: bytes, stream: bytes) -> None:
         """A stream is over: whoever speaks next for its host does so."""

@@ -29,6 +29,8 @@ from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import KeyframeEnd
 
 _log = structlog.get_logger()
+MAX_DAMAGES, MAX_DAMAGED, MAX_GAPS = 64, 1 << 20, 256
+"""So many damages, bytes of them and gaps wait for what comes behind them; one more is told as far as is known."""
 _START = 8
 """Bytes that a record of any version begins with: number, fixed part's size, length."""
 T = TypeVar("T")
@@ -125,8 +127,12 @@ class Enricher:
         if isinstance(piece, Frame):
             return self._frame(piece)
         if isinstance(piece, Damage):
-            if piece not in self._damages:  # it may be sent again before its gap was
-                self._damages.append(piece)
+            if piece in self._damages:  # it may be sent again before its gap was
+                return Output()
+            waiting = sum(len(each.data) for each in self._damages)
+            if len(self._damages) >= MAX_DAMAGES or waiting > MAX_DAMAGED:
+                return Output(letters=[self._damaged(piece, piece.number + 1)])
+            self._damages.append(piece)
             return Output()
         return self._gap(piece)
 
@@ -148,6 +154,8 @@ class Enricher:
         if last and (last.end, last.cause) == (gap.number, gap.cause):  # who reads as it is written sees it in pieces
             self._gaps[-1] = Gap(last.number, gap.end, gap.cause)
         else:
+            if len(self._gaps) >= MAX_GAPS:
+                self._missing(output, self.time)
             self._gaps.append(gap)
         for step in self._steps:  # a keyframe with a hole in it says nothing of what has ended
             step(Item(KeyframeEnd(incomplete=1), self.stream, gap.number, 0))

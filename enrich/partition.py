@@ -31,6 +31,8 @@ _log = structlog.get_logger()
 
 FORMAT = 1
 """Of what `save` makes."""
+MAX_STREAMS = 2048
+"""Streams that stand: one more is let in when one of them has been silent for a minute. Each takes 80 KiB and more."""
 MAX_ENDED = 1024
 """Streams that are over and still known: what is sent again of an older one makes documents with the same ids."""
 
@@ -119,18 +121,35 @@ class Partition:
             return output
         if isinstance(piece, Frame):
             host = self.streams[stream].host if stream in self.streams else b""
-            if refused := refusals.untimely(piece, taken) or refusals.elsewhere(piece, taken, host):
+            if refused := refusals.untimely(piece, taken):
                 return self._refused(refused)
+            if refused := refusals.elsewhere(piece, taken, host):
+                return self._refused(refused, theirs=False)
+            if not self._room(taken, piece.host, output):
+                return self._refused(refusals.crowded(taken, MAX_STREAMS))
             if not self._claims(piece, taken, output):
                 return output
         elif stream in self.claims.refused:
             self._unheard(piece, taken, output)
             return output
-        standing = self.streams.get(stream) or self._begin(taken)
+        elif not self._room(taken, b"", output):
+            return self._refused(refusals.crowded(taken, MAX_STREAMS))
+        standing = self.streams.pop(stream, None) or self._begin(taken)
+        self.streams[stream] = standing  # the last: who spoke longest ago is the first
         output.add(standing.take(piece, taken.behind, quiet=quiet))
         if isinstance(piece, End):
             output.add(self._finish(stream))
         return output
+
+    def _room(self, taken: Taken, host: bytes, output: Output) -> bool:
+        """Whether one more stream may stand. One that is silent makes room for it, and so does its host's other one."""
+        if len(self.streams) < MAX_STREAMS or taken.stream in self.streams or self.claims.holder(host):
+            return True
+        oldest = next(iter(self.streams))
+        silent = self.claims.silent(self.streams[oldest].host, getattr(taken.piece, "time", 0), taken.time)
+        if silent:
+            output.add(self._finish(oldest))
+        return silent
 
     def _before(self, piece: Piece, stream: bytes, output: Output) -> bool:
         """Whether a piece lies before what its stream has said already: it was sent again."""
@@ -173,6 +192,9 @@ class Partition:
         if frame.stream in self.streams:
             output.add(self._finish(frame.stream))
         self._counts["refused_frames"] += 1
+        crowded = self.claims.crowded
+        if crowded and frame.stream not in self.claims.refused:
+            output.add(self._forgive(crowded, self.claims.refused[crowded]))
         refusal = self.claims.refuse(frame, taken.behind)
         if not refusal.told:
             holder = self.claims.holder(frame.host) or b""
@@ -197,15 +219,18 @@ class Partition:
         self._over(stream, refusal.next)
         return Output(refusals.tell(stream, refusal))
 
-    def _refused(self, refused: Refused) -> Output:
-        """Bytes that are no piece. Where they stand for a stream's next frame it is known what is lost."""
+    def _refused(self, refused: Refused, *, theirs: bool = True) -> Output:
+        """Bytes that are no piece. Where they stand for a stream's next frame it is known what is lost.
+
+        `theirs`: nothing says that another host wrote them.
+        """
         self._counts["refused_messages"] += 1
         error = refused.error
         letter = refusals.unread(self.name, refused)
         _log.error("a message can't be taken; it is among the dead letters", id=letter.id, reason=str(error))
         output = Output(letters=[letter])
         standing = self.streams.get(error.stream or b"")
-        if standing and standing.next == error.number:
+        if theirs and standing and standing.next == error.number:
             gap = Gap(error.number, error.number + 1, GapCause.FRAME_DAMAGED)
             output.add(standing.take(gap, refused.behind, quiet=False))
         return output
@@ -213,7 +238,7 @@ class Partition:
     def _begin(self, taken: Taken) -> Standing:
         """A stream speaks that does not stand: it is new, or it was thought to be over."""
         enricher, number = self._fresh(taken.stream, taken.opened), taken.piece.number
-        standing = self.streams[taken.stream] = Standing(enricher, taken.opened, 0, taken.behind, expired=True)
+        standing = Standing(enricher, taken.opened, 0, taken.behind, expired=True)
         known = self.ended.pop(taken.stream, None)
         if known is not None:
             standing.next, standing.expired = known, False
@@ -263,17 +288,7 @@ class Partition:
     def facts(self) -> dict[str, Any]:
         """How far it is, for people and metrics; may be asked from another thread."""
         refused = Counter(each.host for each in list(self.claims.refused.values()))
-        streams = {
-            stream.hex(): {
-                "host": each.host.hex(),
-                "name": each.enricher.host.fields.get("name"),
-                "frame": each.enricher.number,
-                "frame_time": each.enricher.time,
-                "holes": each.enricher.missing,
-                "refused": refused[each.host],
-            }
-            for stream, each in list(self.streams.items())
-        }
+        streams = {stream.hex(): each.facts(refused[each.host]) for stream, each in list(self.streams.items())}
         own = {"place": self.place, "committed": self.committed, "checkpoint_age_seconds": self.age}
         return own | {"streams": streams}
 

@@ -39,9 +39,22 @@ def elsewhere(frame: Frame, taken: Taken, host: bytes) -> Refused | None:
     return _refused(frame, taken, f"a frame of host {frame.host.hex()}, and its stream is of host {host.hex()}")
 
 
+def crowded(taken: Taken, streams: int) -> Refused:
+    """A piece of a stream for which there is no room: a host that writes may write of as many as it likes."""
+    piece = taken.piece
+    body = piece.encode() if isinstance(piece, Frame) else getattr(piece, "data", b"")
+    error = MessageError(
+        f"{streams:,} streams speak in this partition, and none of them is silent: one more is not taken; does"
+        " somebody write there who is no agent?",
+        taken.stream,
+        piece.number,
+    )
+    return Refused(taken.place, taken.behind, error, body, taken.time, taken.origin)
+
+
 def _refused(frame: Frame, taken: Taken, reason: str) -> Refused:
     error = MessageError(reason, frame.stream, frame.number)
-    return Refused(taken.place, taken.behind, error, frame.encode(), taken.time)
+    return Refused(taken.place, taken.behind, error, frame.encode(), taken.time, taken.origin)
 
 
 def unread(partition: str, refused: Refused) -> Letter:

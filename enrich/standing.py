@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -73,6 +74,17 @@ class Standing:
     def has_other(self, frame: Frame) -> bool:
         """Whether another frame of this number was taken, as far as that is still known."""
         return any(number == frame.number and digest != frame.digest for number, digest in self.digests)
+
+    def facts(self, refused: int) -> dict[str, Any]:
+        """For people and metrics. `refused`: streams that do not speak for its host."""
+        return {
+            "host": self.host.hex(),
+            "name": self.enricher.host.fields.get("name"),
+            "frame": self.enricher.number,
+            "frame_time": self.enricher.time,
+            "holes": self.enricher.missing,
+            "refused": refused,
+        }
 
     def save(self, stream: bytes) -> Kept:
         """All that is known of it."""

@@ -127,7 +127,8 @@ def _piece(kind: str, number: int, value: bytes) -> Piece:
             return frame
         case "damage":
             told = msgspec.msgpack.decode(value, type=_Damage)
-            return Damage(number, told.segment, told.offset, told.length, told.data, told.reason)
+            segment, reason = told.segment[:MAX_REASON], told.reason[:MAX_REASON]
+            return Damage(number, segment, told.offset, told.length, told.data[:MAX_BYTES], reason)
         case "gap":
             gap = msgspec.msgpack.decode(value, type=_Gap)
             if not number < gap.end <= MAX_NUMBER:

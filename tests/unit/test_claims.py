@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from enrich import claims
 from enrich.claims import booted
 from enrich.partition import Partition
 from enrich.sources import Taken
 from shipper.wire.frame import Frame
+from shipper.wire.message import End
 from tests.unit.logged import Agent, merged, partition, placed, take
 from tests.unit.spooled import losses
 from tests.unit.stream import SECOND, UNIX
@@ -158,3 +161,21 @@ def test_many_clones(tmp_path: Path) -> None:
         made.take(Taken(made.place, made.place + 1, stream, replace(clone, stream=stream), clone.time))
     assert len(made.claims.refused) == claims.MAX_REFUSED
     assert list(made.streams) == [A]
+
+
+def test_each_refused_frame_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a clone that is forgotten for another one: every frame is in one document."""
+    monkeypatch.setattr(claims, "MAX_REFUSED", 2)
+    agent = first(tmp_path)
+    made = take(partition(), merged(agent.taken()))
+    before = len(made.made.documents)
+    clone = Agent(tmp_path, B, boot=b"2" * 16).programs(100, 1).pieces[0]
+    assert isinstance(clone, Frame)
+    for stream in (bytes([number]) * 16 for number in range(1, 8)):
+        for number in range(3):
+            frame = replace(clone, stream=stream, number=number)
+            made.take(Taken(made.place, made.place + 1, stream, frame, clone.time))
+    for stream in list(made.claims.refused):
+        made.take(Taken(made.place, made.place + 1, stream, End(3), clone.time))
+    told = [each.source["cgtrail"]["loss"] for each in made.made.documents[before:]]
+    assert sum(each["frames"] for each in told if each["cause"] == "host_claimed") == 21

@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,13 +47,15 @@ class Trial:
     agents: list[Agent]
     rng: random.Random
     turns: int
+    turned: int = 0
     told: list[str] = field(default_factory=list)
 
     def turn(self, what: str) -> None:
         """The hosts record some more, a moment passes, and something is done, which is remembered."""
         moment = self.rng.uniform(0, MOMENT)
+        self.turned += 1
         for agent in self.agents:
-            agent.share = (len(self.told) + 1) / (self.turns + 1)
+            agent.share = self.turned / (self.turns + 1)
         time.sleep(moment)
         self.told.append(f"{what} {moment:.3f}")
         print(f"{moment:.3f} s later: {what}", flush=True)
@@ -63,9 +65,13 @@ class Trial:
         time.sleep(self.rng.uniform(0, AWAY))
 
     def kill(self, name: str) -> None:
-        """Kill the broker or another by its name, and start it again."""
+        """Kill the broker or another by its name, and start it again; others are killed while the broker is away."""
         if name == BROKER:
             self.fleet.broker.kill()
+            for other in (self.rng.choice(HOSTS), self.rng.choice(WORKERS))[: self.rng.randint(1, 2)]:
+                self.away()
+                self.told.append(f"{other} meanwhile")
+                self.kill(other)
             self.away()
             self.fleet.broker.start()
         else:
@@ -80,11 +86,16 @@ class Trial:
         self.fleet.start(name)
 
 
+def _writing(recorded: Recorded, folder: Path, turns: int) -> AbstractContextManager[list[Agent]]:
+    """Agents that still write, mostly, when somebody is killed."""
+    return agents(recorded, folder, seconds=turns * MOMENT, share=0)
+
+
 @contextmanager
 def trial(broker: Kafka, recorded: Recorded, rng: random.Random, folder: Path, turns: int) -> Iterator[Trial]:
     """All of them at work; behind the block all is published, taken and stored, and is what it must be."""
     settings = topics(broker, PARTITIONS)
-    with fleet(broker, folder / "fleet", settings) as running, agents(recorded, running.folder, share=0) as writing:
+    with fleet(broker, folder / "fleet", settings) as running, _writing(recorded, running.folder, turns) as writing:
         for name in (*HOSTS, *WORKERS):
             running.start(name)
         made = Trial(running, writing, rng, turns)

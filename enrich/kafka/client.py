@@ -47,7 +47,7 @@ __all__ = [
 _log = structlog.get_logger()
 _REQUEST_MS = 20_000
 """A broker that does not answer a request for so long is asked again, or another one is."""
-_TOLD_ELSEWHERE = frozenset(("FAIL", "ERROR", "REQTMOUT", "CLOSE", "ASSIGN", "SESSTMOUT", "CONFWARN"))
+_TOLD_ELSEWHERE = frozenset(("FAIL", "ERROR", "REQTMOUT", "CLOSE", "ASSIGN", "SESSTMOUT", "CONFWARN", "FATAL"))
 """Kinds of librdkafka's log lines that come as errors or rebalances too, or that say nothing to people."""
 END = KafkaError._PARTITION_EOF  # noqa: SLF001  so the client names its own codes
 """Code of what is given where a partition ends now."""

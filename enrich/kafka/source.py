@@ -217,6 +217,7 @@ class KafkaSource:
         _log.warning("nobody heard of this worker for too long: its partitions may be others' now, and it begins anew",
                      partitions=len(partitions),
                      next="none; where it happens often: are brokers away, or the machine slow?")  # fmt: skip
+        self._member = False
         self._leave([each.partition for each in partitions], lost=True)
 
     def _leave(self, gone: list[int], *, lost: bool) -> None:
@@ -268,7 +269,7 @@ class KafkaSource:
         except KafkaException as error:
             self._health.met(error)
         else:
-            if self._assignment.begun:
+            if self._member and self._assignment.begun:
                 self._health.works()
 
     def _facts(self) -> dict[str, Any]:

@@ -91,6 +91,16 @@ _WORDS = {
     "REQUEST_TIMED_OUT": Words("replicas are slow", "see what keeps the brokers' disks or network busy"),
     "COORDINATOR_LOAD_IN_PROGRESS": Words("brokers are starting", _WAIT),
     "COORDINATOR_NOT_AVAILABLE": Words("brokers are starting, or their own topics have no leader", _WAIT),
+    "INVALID_SESSION_TIMEOUT": Words(
+        "brokers do not allow a session so short or so long",
+        "take session.timeout.ms out of kafka.client, or keep to their group.min and group.max.session.timeout.ms",
+    ),
+    "GROUP_MAX_SIZE_REACHED": Words(
+        "the consumer group has as many members as brokers allow", "raise their group.max.size, or run fewer workers"
+    ),
+    "INCONSISTENT_GROUP_PROTOCOL": Words(
+        "others use the consumer group in another way", "give the workers a kafka.group that nobody else has"
+    ),
     "UNKNOWN_GROUP": Words("the consumer group is not known", _WAIT),
     "_INVALID_ARG": Words("the client does not take its settings", "correct what they name: a file that was replaced?"),
     "_BAD_MSG": Words("what answers there is no Kafka broker, or one that wants TLS", _AWAY),

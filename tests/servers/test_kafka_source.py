@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import structlog
 from confluent_kafka import Producer, TopicPartition
 
 from enrich.kafka.source import QUEUE_KIB, FencedError
@@ -132,6 +133,20 @@ def test_a_member_that_is_back_gets_its_partitions_at_once(broker: Kafka) -> Non
     assert (first.recorder.begun, first.recorder.left) == moved
     first.stop()
     again.stop()
+
+
+def test_who_is_not_let_in_says_so_once(broker: Kafka) -> None:
+    """A group that does not take this member is asked again and again: it does not work again in between."""
+    settings = topics(broker, 2)
+    with structlog.testing.capture_logs() as logs:
+        member = Member(reach(settings, session_timeout_ms="1"), "a-0", {})
+        until(lambda: member.source.facts()["error"] is not None, "the refusal")
+        threading.Event().wait(4)
+        error = member.source.facts()["error"]
+        member.stop()
+    assert "do not allow a session so short" in error
+    said = [each["event"] for each in logs if each["event"].startswith("reading Kafka")]
+    assert said == ["reading Kafka is not possible now; trying again"]
 
 
 def test_two_with_one_name(broker: Kafka) -> None:

@@ -64,6 +64,8 @@ class Delivery:
         if self._flight:
             self._began = time.monotonic()
             self._answer = self._writer.write([document for _, chosen in self._flight for document in chosen])
+        else:
+            self.refused = ""  # what it did not take went with its partition
         return self.flies
 
     def arrives(self, seconds: float) -> bool:

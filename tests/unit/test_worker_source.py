@@ -168,13 +168,14 @@ def test_left_in_order(log: list[Taken | Refused], own: Own, *, lost: bool) -> N
 
 
 def test_left_while_the_store_refuses(log: list[Taken | Refused], own: Own) -> None:
-    """One more try, then the partition goes as it is; the worker goes on without it."""
+    """One more try, then the partition goes as it is; the worker goes on without it, and is no longer in trouble."""
     sink = Fickle(lambda *_: Status.RETRY)
     source = LogSource(log, each=10)
     source.meanwhile = source.left
     worker = own.worker(source, sink)
     worker.run(follow=False)
     assert (sink.calls, source.waits, source.committed, worker.partitions) == (2, 1, 0, {})
+    assert worker.facts()["store_error"] is None
 
 
 def test_a_commit_that_fails(log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch) -> None:

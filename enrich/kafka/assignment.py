@@ -137,16 +137,24 @@ class Assignment:
         )
         return {number: (low[number], high[number]) for number in numbers}
 
-    def _asked(self, numbers: list[int], moment: int) -> list[TopicPartition]:
+    def _asked(self, numbers: list[int], moment: int, seconds: float = ANSWER_SECONDS) -> list[TopicPartition]:
         """ListOffsets of the protocol takes these two for times."""
-        return self._consumer.offsets_for_times([self.at(each, moment) for each in numbers], timeout=ANSWER_SECONDS)
+        return self._consumer.offsets_for_times([self.at(each, moment) for each in numbers], timeout=seconds)
 
-    def look(self, taker: Taker) -> None:
-        """Learn where partitions begin and end, as far as the client knows without asking."""
+    def measure(self, seconds: float) -> None:
+        """Ask where partitions end. Raises KafkaException."""
+        for each in _sound(self._asked(list(self.partitions), OFFSET_END, seconds)) if self.partitions else ():
+            self.partitions[each.partition].high = each.offset
+
+    def look(self, taker: Taker, *, reads: bool) -> None:
+        """Learn where partitions begin and end, as far as the client knows without asking.
+
+        It knows nothing new of the end of one that is not read: what was asked is newer then.
+        """
         for each in self.partitions.values():
             known = self._consumer.get_watermark_offsets(self.at(each.number), cached=True)
             low, high = (int(known[0]), int(known[1])) if known else (0, 0)
-            each.high = max(high, each.next)
+            each.high = max(high if reads else each.high, each.next)
             if each.low < low <= each.next and not each.astray:
                 each.low = low
                 taker.expire(each.name, low)

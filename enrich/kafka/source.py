@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -33,6 +34,8 @@ PATIENCE = 1.0
 what was read ahead."""
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 1.0
+ASK_SECONDS = 10.0
+"""Where partitions end is asked so often while nothing is read: what comes then is not told otherwise."""
 CLOSE_SECONDS = 5.0
 _DEFAULTS = {
     "queued.max.messages.kbytes": QUEUE_KIB,
@@ -78,7 +81,7 @@ class KafkaSource:
         self._held: list[Message] = []
         self._taker: Taker | None = None
         self._member = self._paused = self._moving = False
-        self._polled = self._looked = time.monotonic()
+        self._polled = self._looked = self._measured = time.monotonic()
         self._again = 0.0
         self._rebalances = 0
         self._statistics = statistics.Statistics()
@@ -256,7 +259,11 @@ class KafkaSource:
             self._looked = now
             if self._health.error is not None:
                 self._ask()
-            self._assignment.look(taker)
+            if self._paused and now - self._measured >= ASK_SECONDS:
+                self._measured = now
+                with suppress(KafkaException):  # who can't be asked is told by others
+                    self._assignment.measure(LOOK_SECONDS)
+            self._assignment.look(taker, reads=not self._paused)
             self._told = self._facts()
 
     def _ask(self) -> None:

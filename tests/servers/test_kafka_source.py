@@ -12,6 +12,7 @@ import pytest
 import structlog
 from confluent_kafka import Producer, TopicPartition
 
+from enrich.kafka import source as sources
 from enrich.kafka.source import QUEUE_KIB, FencedError
 from shipper.wire.message import End, encode
 from tests.servers.kafka import Kafka, topics
@@ -115,6 +116,22 @@ def test_a_slow_store_keeps_its_place_in_the_group(broker: Kafka) -> None:
     assert {name: sorted(set(places)) for name, places in stored.items()} == {
         _name(settings, number): list(range(400)) for number in range(2)
     }
+
+
+def test_what_comes_while_the_store_is_slow_is_told(broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read meanwhile; how much waits is known all the same."""
+    monkeypatch.setattr(sources, "ASK_SECONDS", 0.5)
+    settings = topics(broker, 1)
+    topic = settings["CGTRAIL_KAFKA_TOPIC"]
+    send(broker, topic, {0: messages(1, range(10))})
+    slow = threading.Event()
+    member = Member(reach(settings), "", {}, flush=10, stall=lambda: not slow.is_set())
+    until(lambda: member.source._paused, "the wait")
+    send(broker, topic, {0: messages(1, range(10, 60))})
+    until(lambda: member.source.facts()["lag"] == {_name(settings, 0): 50}, "what waits to be told")
+    slow.set()
+    until(lambda: member.source.facts()["lag"] == {_name(settings, 0): 0}, "everything to be taken")
+    member.stop()
 
 
 def test_a_member_that_is_back_gets_its_partitions_at_once(broker: Kafka) -> None:

@@ -31,11 +31,13 @@ from enrich.partition import Partition
 from enrich.secrets.rules import Rules
 from enrich.sinks import Sink
 from enrich.snapshot import SnapshotError
-from enrich.sources import Refused, Source, Taken
+from enrich.sources import Refused, Source, SourceError, Taken
 from enrich.statefile import UNWRITABLE
 
 _log = structlog.get_logger()
 _ROOM = "see that the data folder has room, and that nobody else locks its files; `cgtrail check` tells"
+
+_AGAIN = "none, if it passes; else `cgtrail check` tells what is wrong with Kafka"
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 1.0
@@ -245,7 +247,7 @@ class Worker:
             partition.needs = self.checkpoints.store(partition.name, self._schema, Snapshot(partition.place, body))
             self.source.commit({partition.name: partition.committed}, {partition.name: partition.needs}, surely=False)
         except UNWRITABLE as error:
-            _log.warning("no snapshot could be kept; a restart will take longer", error=str(error), next=_ROOM)
+            _log.warning("no snapshot could be kept; a restart will take longer", error=str(error), next=_advice(error))
         else:
             self.counts["snapshots"] += 1
         self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
@@ -257,7 +259,7 @@ class Worker:
                 write()
             except UNWRITABLE as error:
                 self._unwritable = str(error)
-                _log.warning("what is stored can't be noted down; trying again", error=str(error), next=_ROOM)
+                _log.warning("what is stored can't be noted down; trying again", error=str(error), next=_advice(error))
                 if once or self._stopped_in(RETRY_SECONDS):
                     return False
             else:
@@ -292,3 +294,7 @@ class Worker:
             "accounts": {name: own for each in partitions.values() for name, own in each.accounts().items()},
             "backlog_frames": self.source.backlog(),
         } | self.source.facts()
+
+
+def _advice(error: Exception) -> str:
+    return _AGAIN if isinstance(error, SourceError) else _ROOM

@@ -23,7 +23,7 @@ _EXIT_CODES = {
     "enrich.history.ReplayError": 1,
     "cgtrail.workers.WorkersRefusedError": 2,
     "cgtrail.workers.WorkersError": 1,
-    "enrich.kafka.source.FencedError": 1,
+    "enrich.kafka.member.FencedError": 1,
     "enrich.letters.LettersError": 1,
     "enrich.sources.SourceError": 1,
     "enrich.statefile.StateError": 1,

@@ -1,8 +1,7 @@
 """The topic of all hosts' streams as a worker sees it.
 
-A member of a consumer group, with a name of its own, so that one that is back within `session.timeout.ms` gets the same
-partitions without the others' noticing (KIP-345); partitions are moved one by one (KIP-429). What the client does by
-itself, such as moving partitions, it does in this thread, while it is polled: in `read` and `wait`.
+What the client does by itself, such as moving partitions, it does in this thread, while it is polled: in `read` and
+`wait`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from enrich.kafka import client, statistics
 from enrich.kafka.assignment import Assignment
 from enrich.kafka.client import ASTRAY, END, MOVING, KafkaError, KafkaException, Message, TopicPartition
 from enrich.kafka.commits import Commits
+from enrich.kafka.member import Member
 from enrich.kafka.pieces import taken
 from enrich.sources import SourceError, Taker
 from shipper.wire.broker import Broker
@@ -27,8 +27,6 @@ _log = structlog.get_logger()
 
 BATCH = 32
 """Messages that are taken out of the client's queue at a time: 16 MiB at the most."""
-QUEUE_KIB = 16 << 10
-"""What the client reads ahead; a fetch that is under way may go beyond it."""
 PATIENCE = 1.0
 """Seconds that a wait may last before partitions are paused: reading ahead has its bound anyway, and to pause drops
 what was read ahead."""
@@ -37,19 +35,6 @@ LOOK_SECONDS = 1.0
 ASK_SECONDS = 10.0
 """Where partitions end is asked so often while nothing is read: what comes then is not told otherwise."""
 CLOSE_SECONDS = 5.0
-_DEFAULTS = {
-    "queued.max.messages.kbytes": QUEUE_KIB,
-    "fetch.max.bytes": 8 << 20,
-    "max.partition.fetch.bytes": 1 << 20,
-    "fetch.queue.backoff.ms": 20,  # of the 1000 by default, a queue this short would be empty most of the time
-    "session.timeout.ms": 45_000,
-    "topic.metadata.refresh.interval.ms": 60_000,
-    "statistics.interval.ms": 2_000,
-}
-
-
-class FencedError(RuntimeError):
-    """Another worker has this one's name in the group; the message says what to do."""
 
 
 class KafkaSource:
@@ -61,34 +46,29 @@ class KafkaSource:
         Raises SourceError for settings that the client refuses.
         """
         self._topic, self._stop, self._once = broker.topics.raw, stop, once
-        self._instance = instance
         self._health = client.Health("reading Kafka")
-        named = {"group_instance_id": instance} if instance and not once else {}
-        self._consumer = client.consumer(
+        self._member = Member(
             broker,
+            "" if once else instance,
             self._health,
-            _DEFAULTS,
             {"on_commit": self._on_commit, "stats_cb": self._on_stats},
-            group_id=broker.group,
-            partition_assignment_strategy="cooperative-sticky",
-            enable_auto_commit=False,
-            enable_partition_eof=True,
-            auto_offset_reset="error",
-            **named,
+            {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost},
         )
-        self._assignment = Assignment(self._consumer, self._topic)
-        self._commits = Commits(self._consumer)
         self._held: list[Message] = []
         self._taker: Taker | None = None
-        self._member = self._paused = self._moving = False
+        self._paused = self._moving = False
         self._polled = self._looked = self._measured = time.monotonic()
         self._again = 0.0
         self._rebalances = 0
         self._statistics = statistics.Statistics()
+        self._connect()
         self._told = self._facts()
-        self._consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+
+    def _connect(self) -> None:
+        """With a consumer that is new."""
+        self._consumer = self._member.connect()
+        self._assignment = Assignment(self._consumer, self._topic)
+        self._commits = Commits(self._consumer)
 
     def read(self, taker: Taker, seconds: float) -> bool:
         """As Source. With `once`, False only when nothing is left to read, or at a stop. Raises FencedError."""
@@ -171,12 +151,19 @@ class KafkaSource:
         """What the client has read; it moves partitions meanwhile. Raises FencedError."""
         messages = self._consumer.consume(BATCH, seconds)
         self._polled = time.monotonic()
-        if self._health.fatal is not None:
-            raise FencedError(
-                f"Kafka lets this worker go on no more ({self._health.fatal}): where another one calls itself"
-                f" {self._instance!r} too, give each machine a kafka.instance of its own; then start this one again"
-            )
-        return messages
+        if self._health.fatal is None:
+            return messages
+        self._begin_anew(self._health.fatal)
+        return []
+
+    def _begin_anew(self, reason: str) -> None:
+        """As a new member; what is not stored is made again. Raises FencedError."""
+        self._member.fenced(reason)
+        taker = self._taker
+        self._on_lost(None, [self._assignment.at(number) for number in self._assignment.partitions])
+        self.close()
+        self._taker, self._health.fatal = taker, None
+        self._connect()
 
     def _give(self, taker: Taker, message: Message) -> bool:
         partition = self._assignment.partitions.get(_number(message))
@@ -204,12 +191,12 @@ class KafkaSource:
 
     def _drained(self) -> bool:
         ended = all(each.ended for each in self._assignment.partitions.values())
-        return self._member and self._assignment.begun and ended
+        return self._member.joined and self._assignment.begun and ended
 
     # Called by the client while it is polled
 
     def _on_assign(self, _: Any, partitions: list[TopicPartition]) -> None:
-        self._member = True
+        self._member.came()
         self._rebalances += 1
         self._assignment.come(partitions)
 
@@ -220,10 +207,11 @@ class KafkaSource:
         _log.warning("nobody heard of this worker for too long: its partitions may be others' now, and it begins anew",
                      partitions=len(partitions),
                      next="none; where it happens often: are brokers away, or the machine slow?")  # fmt: skip
-        self._member = False
+        self._member.lost()
         self._leave([each.partition for each in partitions], lost=True)
 
     def _leave(self, gone: list[int], *, lost: bool) -> None:
+        self._member.moves()
         self._rebalances += 1
         names = self._assignment.named(gone)
         self._moving = True  # nobody may poll now
@@ -265,6 +253,7 @@ class KafkaSource:
                     self._assignment.measure(LOOK_SECONDS)
             self._assignment.look(taker, reads=not self._paused)
             self._told = self._facts()
+            self._member.settle()
 
     def _ask(self) -> None:
         """Does it work again? What stands in the way is asked for as long as something does."""
@@ -276,7 +265,7 @@ class KafkaSource:
         except KafkaException as error:
             self._health.met(error)
         else:
-            if self._member and self._assignment.begun:
+            if self._member.joined and self._assignment.begun:
                 self._health.works()
 
     def _facts(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import Producer, TopicPartition
 
 from enrich.kafka import source as sources
-from enrich.kafka.source import QUEUE_KIB, FencedError
+from enrich.kafka.member import QUEUE_KIB, FencedError
 from shipper.wire.message import End, encode
 from tests.servers.kafka import Kafka, topics
 from tests.servers.recording import PATIENCE, Member, messages, reach, send, until

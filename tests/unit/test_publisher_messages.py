@@ -174,6 +174,8 @@ def test_hostile_numbers(number: bytes) -> None:
             read(b"key", b"", each)
         assert caught.value.stream is None
         assert len(str(caught.value)) <= MAX_REASON + 1
+
+
 def test_what_tls_was_refused_for_is_no_broker_that_is_away() -> None:
     """The client's name for it is that of a connection that was lost; its text is not."""
     text = "Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42"

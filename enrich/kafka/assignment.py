@@ -29,6 +29,8 @@ class Partition:
     """The oldest place, as far as is known."""
     high: int
     """Behind the newest message, as far as is known."""
+    goal: int
+    """Behind the newest message when it was begun."""
     ended: bool = False
     """Whether everything was given when the client last looked."""
     astray: bool = False
@@ -102,7 +104,7 @@ class Assignment:
                        next="see what happened to the brokers")  # fmt: skip
         stored = committed if 0 <= committed <= high else 0  # of what stood before the oldest nothing was: that is told
         place = max(taker.begin(name, stored, low), low)
-        begun = self.partitions[number] = Partition(name, number, place, max(stored, low), low, high, astray=True)
+        begun = self.partitions[number] = Partition(name, number, place, max(stored, low), low, high, high, astray=True)
         self._new.remove(number)
         self._go_on(begun)
 
@@ -117,7 +119,7 @@ class Assignment:
                        partition=partition.name, wanted=partition.next, end=high,
                        next="see what happened to the brokers")  # fmt: skip
             partition.next, partition.committed = max(taker.begin(partition.name, 0, low), low), low
-        partition.low, partition.high = low, high
+        partition.low, partition.high, partition.goal = low, high, min(partition.goal, high)
         self._go_on(partition)
 
     def _go_on(self, partition: Partition) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -144,6 +146,18 @@ def consumer(
     told: dict[str, Any] = {"socket.timeout.ms": _REQUEST_MS} | dict(defaults or {})
     made: Consumer = _made(Consumer, health, told | broker.properties(**own) | dict(called or {}))
     return made
+
+
+def flushed(producer: Producer, seconds: float) -> bool:
+    """Whether all is told of that was to be sent, after so long at the most.
+
+    By polling: Producer.flush raises what is no exception once its client has met what it calls fatal.
+    """
+    until = time.monotonic() + seconds
+    while len(producer) and time.monotonic() < until:
+        with suppress(KafkaException):  # told of message by message, and to the client's error_cb
+            producer.poll(0.1)
+    return not len(producer)
 
 
 def producer(broker: Broker, health: Health, defaults: Settings | None = None, **own: str | int | bool) -> Producer:

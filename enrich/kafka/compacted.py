@@ -105,7 +105,7 @@ class Compacted:
             producer = self._writer()
             for key, value in told.items():
                 producer.produce(self._topic, value, key, number, on_delivery=delivered)
-            if producer.flush(DELIVERY_MS / 1000 + 5):
+            if not client.flushed(producer, DELIVERY_MS / 1000 + 5):
                 wrong.append(client.silent().args[0])
         except (KafkaException, BufferError) as error:
             self._drop()
@@ -180,7 +180,7 @@ class Compacted:
         if self._producer is not None:
             with suppress(KafkaException):
                 self._producer.purge()
-                self._producer.flush(0)
+                self._producer.poll(0)
             self._producer = None
 
     def _fail(self, error: Exception | KafkaError) -> NoReturn:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 import structlog
 
-from enrich.kafka.client import Health, KafkaError, KafkaException, Message, Producer, failed, producer
+from enrich.kafka.client import Health, KafkaError, KafkaException, Message, Producer, failed, flushed, producer
 from enrich.kafka.reading import Span, TopicReader
 from enrich.letters import Letter, LettersError
 from enrich.sources import SourceError
@@ -171,7 +171,7 @@ class KafkaLetters:
             )
         for sent in waiting:
             self._produce(self._producer, sent)
-        self._producer.flush(SECONDS + 5)
+        flushed(self._producer, SECONDS + 5)
 
     def _produce(self, client: Producer, sent: _Sent) -> None:
         def told(error: KafkaError | None, _: Message) -> None:

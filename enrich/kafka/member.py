@@ -23,6 +23,8 @@ QUEUE_KIB = 16 << 10
 """What the client reads ahead; a fetch that is under way may go beyond it."""
 SETTLE_SECONDS = 5.0
 """A named member that has come asks the group to look at its partitions again, when nothing has moved for so long."""
+SHORT_MS = 10_000
+"""Session of who has no name: one that ended while it joined is waited for by the others so long."""
 FENCED_SECONDS = 300.0
 """Who has lost its name, and does so again before this, has met another one of that name."""
 _DEFAULTS = {
@@ -65,7 +67,7 @@ class Member:
         self._consumer = client.consumer(
             self._broker,
             self._health,
-            _DEFAULTS,
+            _DEFAULTS | ({} if self._instance else {"session.timeout.ms": SHORT_MS}),
             dict(self._callbacks),
             group_id=self._broker.group,
             partition_assignment_strategy="cooperative-sticky",
@@ -104,7 +106,10 @@ class Member:
             self._subscribe(self._topic, f"^{re.escape(self._topic)}$")  # no other topic, by another name
 
     def fenced(self, reason: str) -> None:
-        """Kafka takes it for another of its name, as brokers do that died in a rebalance; again: FencedError is raised."""
+        """Kafka takes it for another of its name, as brokers do that died in a rebalance.
+
+        Raises FencedError if that comes soon again: then somebody has its name indeed.
+        """
         if self._fenced and time.monotonic() - self._fenced < FENCED_SECONDS:
             raise FencedError(
                 f"Kafka lets this worker go on no more ({reason}): where another one calls itself"

@@ -71,12 +71,14 @@ class KafkaSource:
         self._commits = Commits(self._consumer)
 
     def read(self, taker: Taker, seconds: float) -> bool:
-        """As Source. With `once`, False only when nothing is left to read, or at a stop. Raises FencedError."""
+        """As Source. With `once`, False when all was read that stood there at the beginning. Raises FencedError."""
         self._taker = taker
         seconds = max(seconds, LOOK_SECONDS) if self._once else seconds
         while True:
             given = self._read(taker, seconds)
-            if given or not self._once or self._drained() or self._stop.is_set():
+            if self._once and self._drained():
+                return False
+            if given or not self._once or self._stop.is_set():
                 return given
 
     def wait(self, taker: Taker, seconds: float) -> None:
@@ -190,7 +192,7 @@ class KafkaSource:
         return True
 
     def _drained(self) -> bool:
-        ended = all(each.ended for each in self._assignment.partitions.values())
+        ended = all(each.ended or each.next >= each.goal for each in self._assignment.partitions.values())
         return self._member.joined and self._assignment.begun and ended
 
     # Called by the client while it is polled

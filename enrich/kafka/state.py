@@ -117,6 +117,9 @@ class KafkaCheckpoints:
                 continue
             if manifest.position > position:
                 self._void.add(key)
+                _log.warning("the group's place is lost, or the log: what was stored before is made again, with the"
+                             " same ids", partition=partition, committed=position, snapshot=manifest.position,
+                             next="was topic or group deleted, or idle for offsets.retention.minutes?")  # fmt: skip
             elif manifest.schema != schema:
                 _log.info("a snapshot of another version or configuration is left alone", partition=partition,
                           position=manifest.position, next="none; the state is made again from Kafka")  # fmt: skip

@@ -60,7 +60,7 @@ def telling(broker: Broker, name: str, facts: Callable[[], Mapping[str, Any]]) -
             except BufferError:
                 producer.poll(0)
             done.wait(TELL_SECONDS)
-        producer.flush(LAST_SECONDS)
+        client.flushed(producer, LAST_SECONDS)
 
     thread = threading.Thread(target=tell, name="telling", daemon=True)
     thread.start()

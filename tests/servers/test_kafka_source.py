@@ -118,6 +118,31 @@ def test_a_slow_store_keeps_its_place_in_the_group(broker: Kafka) -> None:
     }
 
 
+def test_once_ends_although_more_comes(broker: Kafka) -> None:
+    """All that stood there at the beginning is taken; what comes all the time keeps nobody from his end."""
+    settings = topics(broker, 2)
+    topic = settings["CGTRAIL_KAFKA_TOPIC"]
+    send(broker, topic, {0: messages(1, range(50)), 1: messages(2, range(50))})
+    done = threading.Event()
+
+    def more() -> None:
+        number = 50
+        while not done.is_set():
+            send(broker, topic, {0: messages(1, [number]), 1: messages(2, [number])})
+            number += 1
+
+    sender = threading.Thread(target=more)
+    sender.start()
+    try:
+        member = Member(reach(settings), "", {}, once=True)
+        member.join()
+    finally:
+        done.set()
+        sender.join()
+    taken = [(each.stream, each.piece.number) for each in member.recorder.taken]
+    assert {(bytes([stream]) * 16, number) for stream in (1, 2) for number in range(50)} <= set(taken)
+
+
 def test_what_comes_while_the_store_is_slow_is_told(broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read meanwhile; how much waits is known all the same."""
     monkeypatch.setattr(sources, "ASK_SECONDS", 0.5)

@@ -13,6 +13,7 @@ from enrich.sources import Taker
 
 _log = structlog.get_logger()
 ANSWER_SECONDS = 10.0
+PLACE_SECONDS = 2.0
 BEGIN_SECONDS = 1.0
 """So long partitions are begun, then what is begun has its turn."""
 
@@ -48,8 +49,13 @@ class Assignment:
 
     def come(self, partitions: list[TopicPartition]) -> None:
         """They are ours and wait, paused, until `begin`."""
-        for each in partitions:
-            each.offset = 0  # any place does: one that is told is not looked up
+        try:
+            told = self._asked([each.partition for each in partitions], OFFSET_END, PLACE_SECONDS) if partitions else []
+            ends = {each.partition: each.offset for each in _sound(told)}
+        except KafkaException:
+            ends = {}
+        for each in partitions:  # one that is told is not looked up; one that is not there would be an error
+            each.offset = max(ends.get(each.partition, 0), 0)
         self._consumer.incremental_assign(partitions)
         if partitions:
             self._consumer.pause(partitions)

@@ -92,7 +92,7 @@ class Client:
             topic = self._producer.list_topics(self._topic, seconds).topics[self._topic]
         except KafkaException as error:
             self.poll(0)  # what is heard of connections tells more than that there was no answer
-            self._fail(error.args[0])
+            self._fail(_told(error))
         else:
             if topic.error is None and topic.partitions:
                 return len(topic.partitions)
@@ -119,7 +119,7 @@ class Client:
         except BufferError:
             return False
         except KafkaException as error:
-            self._fail(error.args[0])
+            self._fail(_told(error))
             self.poll(0)
         return True
 
@@ -128,7 +128,7 @@ class Client:
         try:
             self._producer.poll(seconds)
         except KafkaException as error:  # a fatal one: of what messages failed comes behind it
-            self._fail(error.args[0])
+            self._fail(_told(error))
         if self._failed:
             self._listen(lambda: not any(map(telling, self.heard)))
             name = max(self.heard, key=telling)  # of what was heard, what tells most
@@ -146,8 +146,10 @@ class Client:
         """Hear what there is to be heard, for a moment; that what fails is fatal is known."""
         until = time.monotonic() + CLOSE_SECONDS
         while waiting() and time.monotonic() < until:
-            with suppress(KafkaException):
+            try:
                 self._producer.poll(CLOSE_SECONDS / 20)
+            except KafkaException as error:
+                _told(error)
 
     def _fail(self, error: KafkaError) -> None:
         self._failed = True
@@ -190,6 +192,13 @@ class _Log:
             _log.warning("Kafka's client says", text=self._clean(form % told))
         else:
             _log.debug("Kafka's client says", text=self._clean(form % told))
+
+
+def _told(error: KafkaException) -> KafkaError:
+    """What it tells. The client's library never frees what it raises for a fatal error: at least not all our frames."""
+    error.__traceback__ = None
+    told: KafkaError = error.args[0]
+    return told
 
 
 def _text(error: BaseException) -> str:

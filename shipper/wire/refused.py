@@ -22,7 +22,10 @@ SILENT = "_TIMED_OUT"
 """The name for brokers that take a connection and say nothing."""
 THROTTLED = "THROTTLING_QUOTA_EXCEEDED"
 
-_AWAY = "see that brokers run and that kafka.servers names them: host and port, and the port is that of this protocol"
+_AWAY = (
+    "see that brokers run and that kafka.servers names them: host and port, and the port is that of this protocol"
+    " (kafka.security_protocol)"
+)
 _RIGHTS = "grant it: `cgtrail setup kafka --writer USER` does for a host, `--reader USER` for workers"
 _SIZE = "raise the topic's max.message.bytes to 1048576 or more: `cgtrail setup kafka --apply` does"
 _TOPIC = "create it with `cgtrail setup kafka`, or set kafka.topic to the one that there is"

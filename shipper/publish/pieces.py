@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from shipper.wire.frame import Frame
 from shipper.wire.message import End, Piece
 from shipper.wire.position import Position
 from shipper.wire.reader import Gap, Reader
 from shipper.wire.segment import Stream, newest, streams
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,11 @@ class Pieces:
         for stream in known:
             at = self._positions.get(stream.id.hex(), Position(0)).next
             if stream.path.name > self._done and (stream == last or at <= stream.committed):
-                self._reader, self._host = Reader(stream, at), b""
+                if at > stream.committed:  # of the newest: what is written next would be passed over
+                    _log.warning("the position is ahead of the spool, which has lost its end; it goes on there",
+                                 stream=stream.id.hex(), position=at, frames=stream.committed,
+                                 next="was its disk replaced or restored? Workers tell what differs")  # fmt: skip
+                self._reader, self._host = Reader(stream, min(at, stream.committed)), b""
                 return True
         return False
 

@@ -140,3 +140,13 @@ def test_a_piece_knows_its_place_for_ever(tmp_path: Path) -> None:
     outgoing = read(tmp_path)[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         outgoing.behind = 7  # type: ignore[misc]
+
+
+def test_what_is_written_below_a_position_is_sent(tmp_path: Path) -> None:
+    """A spool that lost its end numbers its next frames as those that were published: they are not passed over."""
+    stream = five(tmp_path)
+    count = stream.number
+    pieces = Pieces(tmp_path / "spool", {ID.hex(): Position(count + 3)})
+    assert list(pieces.read()) == []
+    stream.tick(1)
+    assert shown(list(pieces.read())) == [("first", "Frame", count, count + 1)]

@@ -31,6 +31,8 @@ from shipper.wire.records import KeyframeEnd
 _log = structlog.get_logger()
 MAX_DAMAGES, MAX_DAMAGED, MAX_GAPS = 64, 1 << 20, 256
 """So many damages, bytes of them and gaps wait for what comes behind them; one more is told as far as is known."""
+MAX_BAD = 100
+"""Records of one frame that are dead letters of their own; what is beyond is one letter, the frame."""
 _START = 8
 """Bytes that a record of any version begins with: number, fixed part's size, length."""
 T = TypeVar("T")
@@ -92,6 +94,8 @@ class Enricher:
         """The newest frame's, in nanoseconds since 1970; before the first, when the stream was opened."""
         self._damages: list[Damage] = []
         self._gaps: list[Gap] = []
+        self._beyond = Counter[Trouble]()
+        """Records of this frame that are beyond MAX_BAD."""
         self.missing = 0
         """Frames that were missing, as far as this object has taken them."""
 
@@ -172,6 +176,8 @@ class Enricher:
             letter = f"{self.stream}-{frame.number}"
             output.letters.append(self._letter(letter, LetterKind.FRAME, frame, 0, str(error), frame.payload))
             self._gaps.append(Gap(frame.number, frame.number + 1, GapCause.FRAME_DAMAGED))
+        if self._beyond:
+            self._give_up_frame(output, frame)
         self.counts["records"] += index + 1
         self._missing(output, frame.time)
         self.number, self.time = frame.number + 1, frame.time
@@ -205,11 +211,24 @@ class Enricher:
 
     def _give_up(self, output: Output, frame: Frame, index: int, data: bytes, trouble: Trouble, reason: str) -> None:
         self.counts[trouble.value] += 1
+        if len(output.letters) >= MAX_BAD:
+            self._beyond[trouble] += 1
+            return
         item = Item(Header(), self.stream, frame.number, index, time=frame.time)
         _log.error("a record makes no document; it is among the dead letters", id=item.id, reason=reason)
         output.letters.append(self._letter(item.id, LetterKind.RECORD, frame, index, f"{trouble}: {reason}", data))
         number = int.from_bytes(data[:2], "little")
         output.documents.append(self._document(losses.failed(self._host, item, trouble, number), frame.time))
+
+    def _give_up_frame(self, output: Output, frame: Frame) -> None:
+        """A frame may hold 30,000 records of which none is understood: it is kept as a whole."""
+        for trouble, count in self._beyond.items():
+            told = losses.beyond(self._host, self.stream, frame, trouble, count)
+            output.documents.append(self._document(told, frame.time))
+        identity, reason = f"{self.stream}-{frame.number}", f"{self._beyond.total():,} more records make no documents"
+        _log.error("many records make no documents; their frame is among the dead letters", id=identity, reason=reason)
+        output.letters.append(self._letter(identity, LetterKind.FRAME, frame, 0, reason, frame.payload))
+        self._beyond.clear()
 
     def _damaged(self, damage: Damage, end: int) -> Letter:
         self.counts["damaged"] += 1

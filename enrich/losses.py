@@ -84,6 +84,12 @@ def failed(host: Host, item: Item, trouble: Trouble, number: int) -> dict[str, A
     )
 
 
+def beyond(host: Host, stream: str, frame: Frame, trouble: Trouble, count: int) -> dict[str, Any]:
+    """Further records of a frame in which many made no documents."""
+    identity = f"{stream}-{frame.number}-{trouble}"
+    return document(host, identity, frame.time, frame.number << 20, trouble, frame.time, count=count)
+
+
 def missing(host: Host, stream: str, gap: Gap, since: int, until: int) -> dict[str, Any]:
     """Frames that can't be read; how many records they held shows when the kernel's next numbers come."""
     return document(

@@ -101,7 +101,7 @@ def _deliver(documents: list[Document], enricher: Enricher) -> list[Letter]:
 def _keep(letters: list[Letter]) -> None:
     db = sqlite3.connect(":memory:")
     db.execute("CREATE TABLE letters (id TEXT PRIMARY KEY, kind TEXT, stream TEXT, frame INTEGER, idx INTEGER,"
-               " behind INTEGER, time INTEGER, reason TEXT, body BLOB) STRICT")  # fmt: skip
+               " behind INTEGER, time INTEGER, reason TEXT, body BLOB, origin TEXT) STRICT")  # fmt: skip
     kept = DeadLetters(Path(), _db=db)
     try:
         kept.add(letters)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from enrich.enricher import MAX_BAD
+from enrich.letters import LetterKind
 from enrich.partition import Partition
 from enrich.sources import Taken
-from shipper.wire.frame import Frame
+from shipper.wire.frame import MAX_PAYLOAD, PREFIX, Frame
 from shipper.wire.reader import Damage, Gap, GapCause
 from tests.unit.logged import Agent, bodies, merged, partition, placed, take
 from tests.unit.spooled import losses
@@ -85,3 +87,19 @@ def test_many_pieces_that_wait(agent: Agent) -> None:
     made.end()
     assert {letter.id for letter in made.made.letters} == {f"{agent.id.hex()}-1-byte{offset}" for offset in range(100)}
     assert sum(each["frames"] for each in lost(made).values()) == 999  # type: ignore[index]
+
+
+def test_a_frame_of_nothing_but_tiny_records(agent: Agent) -> None:
+    """Thousands of records that nobody understands, in a few bytes on the wire, are few letters and documents."""
+    told = agent.taken()
+    frame = told[2].piece
+    assert isinstance(frame, Frame)
+    tiny = replace(frame, payload=bytes(MAX_PAYLOAD), digest=b"")
+    made = take(partition(), placed([*told[:2], replace(told[2], piece=tiny), *told[3:]]))
+    *some, whole = made.made.letters
+    assert {letter.kind for letter in some} == {LetterKind.RECORD}
+    assert (len(some), whole.kind, whole.body) == (MAX_BAD, LetterKind.FRAME, tiny.payload)
+    losses_ = [each.source["cgtrail"]["loss"] for each in made.made.documents if each.kind == "loss"]
+    counts = [each["count"] for each in losses_ if each["cause"] == "not_understood"]
+    assert len(counts) == MAX_BAD + 1
+    assert sum(counts) == MAX_PAYLOAD // PREFIX

@@ -17,9 +17,12 @@ from enrich.enricher import Enricher
 from enrich.letters import DeadLetters, Letter, LetterKind
 from enrich.sinks import OK
 from enrich.sinks.sqlite import SqliteSink
-from shipper.wire.frame import KEYFRAME, wrap
+from shipper.wire.frame import KEYFRAME, Frame, wrap
+from shipper.wire.message import End, Piece, encode
 from shipper.wire.position import Position, PositionFile
+from shipper.wire.reader import Damage, Gap, GapCause
 from shipper.wire.records import AgentStart, Clock, HostInfo, KeyframeBegin, KeyframeEnd, Tick
+from tests.fuzz.partition import packed
 from tests.fuzz.targets import CORPUS
 from tests.fuzz.worker import NEXT_FRAME, gap, pieces
 from tests.unit.containerd_daemon import Box
@@ -72,6 +75,57 @@ def terminals() -> bytes:
     return NEXT_FRAME.join(each.payload for each in frames())
 
 
+Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
+
+
+def wire(piece: Piece, host: bytes = b"x" * 16, stream: bytes = b"y" * 16, late: int = 0) -> Wire:
+    """A piece as somebody sends it, whom the log hears so many seconds late."""
+    message = encode(host, stream, UNIX, piece)
+    return message.key, message.value, [*message.headers], late
+
+
+def hostile() -> dict[str, list[Wire]]:
+    """What others write into the log, by what is wrong with it."""
+
+    def framed(number: int, stream: bytes = b"y" * 16, host: bytes = b"x" * 16, boot: bytes = b"z" * 16, at: int = 9,
+               payload: bytes = b"") -> Frame:  # fmt: skip
+        return Frame(stream, host, boot, number, 1, payload, time=UNIX + at * SECOND)
+
+    def send(*made: Frame) -> list[Wire]:
+        return [wire(each, each.host, each.stream) for each in made]
+
+    key, value, headers, _ = wire(framed(0))
+    heads = dict(headers)
+    odd = [b"", b"-1", b"9" * 5000, b"4611686018427387903", b"\xff", b"1_0", None]
+    holes = ((1, 1 << 41), (5, 9), (0, 1 << 40))
+    times = (9, -9999, 9999, 86400 * 9, -(UNIX // SECOND), 9)
+    missing, damaged = GapCause.FRAME_MISSING, GapCause.FRAME_DAMAGED
+    return {
+        "headers-left-out": [(key, value, [each for each in headers if each[0] != name], 0) for name in heads],
+        "headers-twice": [(key, value, headers * 2, 0), (key, value, [*headers, *reversed(headers)], 0)],
+        "headers-odd": [
+            (key, value, [*(heads | {name: other}).items()], 0) for name in heads for other in odd
+        ],
+        "keys": [(other, value, headers, 0) for other in (None, b"", b"\xff" * 999, b"x" * 32)],
+        "values": [(key, other, headers, 0) for other in (None, b"", b"{}", (value or b"")[:-1])],
+        "other-producers": [(None, b'{"a":1}', [], 0), (b"k", None, [], 0), (b"", b"\0" * 5000, [("\x1b[2J", b"")], 0)],
+        "ends": [wire(End(number)) for number in (1 << 41, 0, 5)] + send(framed(3), framed(0)),
+        "gaps": send(framed(0)) + [wire(Gap(number, end, missing)) for number, end in holes],
+        "damage": [wire(Damage(7, "\x1b", -1, 1 << 60, b"\xff", "\x1b[2J"))] * 2 + [wire(Gap(7, 8, damaged))],
+        "jumps": send(*(framed(number << 40) for number in (0, 1, 3, 2))),
+        "times": send(*(framed(number, at=at) for number, at in enumerate(times))),
+        "one-stream-two-hosts": send(framed(0), framed(1, host=b"v" * 16), framed(1), framed(2, host=b"v" * 16)),
+        "forked": send(framed(0), framed(0, payload=wrap(Tick().encode())), framed(0, at=30)),
+        "clones": send(*(framed(number, bytes([clone]) * 16, boot=bytes([clone]) * 16, at=9 + number)
+                         for number in range(5) for clone in range(1, 5))),
+        "hosts": send(*(framed(0, bytes([other]) * 16, bytes([other]) * 16) for other in range(1, 40))),
+        "restarted": [*send(framed(0), framed(1)), wire(End(2)), *send(framed(0), framed(1), framed(2), framed(0))],
+        "nested": [(key, b"\x81\xa1x" + b"\x91" * 5000 + b"\xc0", [*(heads | {"cgtrail.kind": b"gap"}).items()], 0)],
+        "tiny-records": send(framed(0, payload=bytes(4096)), framed(1, payload=b"\xff" * 99)),
+        "late": [wire(framed(number), late=late) for number, late in enumerate((0, 999, -999, 1 << 40, -(1 << 40)))],
+    }  # fmt: skip
+
+
 def seeds() -> Iterator[tuple[str, str, bytes]]:
     """(target, name, input) of each."""
     for number, kind in RECORDS.items():
@@ -90,6 +144,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
         yield target, "twice", whole[: 2 * size] * 2 + whole[2 * size :]
     yield "worker", "life", stream()
     yield "worker", "terminals", terminals()
+    for name, messages in hostile().items():
+        yield "partition", name, packed(messages)
     for number, text in enumerate(QUERIES):
         yield "query", f"{number}", text.encode()
     enricher = Enricher(ID)

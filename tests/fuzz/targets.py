@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import files, generators, records, runtimes, search, secrets, spool, terminals, users, worker
+from tests.fuzz import files, generators, partition, records, runtimes, search, secrets, spool, terminals, users, worker
 from tests.unit.any_record import any_record
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -21,6 +21,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "segment": spool.segment,
     "sealed": spool.sealed,
     "worker": worker.worker,
+    "partition": partition.partition,
     "query": search.query,
     "position": files.position,
     "snapshot": files.snapshot,

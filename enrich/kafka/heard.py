@@ -124,7 +124,7 @@ def _told(message: Message) -> Heard | None:
     if not name.startswith(PREFIX) or not value:
         return None
     told = None
-    with suppress(msgspec.DecodeError, RecursionError):
+    with suppress(ValueError, RecursionError):
         told = msgspec.json.decode(value, type=WorkerTold)
     _, milliseconds = message.timestamp()
     name = name.removeprefix(PREFIX)

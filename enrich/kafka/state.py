@@ -188,6 +188,8 @@ class KafkaCheckpoints:
         return first, second
 
     def _body(self, number: int, known: Known, key: bytes, manifest: _Manifest) -> bytes | None:
+        if manifest.chunks > len(known.places):
+            return None
         places = [known.places.get(key + b"/%d" % at) for at in range(manifest.chunks)]
         if None in places:
             return None
@@ -211,7 +213,7 @@ class KafkaCheckpoints:
         value = known.values.get((self._death + stream).encode())
         try:
             told = msgspec.json.decode(value, type=list[tuple[int, int, int]]) if value else []
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             told = []
         return {(frame, index): count for frame, index, count in told}
 
@@ -222,7 +224,7 @@ def _manifest(known: Known, key: bytes) -> _Manifest | None:
         return None
     try:
         return msgspec.json.decode(value, type=_Manifest)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         _log.warning("a damaged snapshot is left alone", key=key.decode(errors="replace"), error=str(error),
                      next="none; an older one serves")  # fmt: skip
         return None

@@ -80,6 +80,9 @@ def test_what_does_not_fit_is_left_alone(broker: Kafka) -> None:
         {newest + b"/2": b""},
         {newest: b"\xff"},
         {newest: sound[newest].replace(b'"chunks":4', b'"chunks":3')},
+        {newest: sound[newest].replace(b'"chunks":4', b'"chunks":4000000000')},
+        {newest: b'{"position":2,"x":' + b"[" * 100_000},
+        {newest: b'{"schema":"\xff"}'},
         {newest: None},
     ]
     for wrong in damages:

@@ -44,7 +44,7 @@ def ls(config: Config, sink: str, *, as_json: bool) -> None:
                 continue
             if not number:
                 click.echo(click.style(_COLUMNS, bold=True))
-            line = f"{text(letter.id):<48}  {letter.kind:<8}  {timestamp(letter.time):<30}  {text(letter.reason)}"
+            line = f"{text(letter.id):<48}  {letter.kind:<8}  {_time(letter):<30}  {text(letter.reason)}"
             click.echo(_cut(line))
 
 
@@ -149,12 +149,20 @@ def _named(letters: KeptLetters | None, names: Iterable[str]) -> list[Letter]:
     return list(found.values())
 
 
+def _time(letter: Letter) -> str:
+    """Whoever writes to the topic may write of any time, also of one that no calendar has."""
+    try:
+        return timestamp(letter.time)
+    except (OverflowError, ValueError, OSError):
+        return f"{letter.time:.3e} ns"
+
+
 def _heads(letter: Letter) -> dict[str, Any]:
     """All of a letter but its body."""
     told = {
         "id": letter.id,
         "kind": letter.kind.value,
-        "time": timestamp(letter.time),
+        "time": _time(letter),
         "stream": letter.stream,
         "frame": letter.frame,
         "index": letter.index,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from shipper.wire.message import End
 NO_DOCUMENT = "its body is no document, and its record makes none"
 NO_STREAM = "it names no stream: nothing can be made of it"
 WAITS = "its container is not told yet: try again in a moment"
+_STREAM = re.compile("[0-9a-f]{32}")
 _REFUSED = {"forked", "claimed"}
 """Parts of the ids of letters and documents of frames that were whole, and refused for what they are."""
 
@@ -48,7 +50,7 @@ class Retry:
             document = _document(letter)
             if document is not None:
                 made[letter.id] = [document]
-            elif not letter.stream:
+            elif not _STREAM.fullmatch(letter.stream):
                 self.stays[letter.id] = NO_STREAM
             elif _REFUSED & set(letter.id.split("-")[2:3]):
                 self.stays[letter.id] = letter.reason
@@ -83,7 +85,7 @@ class Retry:
         again = Again(stretches, self.making)
         for name, taken in self.history.read(stretches):
             output = again.take(name, taken)
-            for attempt in attempts.values():
+            for attempt in attempts.values() if output else ():
                 if attempt.stretch.partition == name:
                     attempt.take(output)
             if isinstance(taken, Taken):
@@ -167,7 +169,7 @@ class _Attempt:
         """The letters that failed, with their reasons. `held`: where their frames should be."""
         stays = {}
         for letter in self.letters:
-            if len(self._read[letter.id]) < letter.behind - letter.frame:
+            if len(self._read[letter.id]) < max(letter.behind - letter.frame, 1):
                 frames = letter.kind is LetterKind.FRAME
                 stays[letter.id] = (
                     f"{held} still does not hold these frames, or not all of them"

@@ -15,6 +15,7 @@ from enrich.history import ReplayError, Stretch
 from enrich.kafka import pieces
 from enrich.kafka.keyframes import Search, Seen
 from enrich.kafka.reading import Span, TopicReader
+from enrich.refusals import untimely
 from enrich.sources import Refused, Taken
 from shipper.wire.broker import Broker
 from shipper.wire.frame import KEYFRAME, Frame
@@ -76,8 +77,9 @@ class KafkaHistory:
         spans = self._reader.spans()
         times: dict[int, int] = {}
         for number, taken in self._read(spans):
-            piece = taken.piece if isinstance(taken, Taken) else None
-            if isinstance(piece, Frame) and (piece.flags & KEYFRAME or not piece.number):
+            if not isinstance(taken, Taken) or not isinstance(piece := taken.piece, Frame):
+                continue
+            if (piece.flags & KEYFRAME or not piece.number) and not untimely(piece, taken):
                 times.setdefault(number, piece.time)
                 self._reader.leave(number)
         removed = [time for number, time in times.items() if spans[number].begin]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cgtrail.deadletters import _time
 from enrich.documents import Documents
 from enrich.item import Item
 from enrich.letters import DeadLetters, Letter, LetterKind
@@ -413,3 +414,21 @@ def test_a_deadly_record_that_kills_no_more(run: Run, spool: Spooled, deadly: st
     assert (result.code, "1 dead letters done, 0 stay" in result.err) == (0, True)
     assert stored(spool)[deadly] == "deadly"
     assert deadly not in reasons(spool)
+
+
+def test_a_letter_of_no_stream_and_no_time(run: Run, spool: Spooled) -> None:
+    """Whoever wrote it: it is listed, and tried again it stays, for a reason that says so."""
+    work(spool)
+    with closing(DeadLetters(own_file(spool.data, "deadletters.db"))) as kept:
+        odd = ("odd", LetterKind.FRAME, "\x1b[2Jzz", -7, 0, -9)
+        kept.add([Letter(*odd, (1 << 63) - 1, "\x1b[2J", b"")])
+    listed = run("deadletters", "list")
+    assert "odd" in listed.out
+    assert "\x1b" not in listed.out
+    assert run("deadletters", "replay", "odd").code == 1
+    assert "it names no stream" in run("deadletters", "list").out
+
+
+def test_a_time_that_no_calendar_has() -> None:
+    """It is shown as a number."""
+    assert _time(Letter("odd", LetterKind.FRAME, "", 0, 0, 1, 1 << 100, "", b"")) == "1.268e+30 ns"

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import msgspec
 
-from bpf.schema import Record
 from enrich.enricher import Enricher
 from enrich.partition import Partition
 from enrich.sources import Refused, Taken
@@ -120,7 +120,7 @@ Kept = tuple[str, str, bytes]
 
 @cache
 def _agent() -> list[Message]:
-    records: list[list[Record]] = [
+    records: list[list[Any]] = [
         [KeyframeBegin(), *container(), KeyframeEnd()],
         *([exec_(pid, 1, b"/bin/p%d" % pid)] for pid in range(2, 9)),
     ]

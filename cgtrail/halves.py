@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +19,7 @@ from cgtrail.brokers import broker
 from cgtrail.companion import publishing
 from cgtrail.config import Config
 from cgtrail.metrics import AGENT, WORKER
+from cgtrail.reporting import reporting
 from cgtrail.secrets import rules
 from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
@@ -38,12 +37,10 @@ from enrich.worker import SNAPSHOT_SECONDS, Worker
 from shipper.agent import Agent, Settings
 from shipper.lock import only
 from shipper.retention import Bounds
-from shipper.status import write_status
 from shipper.tenants.declare import policy
 from shipper.wire.broker import Broker
 from shipper.wire.position import position_file
 
-STATUS_SECONDS = 1.0
 GC_OBJECTS = 100_000
 """A batch of documents is many small objects in no cycle: looking for cycles at each 700 took a seventh of the time."""
 _HOUR_NS = 3600 * 1_000_000_000
@@ -89,7 +86,7 @@ def enrich(config: Config, sink: str, *, once: bool, number: int = 0) -> None:
         damage_named(config.folder, name),
         closing(open_sink(config, sink, number=number)) as opened,
         _worker(config, sink, number, name, opened, stop, once=once, **own) as worker,
-        _reporting(own_file(config.folder, "status.json", name), worker),
+        reporting(own_file(config.folder, "status.json", name), worker.facts),
         serving(config.metrics.worker, WORKER, worker.facts, number),
         _telling(config, sink, number, worker),
     ):
@@ -195,25 +192,3 @@ def open_sink(config: Config, name: str, into: Path | None = None, number: int =
             return StdoutSink(sys.stdout.buffer, own_file(config.folder, "turn", name))
         case _:
             return SqliteSink(into or config.store_folder, config.store.retention_days, expires=not number)
-
-
-@contextmanager
-def _reporting(file: Path, worker: Worker) -> Iterator[None]:
-    """Write the worker's status to a file each second, from a thread of its own."""
-    done = threading.Event()
-
-    def report() -> None:
-        ended = False
-        while not ended:
-            ended = done.is_set()
-            with suppress(OSError):  # a full disk: the worker itself says so
-                write_status(file, {"pid": os.getpid(), "time": time.time_ns()} | worker.facts())
-            done.wait(STATUS_SECONDS)
-
-    thread = threading.Thread(target=report, name="status", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -6,21 +6,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 from cgtrail.brokers import broker
 from cgtrail.config import Config, ConfigError
 from cgtrail.metrics import PUBLISHER
+from cgtrail.reporting import reporting
 from cgtrail.serving import serving
 from cgtrail.signals import stop_on_signal
 from shipper.lock import only
 from shipper.publish import LOCK, STATUS
 from shipper.publish.publisher import Publisher
-from shipper.status import write_status
 from shipper.wire.broker import Broker
-
-STATUS_SECONDS = 1.0
 
 
 def run(config: Config, *, once: bool, beside: bool) -> int:
@@ -33,7 +31,10 @@ def run(config: Config, *, once: bool, beside: bool) -> int:
     with only(config.folder / LOCK, "publisher"):
         known = broker(config)
         publisher = Publisher(known, config.spool_folder, stop, _renewed(config, known))
-        with _reporting(config, publisher), serving(config.metrics.publisher, PUBLISHER, publisher.facts):
+        with (
+            reporting(config.folder / STATUS, publisher.facts),
+            serving(config.metrics.publisher, PUBLISHER, publisher.facts),
+        ):
             return 0 if publisher.run(follow=not once) or not once else 1
 
 
@@ -64,25 +65,3 @@ def _stop_on_end() -> threading.Event:
 
     threading.Thread(target=wait, name="end", daemon=True).start()
     return stop
-
-
-@contextmanager
-def _reporting(config: Config, publisher: Publisher) -> Iterator[None]:
-    """Write the status file each second, from a thread of its own, and once more at the end."""
-    done = threading.Event()
-
-    def report() -> None:
-        ended = False
-        while not ended:
-            ended = done.is_set()
-            with suppress(OSError):  # a full disk: the agent says so
-                write_status(config.folder / STATUS, publisher.facts())
-            done.wait(STATUS_SECONDS)
-
-    thread = threading.Thread(target=report, name="status", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

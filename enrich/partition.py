@@ -61,7 +61,7 @@ class Partition:
         self.place = min(oldest, committed)  # what was stored and removed is no gap
         self.needs: int | None = None
         """A restart reads from here; None: as it was before."""
-        self.kept = time.monotonic()
+        self.kept, self.kept_place = time.monotonic(), self.place
         """When it was saved the last time, or begun."""
         self.made = Output()
         """What came and is not stored yet."""
@@ -239,8 +239,7 @@ class Partition:
         """A stream speaks that does not stand: it is new, or it was thought to be over."""
         enricher, number = self._fresh(taken.stream, taken.opened), taken.piece.number
         standing = Standing(enricher, taken.opened, 0, taken.behind, expired=True)
-        known = self.ended.pop(taken.stream, None)
-        if known is not None:
+        if (known := self.ended.pop(taken.stream, None)) is not None:
             standing.next, standing.expired = known, False
         elif not self._whole and not (isinstance(taken.piece, Frame) and self._oldest > self.committed):
             standing.next = number
@@ -273,17 +272,21 @@ class Partition:
         except (msgspec.DecodeError, RecursionError) as error:
             raise SnapshotError(str(error)) from error
         if saved.format != FORMAT:
-            message = f"a partition of format {saved.format}, and this cgtrail knows {FORMAT}"
-            raise SnapshotError(message)
+            raise SnapshotError(f"a partition of format {saved.format}, and this cgtrail knows {FORMAT}")
         for kept in saved.streams:
             self.streams[kept.stream] = restored(kept, self._fresh, expired=place < self._oldest)
         self.ended, self.claims = saved.ended, saved.claims
-        self.place, self._whole = place, True
+        self.place, self.kept_place, self._whole = place, place, True
+
+    @property
+    def changed(self) -> bool:
+        """Whether something came since it was saved."""
+        return self.place != self.kept_place
 
     @property
     def age(self) -> float:
-        """Seconds since it was saved."""
-        return time.monotonic() - self.kept
+        """Seconds since it was saved; 0 where nothing came since."""
+        return time.monotonic() - self.kept if self.changed else 0.0
 
     def facts(self) -> dict[str, Any]:
         """How far it is, for people and metrics; may be asked from another thread."""

@@ -104,8 +104,6 @@ class Worker:
         self._store()
         return took
 
-    # What the source says
-
     def begin(self, partition: str, committed: int, oldest: int) -> int:
         """A partition is ours: go on where its newest snapshot ends. One that is ours already was cut by its log."""
         self.turned = time.monotonic()  # of a hundred partitions each may take its time
@@ -178,7 +176,7 @@ class Worker:
         if not self._write(once=once) or not self._durably(self._add_letters, once=once):
             return
         going = [each for name, each in self.partitions.items() if name not in self._over]
-        due = [each for each in going if each.age >= self.snapshot_seconds]
+        due = [each for each in going if each.changed and each.age >= self.snapshot_seconds]
         if not self._durably(lambda: self._commit(surely=always or bool(due)), once=once):
             return
         if due and not always:
@@ -188,7 +186,8 @@ class Worker:
         """Store all there is by one try, and keep what is known of those whose documents are all stored."""
         self._store(always=True, once=True)
         for partition in [self.partitions[name] for name in partitions if name in self.partitions]:
-            if not partition.made and not self._delivery.holds(partition) and partition.place <= partition.committed:
+            stored = not partition.made and not self._delivery.holds(partition)
+            if partition.changed and stored and partition.place <= partition.committed:
                 self._snapshot(partition)
 
     def _write(self, *, once: bool) -> bool:
@@ -242,6 +241,7 @@ class Worker:
     def _snapshot(self, partition: Partition) -> None:
         """Keep what is known now; everything before it is committed."""
         began = partition.kept = time.monotonic()
+        partition.kept_place = partition.place
         body = partition.save()
         try:
             partition.needs = self.checkpoints.store(partition.name, self._schema, Snapshot(partition.place, body))

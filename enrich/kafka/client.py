@@ -143,7 +143,10 @@ def consumer(
 
     Raises SourceError for settings that the client refuses.
     """
-    told: dict[str, Any] = {"socket.timeout.ms": _REQUEST_MS} | dict(defaults or {})
+    # No transaction of somebody's that never ends holds a partition up.
+    told: dict[str, Any] = {"socket.timeout.ms": _REQUEST_MS, "isolation.level": "read_uncommitted"} | dict(
+        defaults or {}
+    )
     made: Consumer = _made(Consumer, health, told | broker.properties(**own) | dict(called or {}))
     return made
 

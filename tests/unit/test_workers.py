@@ -29,7 +29,8 @@ def test_a_spool_has_one_reader(tmp_path: Path) -> None:
 
 def test_a_wrong_configuration_ends_them_all(tmp_path: Path) -> None:
     """Who is refused is not started again: the exit code says that it is the configuration."""
-    process = _enrich(tmp_path, "--workers", "3", **NOBODY | {"CGTRAIL_KAFKA_SSL_KEY_PASSWORD_FILE": "/nowhere"})
+    wrong = {"CGTRAIL_KAFKA_SECURITY_PROTOCOL": "ssl", "CGTRAIL_KAFKA_SSL_KEY_PASSWORD_FILE": "/nowhere"}
+    process = _enrich(tmp_path, "--workers", "3", **NOBODY | wrong)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "/nowhere can't be read" in said

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.skipif(os.geteuid() != 0, reason="
 SIZE = 512 << 20
 PAUSE = 0.002
 """Seconds between two frames."""
-WAITS = ("can't take documents now; trying again", "own files can't be written; trying again")
+WAITS = ("can't take documents now; trying again", "can't be noted down; trying again")
 
 
 @pytest.fixture

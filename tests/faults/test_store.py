@@ -24,8 +24,8 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def overwritten(file: Path, rng: random.Random) -> None:
-    """Other bytes stand in the file and its log."""
-    for each in (file, file.with_name(file.name + "-wal")):
+    """Other bytes stand in the file, its log and the log's index: without that one SQLite may live on its cache."""
+    for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
         if each.exists():
             with each.open("r+b") as opened:
                 opened.write(rng.randbytes(each.stat().st_size))

@@ -6,7 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,7 @@ from shipper.wire.broker import Broker
 from shipper.wire.message import Message
 from tests.faults.boxes import SECOND
 from tests.faults.storm import HOST, storm
+from tests.kernel.dockerd import wait_until
 from tests.servers.kafka import Kafka, topics
 from tests.servers.published import Writer, messages, publish, reached, recorded, work
 from tests.unit import spooled
@@ -217,4 +218,11 @@ def test_who_may_only_read_the_topic(broker: Kafka, logged: Broker, data: Path, 
             ResourceType.TOPIC, logged.topics.raw, ResourcePatternType.LITERAL, f"User:{user}", "*", *may
         )
         admin.create_acls([right])[right].result(30)
+        wait_until(lambda: _may_read(past), "the broker to know of the right")  # its controller does so before
         assert by_id(replayed(past)) == by_id(live)
+
+
+def _may_read(past: KafkaHistory) -> bool:
+    with suppress(SourceError):
+        return bool(past.stretches(0, EVER))
+    return False

@@ -211,7 +211,7 @@ def test_who_may_only_read_the_topic(broker: Kafka, logged: Broker, data: Path, 
     security |= {"sasl.username": user, "sasl.password": "secret"}
     known = replace(logged, servers=(broker.listener("scram"),), security=security)
     with closing(KafkaHistory(known, threading.Event())) as past:
-        with pytest.raises(SourceError, match=r"do not allow this user the topic.*`cgtrail setup kafka`"):
+        with pytest.raises(SourceError, match=r"do not allow this user the topic.*`cgtrail setup kafka "):
             past.stretches(0, EVER)
         may = (AclOperation.READ, AclPermissionType.ALLOW)
         right = AclBinding(

@@ -195,7 +195,7 @@ def test_a_broker_that_is_killed_paused_and_stopped(own_broker: Kafka, tmp_path:
         spool.storm(1, 10)
         publisher = spool.start()
         spool.progress(5)
-        writer = spool.own.writer(1, 1000, 0.005)
+        writer = spool.own.writer(1, 1000, 0.02)  # there is something to send all the time
         own_broker.kill()
         spool.says("no broker can be reached")
         own_broker.start()

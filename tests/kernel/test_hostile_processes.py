@@ -90,8 +90,8 @@ def test_fork_bomb(running: Spine, docker_daemon: Dockerd, box: Container) -> No
         box.run(TRIGGER, "nothing", "beside-bomb-2")
         running.until('process.args:"beside-bomb-2" AND event.action:end', 1)
         running.settle()
-        account = running.status()["worker"]["accounts"][str(bomb.cgroup_id)]
-        other = running.status()["worker"]["accounts"][str(box.cgroup_id)]
+        (accounts,) = running.status()["worker"]["accounts"].values()  # of the one stream
+        account, other = accounts[str(bomb.cgroup_id)], accounts[str(box.cgroup_id)]
         forks, ends = (running.search(f'process.args:"fork-bomb" AND event.action:{kind}') for kind in ("fork", "end"))
     lost = account["lost"]
     assert account["seen"] == account["received"] + sum(lost.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cgtrail import settings_kafka
 from cgtrail.config import Config, ConfigError
+from cgtrail.secret_file import held
 from shipper.wire.broker import Broker, Topics
 
 _FILE = "file:"
@@ -20,31 +21,20 @@ def broker(config: Config) -> Broker:
         raise ConfigError(wrong)
     for key in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
         if not Path(getattr(kafka, key)).is_dir():  # as certificates of signers may be
-            _secret(f"kafka.{key}", getattr(kafka, key))  # librdkafka's words for it would be OpenSSL's
+            held(f"kafka.{key}", getattr(kafka, key))  # librdkafka's words for it would be OpenSSL's
     told = {
         "security.protocol": kafka.security_protocol,
         "sasl.mechanism": kafka.sasl_mechanism,
         "sasl.username": kafka.sasl_username,
-        "sasl.password": _secret("kafka.sasl_password_file", kafka.sasl_password_file) or kafka.sasl_password,
+        "sasl.password": held("kafka.sasl_password_file", kafka.sasl_password_file) or kafka.sasl_password,
         "ssl.ca.location": kafka.ssl_ca_file,
         "ssl.certificate.location": kafka.ssl_certificate_file,
         "ssl.key.location": kafka.ssl_key_file,
-        "ssl.key.password": _secret("kafka.ssl_key_password_file", kafka.ssl_key_password_file),
+        "ssl.key.password": held("kafka.ssl_key_password_file", kafka.ssl_key_password_file),
     }
     for given in kafka.client:
         name, _, value = given.partition("=")
         path = value.removeprefix(_FILE)
-        told[name] = _secret(f"kafka.client: {name}", path) if path != value else value
+        told[name] = held(f"kafka.client: {name}", path) if path != value else value
     topics = Topics(kafka.topic, kafka.state_topic, kafka.deadletter_topic)
     return Broker(tuple(kafka.servers), topics, kafka.group, {name: value for name, value in told.items() if value})
-
-
-def _secret(key: str, file: str) -> str:
-    """What a file holds, without the line's end; empty where none is named. Raises ConfigError."""
-    if not file:
-        return ""
-    try:
-        return Path(file).read_text().rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"{key}: {file} can't be read ({reason})") from error

@@ -17,11 +17,12 @@ from cgtrail.settings_check import ConfigError, check
 __all__ = ["POLICIES", "Config", "ConfigError", "environment", "keys", "load", "variable"]
 
 _LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.containerd", "tenants.files",
-          "tenants.unassigned", "secrets.files", "secrets.disable", "kafka.servers", "kafka.client"}  # fmt: skip
+          "tenants.unassigned", "secrets.files", "secrets.disable", "kafka.servers", "kafka.client",
+          "elasticsearch.hosts"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
-_SECRETS = {"kafka.sasl_password", "kafka.client"}
+_SECRETS = {"kafka.sasl_password", "kafka.client", "elasticsearch.api_key", "elasticsearch.password"}
 """Keys whose values are in no message."""
-SINKS = ("sqlite", "stdout")
+SINKS = ("sqlite", "stdout", "elasticsearch")
 """Where a worker can write (`cgtrail.halves`)."""
 DEFAULT_FILE = Path("/etc/cgtrail.toml")
 

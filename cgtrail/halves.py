@@ -190,5 +190,13 @@ def open_sink(config: Config, name: str, into: Path | None = None, number: int =
     match name:
         case "stdout":
             return StdoutSink(sys.stdout.buffer, own_file(config.folder, "turn", name))
+        case "elasticsearch":
+            from cgtrail.clusters import cluster  # its client takes time to load
+            from enrich.sinks.elasticsearch import ElasticsearchSink
+
+            limits = config.elasticsearch
+            return ElasticsearchSink(
+                cluster(config), bulk_bytes=limits.bulk_bytes, in_flight=limits.in_flight, recordings=limits.recordings
+            )
         case _:
             return SqliteSink(into or config.store_folder, config.store.retention_days, expires=not number)

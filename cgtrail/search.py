@@ -18,7 +18,7 @@ from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
-from enrich.stores.dayfile import StoreError
+from enrich.stores import StoreError
 from enrich.stores.lucene import parse
 from enrich.stores.query import Query, QueryError, all_of, negation
 from enrich.stores.sqlite import Cursor, SqliteStore

@@ -123,10 +123,55 @@ class Metrics(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, forbid_unknown_fields=True):
-    """[store]: the local documents."""
+    """[store]: documents that are read back; the local ones."""
 
     retention_days: int = 30
     """days that documents are kept"""
+    read: str = "sqlite"
+    """where search, tail, sessions, journal, replay, export and status read: sqlite or elasticsearch"""
+
+
+class Elasticsearch(msgspec.Struct, forbid_unknown_fields=True):
+    """[elasticsearch]: documents for many, in data streams."""
+
+    hosts: list[str] = msgspec.field(default_factory=list)
+    """URLs of some nodes, as https://es-1.example.org:9200"""
+    cloud_id: str = ""
+    """of an Elastic Cloud deployment, instead of hosts"""
+    api_key: str = ""
+    """better by the environment, or by a file"""
+    api_key_file: str = ""
+    """a file that holds the API key, encoded as Elasticsearch gives it out"""
+    username: str = ""
+    """who we are, where there is no API key"""
+    password: str = ""
+    """better by the environment, or by a file"""
+    password_file: str = ""
+    """a file that holds the password"""
+    ca_file: str = ""
+    """certificates of who signs the nodes'; empty: the system's"""
+    fingerprint: str = ""
+    """SHA-256 of the CA's certificate, instead of ca_file"""
+    certificate_file: str = ""
+    """our certificate, for mutual TLS"""
+    key_file: str = ""
+    """its key"""
+    proxy: str = ""
+    """URL of an HTTP proxy on the way"""
+    namespace: str = "default"
+    """last part of the data streams' names, one an installation"""
+    recordings: bool = True
+    """also what terminals showed (documents of the kind terminal)"""
+    bulk_bytes: int = 5 << 20
+    """bytes of documents in one request at the most"""
+    in_flight: int = 2
+    """requests at a time at the most"""
+    timeout_seconds: int = 30
+    """seconds that a request may take"""
+
+
+STORES = ("sqlite", "elasticsearch")
+"""Where documents can be read back from (`cgtrail.store`)."""
 
 
 class Documents(msgspec.Struct, forbid_unknown_fields=True):
@@ -160,6 +205,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     enrich: Enrich = msgspec.field(default_factory=Enrich)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     store: Store = msgspec.field(default_factory=Store)
+    elasticsearch: Elasticsearch = msgspec.field(default_factory=Elasticsearch)
     documents: Documents = msgspec.field(default_factory=Documents)
     secrets: Secrets = msgspec.field(default_factory=Secrets)
 

@@ -17,6 +17,9 @@ _RANGES = {
     "spool.keyframe_seconds": (1, 3600),
     "enrich.snapshot_seconds": (1, 86400),
     "store.retention_days": (1, MAX_DAYS),
+    "elasticsearch.bulk_bytes": (64 << 10, 64 << 20),
+    "elasticsearch.in_flight": (1, 64),
+    "elasticsearch.timeout_seconds": (1, 3600),
 }
 """The least and the most that a number may be."""
 

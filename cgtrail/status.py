@@ -17,7 +17,7 @@ from cgtrail.status_ledger import Stream, ledger, newest, streams_of, total
 from cgtrail.status_lines import lines
 from enrich.printable import message
 from enrich.statefile import own_file
-from enrich.stores.dayfile import StoreError
+from enrich.stores import StoreError
 from enrich.stores.sqlite import SqliteStore
 from shipper import publish
 from shipper.lock import holder

@@ -36,6 +36,9 @@ class Document:
     time: int
     kind: str
     source: dict[str, Any]
+    again: bool = False
+    """It may have been stored by an earlier life of its worker, or long ago: where ids are not unique for ever
+    (Elasticsearch: within a backing index), the sink looks for it first."""
 
     def encode(self) -> bytes:
         """The document as JSON, UTF-8, nested as ECS nests. Raises TypeError where it can't be JSON."""

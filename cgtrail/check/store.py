@@ -9,7 +9,7 @@ from pathlib import Path
 from cgtrail.check.finding import Finding, Level
 from cgtrail.config import Config
 from enrich.statefile import own_file
-from enrich.stores import dayfile
+from enrich.stores import StoreError, dayfile
 from shipper.lock import holder, writer
 from shipper.wire.regular import open_regular
 
@@ -29,7 +29,7 @@ def look(config: Config) -> Iterator[Finding]:
         return
     try:
         days = dayfile.days(folder)
-    except dayfile.StoreError as error:
+    except StoreError as error:
         yield Finding("store", Level.BAD, f"{folder} can't be used", str(error))
         return
     wrong = [finding for day in days for finding in _file(dayfile.path_of(folder, day))]

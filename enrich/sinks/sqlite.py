@@ -13,7 +13,7 @@ from pathlib import Path
 
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK, Outcome, Status
-from enrich.stores import dayfile
+from enrich.stores import StoreError, dayfile
 from enrich.stores.expiry import Expiry, boot_seconds
 from enrich.stores.rows import Row, UnstorableError, row
 
@@ -58,7 +58,7 @@ class SqliteSink:
         """Store a batch and answer for each document, in order. An empty batch still lets old days go."""
         try:
             self._expiry.run(self._close)
-        except dayfile.StoreError as error:
+        except StoreError as error:
             return [Outcome(Status.RETRY, str(error))] * len(batch)
         outcomes: dict[int, Outcome] = {}
         by_day: dict[date, list[tuple[int, Row]]] = {}
@@ -97,7 +97,7 @@ class SqliteSink:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except (*dayfile.BROKEN, OSError, dayfile.StoreError) as error:
+        except (*dayfile.BROKEN, OSError, StoreError) as error:
             self._close(day)
             return [Outcome(Status.RETRY, _reason(dayfile.path_of(self._folder, day), error))] * len(rows)
         return outcomes
@@ -176,7 +176,7 @@ def _set_of(db: sqlite3.Connection, tenants: tuple[str, ...]) -> int:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, dayfile.StoreError):
+    if isinstance(error, StoreError):
         return str(error)
     if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_CORRUPT,

@@ -22,6 +22,8 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from enrich.stores import StoreError
+
 # From the commonest values to the rarest: of two indexes that serve, SQLite takes the one that was made last.
 TEXT_COLUMNS = {
     "event.action": "event_action",
@@ -75,10 +77,6 @@ ROW = f"(seq, id, time, sequence, kind, {', '.join(TEXT_COLUMNS.values())}, sear
 
 BROKEN = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises: where damage makes its message quote a name that is no UTF-8, Python can't read that."""
-
-
-class StoreError(Exception):
-    """A day file or its folder can't be used; the message names it and what to do."""
 
 
 def day_of(time: int) -> date:

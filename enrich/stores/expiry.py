@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from enrich.stores import dayfile
+from enrich.stores import StoreError, dayfile
 
 _log = structlog.get_logger()
 _DAY_SECONDS = 86_400
@@ -73,7 +73,7 @@ class Expiry:
                 f"{path}: older than {self._kept} days and can't be removed ({error.strerror}):"
                 " remove it, or let the owner of cgtrail do so"
             )
-            raise dayfile.StoreError(message) from error
+            raise StoreError(message) from error
         if removed:
             _log.info("a day of the store was removed", file=str(path), age_days=(today - day).days,
                       retention_days=self._kept)  # fmt: skip

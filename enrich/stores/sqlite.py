@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from enrich.stores import dayfile, sql
+from enrich.stores import StoreError, dayfile, sql, values
 from enrich.stores.query import Gap, Query, Range, Term, Wildcard, all_of, any_of
 
 Cursor: TypeAlias = Mapping[date, int]
@@ -40,9 +40,26 @@ class SqliteStore:
         """The UTC days that have documents, oldest first."""
         return dayfile.days(self._folder)
 
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return str(self._folder)
+
     def count(self) -> int:
         """How many documents there are."""
         return sum(self.end().values())
+
+    def oldest(self) -> int | None:
+        """The beginning of the oldest day."""
+        days = self.days()
+        return values.date("@timestamp", str(days[0])).start if days else None
+
+    def behind(self, cursor: Cursor) -> int:
+        """How many documents lie behind a cursor."""
+        return sum(length - cursor.get(day, 0) for day, length in self.end().items())
+
+    def close(self) -> None:
+        """Nothing is held open between two questions."""
 
     def search(
         self,
@@ -143,7 +160,7 @@ class SqliteStore:
                 f"{path}: can't be read ({error}): if it is damaged, move it out of the store;"
                 f" `sqlite3 {path.name} .recover` saves what is left"
             )
-            raise dayfile.StoreError(message) from error
+            raise StoreError(message) from error
 
 
 def _after(db: sqlite3.Connection, passed: int, where: sql.Condition, limit: int) -> tuple[list[bytes], int]:

@@ -20,7 +20,7 @@ from enrich.sinks import DUPLICATE, OK, Outcome, Sink, Status
 from enrich.sinks.memory import MemorySink
 from enrich.sinks.sqlite import SqliteSink
 from enrich.sinks.stdout import StdoutSink
-from enrich.stores import dayfile
+from enrich.stores import StoreError, dayfile
 from enrich.stores.query import All
 from enrich.stores.sqlite import SqliteStore
 from enrich.stores.values import timestamp
@@ -254,7 +254,7 @@ def test_a_file_that_is_not_ours(tmp_path: Path, newer: bool) -> None:
     )
     assert "move it" in answer.reason
     assert path.read_bytes() == before
-    with pytest.raises(dayfile.StoreError, match="move it"):
+    with pytest.raises(StoreError, match="move it"):
         case.read()
 
 

@@ -21,7 +21,7 @@ from enrich.sinks import DUPLICATE, OK, Status
 from enrich.sinks.sqlite import SqliteSink
 from enrich.snapshot import SnapshotError, restore, save
 from enrich.statefile import StateError, damage_named, own_file
-from enrich.stores import dayfile
+from enrich.stores import StoreError, dayfile
 from enrich.stores.lucene import parse
 from enrich.stores.sqlite import SqliteStore
 from shipper.status import STATUS
@@ -112,7 +112,7 @@ def store(data: bytes) -> None:
         try:
             for body in SqliteStore(Path(folder)).search(QUERY, limit=100):
                 assert isinstance(body, bytes)
-        except dayfile.StoreError as error:
+        except StoreError as error:
             named = str(path) in str(error)
             assert named
         with closing(SqliteSink(Path(folder), 7, clock=lambda: NOON / SECOND)) as sink:

@@ -28,8 +28,7 @@ from cgtrail.search import show as show_documents
 from enrich.document import Document
 from enrich.sinks import DUPLICATE, OK
 from enrich.sinks.sqlite import SqliteSink
-from enrich.stores import dayfile
-from enrich.stores.dayfile import StoreError
+from enrich.stores import StoreError, dayfile
 from enrich.stores.query import QueryError
 from enrich.stores.values import timestamp
 

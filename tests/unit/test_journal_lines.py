@@ -26,8 +26,7 @@ from hypothesis import strategies as st
 from cgtrail import journal, journal_exports, journal_form, typed
 from cgtrail.config import Config
 from cgtrail.search import show as show_documents
-from enrich.stores import dayfile
-from enrich.stores.dayfile import StoreError
+from enrich.stores import StoreError, dayfile
 from enrich.stores.sqlite import SqliteStore
 from tests.unit.taped import NOON, SECOND, Tape
 

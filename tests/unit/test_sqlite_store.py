@@ -15,7 +15,7 @@ import pytest
 
 from enrich.document import Document
 from enrich.sinks.sqlite import SqliteSink
-from enrich.stores import dayfile, sql
+from enrich.stores import StoreError, dayfile, sql
 from enrich.stores.lucene import parse
 from enrich.stores.query import (
     All,
@@ -175,7 +175,7 @@ def test_a_damaged_file_is_named(sink: SqliteSink, folder: Path) -> None:
     path = folder / "2026-11-22.db"
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
-    with pytest.raises(dayfile.StoreError, match=r"2026-11-22\.db: can't be read .*move it"):
+    with pytest.raises(StoreError, match=r"2026-11-22\.db: can't be read .*move it"):
         list(SqliteStore(folder).search(All(), limit=999))
 
 
@@ -252,7 +252,7 @@ def test_reading_while_it_is_made(tmp_path: Path) -> None:
         while not looking.is_set():
             try:
                 SqliteStore(folder).count()
-            except dayfile.StoreError as error:
+            except StoreError as error:
                 failures.append(error)
                 return
 

@@ -1,0 +1,1 @@
+"""Preparing Elasticsearch: templates, retention, roles, tenants' aliases."""

@@ -240,6 +240,9 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.signal": DocumentField("keyword", "the signal that ended the process, by name"),
     "cgtrail.loss.record": DocumentField("keyword", "the kind of record that was lost (docs/events.md)"),
     "cgtrail.secrets": DocumentField("keyword", "kinds of secrets that were masked in the document"),
+    "cgtrail.cut": DocumentField(
+        "keyword", "fields that had to be cut or left out, because the store does not take the document otherwise"
+    ),
     "cgtrail.raw": DocumentField("flattened", "field name: base64 of bytes that were not UTF-8"),
 }
 

@@ -1,1 +1,1 @@
-"""Preparing Elasticsearch: templates, retention, roles, tenants' aliases."""
+"""What a cluster of Elasticsearch is prepared with: templates, lifecycles, roles, aliases."""

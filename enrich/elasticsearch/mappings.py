@@ -1,0 +1,97 @@
+"""How the fields of documents are mapped: from their declaration and what the server can do, nothing else.
+
+Below `cgtrail` only declared fields are taken; elsewhere others are kept and not indexed, so that no document can add
+a field. https://www.elastic.co/docs/reference/elasticsearch/mapping-reference
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from enrich.fields import FIELDS
+
+MAX_KEYWORD = 8191
+"""Characters of a keyword that is indexed: of four bytes each, just less than Lucene's 32,766 bytes for a term."""
+MAX_FLATTENED = 7000
+"""The same of a value in an object that is flattened, whose terms begin with its key."""
+TYPES = {"wildcard": "keyword", "constant_keyword": "keyword", "match_only_text": "text"}
+"""Types that not every server has, and what is next to them."""
+
+# What ECS gives a .text beside the keyword (github.com/elastic/ecs, generated/ecs/ecs_flat.yml), and typed lines
+_WITH_TEXT = re.compile(
+    r"process\.((parent|\w+_leader)\.)?(name|executable|command_line|working_directory|title)"
+    r"|(process\.((parent|\w+_leader)\.)?)?(real_|saved_|attested_)?user\.(name|full_name)"
+    r"|host\.os\.(name|full)"
+    r"|cgtrail\.command\.line"
+)
+_STRICT = "cgtrail"
+
+
+class Lifecycle(Enum):
+    """What in a server ages documents, as it is called in messages."""
+
+    ILM = "index lifecycle management"
+    STREAM = "data stream lifecycle"
+    NONE = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a server can do that not every server can."""
+
+    types: frozenset[str] = frozenset(TYPES)
+    """Those of TYPES that it knows."""
+    lifecycle: Lifecycle = Lifecycle.ILM
+
+    def type(self, wanted: str) -> str:
+        """The type itself where the server has it, else what is next to it."""
+        return wanted if wanted in self.types else TYPES.get(wanted, wanted)
+
+
+def mappings(features: Features) -> dict[str, Any]:
+    """The mapping that all kinds of documents share, as a template has it."""
+    root: dict[str, Any] = {"dynamic": "false", "properties": {}}
+    for field, declared in FIELDS.items():
+        _put(root, field, _mapped(field, declared.type, features))
+    for part in ("type", "dataset", "namespace"):
+        _put(root, f"data_stream.{part}", _keyword("constant_keyword", features))
+    root["properties"][_STRICT]["dynamic"] = "strict"
+    return root
+
+
+def constants(dataset: str, features: Features) -> dict[str, Any]:
+    """What the mapping of one data set says beyond that: its name, where the server can hold it once for all."""
+    if "constant_keyword" not in features.types:
+        return {}
+    root: dict[str, Any] = {"properties": {}}
+    for part, value in (("type", "logs"), ("dataset", dataset)):
+        _put(root, f"data_stream.{part}", {"type": "constant_keyword", "value": value})
+    return root
+
+
+def _mapped(field: str, kind: str, features: Features) -> dict[str, Any]:
+    if kind == "flattened":
+        return {"type": kind, "ignore_above": MAX_FLATTENED}
+    if kind not in ("keyword", "wildcard"):
+        return {"type": kind}
+    told = _keyword(kind, features)
+    if _WITH_TEXT.fullmatch(field):
+        text: dict[str, Any] = {"type": features.type("match_only_text")}
+        told["fields"] = {"text": text | ({"norms": False} if text["type"] == "text" else {})}
+    return told
+
+
+def _keyword(kind: str, features: Features) -> dict[str, Any]:
+    """One of the types that hold a string as it is."""
+    found = features.type(kind)
+    return {"type": found} | ({"ignore_above": MAX_KEYWORD} if found == "keyword" else {})
+
+
+def _put(root: dict[str, Any], field: str, mapped: dict[str, Any]) -> None:
+    *parents, last = field.split(".")
+    for name in parents:
+        root = root["properties"].setdefault(name, {"properties": {}})
+    root["properties"][last] = mapped

@@ -35,9 +35,6 @@ TEXT_COLUMNS = {
 COLUMNS = {"@timestamp": "time", "event.id": "id", "event.sequence": "sequence"} | TEXT_COLUMNS
 """Field → column. A field that is here has one value: times are nanoseconds since 1970, TEXT_COLUMNS hold text."""
 
-TENANTS = "cgtrail.tenant.id"
-"""The field that may have many values, each of which is in `tenants`."""
-
 APPLICATION_ID = 0x63677472
 FORMAT = 3
 READABLE = (2, FORMAT)

@@ -6,7 +6,8 @@ import re
 from typing import Any, NamedTuple
 
 from enrich.document import Document
-from enrich.stores.dayfile import TENANTS, TEXT_COLUMNS
+from enrich.stores.dayfile import TEXT_COLUMNS
+from enrich.stores.narrow import TENANTS
 from enrich.stores.query import LINE_FIELDS
 
 MAX_BODY = 64 << 20

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 from enrich.fields import FIELDS
 from enrich.stores import values
-from enrich.stores.dayfile import COLUMNS, TENANTS, searchable
+from enrich.stores.dayfile import COLUMNS, searchable
+from enrich.stores.narrow import TENANTS
 from enrich.stores.query import (
     LINE_FIELDS,
     All,

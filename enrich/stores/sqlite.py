@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from enrich.stores import StoreError, dayfile, sql, values
-from enrich.stores.query import Gap, Query, Range, Term, Wildcard, all_of, any_of
+from enrich.stores.narrow import narrowed, within
+from enrich.stores.query import Query
 
 Cursor: TypeAlias = Mapping[date, int]
 """How far a follower has come: day → how many of its documents it has passed."""
@@ -80,8 +80,8 @@ class SqliteStore:
         more digits of an id. What arrives while the answer is read may be part of it or not, but for what lies behind
         the cursor `upto`, which a follower can go on from.
         """
-        since, until = _within(since), _within(until)
-        found = _restricted(query, container, tenant, since, until)
+        since, until = within(since), within(until)
+        found = narrowed(query, container, tenant, since, until)
         days = [
             day
             for day in self.days()
@@ -121,7 +121,7 @@ class SqliteStore:
         """
         found: list[bytes] = []
         reached: dict[date, int] = {}
-        restricted = _restricted(query, container, tenant)
+        restricted = narrowed(query, container, tenant)
         for day in self.days():
             passed = cursor.get(day, 0)
             with self._reading(day) as db:
@@ -237,34 +237,3 @@ def _leads(db: sqlite3.Connection, name: str, times: sql.Condition, rest: Query,
 def _where(query: Query, kind: str | None, *, indexed: bool = True) -> sql.Condition:
     condition, bound = sql.condition(query, indexed=indexed)
     return (condition, bound) if kind is None else (f"kind = ? AND {condition}", (kind, *bound))
-
-
-def whose(container: str | None, tenant: str | None) -> Query:
-    """The documents of a container, as `SqliteStore.search` takes it, that are also a tenant's; None is any."""
-    parts: list[Query] = []
-    if container is not None:
-        parts.append(_container(container))
-    if tenant is not None:
-        parts.append(Term(dayfile.TENANTS, tenant))
-    return all_of(parts)
-
-
-def _restricted(
-    query: Query, container: str | None, tenant: str | None, since: int | None = None, until: int | None = None
-) -> Query:
-    parts = [query, whose(container, tenant)]
-    if since is not None or until is not None:
-        parts.append(Range("@timestamp", since, until, include_high=False))
-    return all_of(parts)
-
-
-def _container(text: str) -> Query:
-    name = Term("container.name", text)
-    if re.fullmatch("[0-9a-fA-F]{4,64}", text):
-        return any_of([name, Wildcard("container.id", (text.lower(), Gap.MANY))])
-    return name
-
-
-def _within(time: int | None) -> int | None:
-    """A bound of time that SQLite can hold; no document lies beyond."""
-    return None if time is None else min(max(time, 0), _INT64_MAX)

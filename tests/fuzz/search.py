@@ -10,9 +10,10 @@ from pathlib import Path
 from enrich.sinks import OK
 from enrich.sinks.sqlite import SqliteSink
 from enrich.stores.lucene import parse
+from enrich.stores.meaning import matches
 from enrich.stores.query import QueryError
 from enrich.stores.sqlite import SqliteStore
-from tests.unit.meaning import DOCUMENTS, NOON, SECOND, matches
+from tests.unit.meaning import DOCUMENTS, NOON, SECOND
 
 _FEW = DOCUMENTS[:40]
 

@@ -1,16 +1,12 @@
-"""Documents of every shape, and what a query means on one of them, written as plainly as can be."""
+"""Documents of every shape."""
 
 from __future__ import annotations
 
 import random
-import re
 from typing import Any
 
 from enrich.document import Document
-from enrich.fields import FIELDS
-from enrich.stores.query import LINE_FIELDS, All, And, Exists, Gap, Not, Or, Query, Range, Term, Text, Wildcard
-from enrich.stores.values import date as date_span
-from enrich.stores.values import flattened, timestamp
+from enrich.stores.values import timestamp
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -82,72 +78,6 @@ def random_documents(count: int) -> list[Document]:
             source["process"]["parent"] = rng.choice(["text", None, 7])
         made.append(Document(source["event"]["id"], time, rng.choice(["process", "alert"]), source))
     return made
-
-
-def found_values(source: dict[str, Any], field: str) -> list[Any]:
-    """The values that a document has of a field."""
-    within = None if field in FIELDS else flattened(field)
-    value: Any = source
-    for name in (within[0] if within else field).split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    if isinstance(value, dict):
-        value = [item for key, item in value.items() if within is None or key == within[1]]
-    return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
-
-
-def matches(query: Query, source: dict[str, Any]) -> bool:
-    """What the tree means."""
-    match query:
-        case All():
-            return True
-        case And(parts):
-            return all(matches(part, source) for part in parts)
-        case Or(parts):
-            return any(matches(part, source) for part in parts)
-        case Not(part):
-            return not matches(part, source)
-        case Text(fragment):
-            return any(ascii_lower(fragment) in ascii_lower(v) for f in LINE_FIELDS for v in found_values(source, f))
-        case Exists(field):
-            return bool(found_values(source, field))
-        case Term(field, value):
-            return any(type(v) is type(value) and v == value for v in found_values(source, field))
-        case Wildcard(field, parts):
-            return any(wildcard(parts, v) for v in found_values(source, field) if isinstance(v, str))
-        case Range(field):
-            return any(in_range(query, v) for v in found_values(source, field))
-
-
-def wildcard(parts: tuple[str | Gap, ...], value: str) -> bool:
-    """Whether a text fits from end to end: every place that can be reached, part by part."""
-    places = {0}
-    for part in parts:
-        if part is Gap.MANY:
-            places = set(range(min(places, default=len(value) + 1), len(value) + 1))
-        elif part is Gap.ONE:
-            places = {place + 1 for place in places if place < len(value)}
-        else:
-            places = {place + len(part) for place in places if value.startswith(part, place)}
-    return len(value) in places
-
-
-def in_range(query: Range, value: Any) -> bool:
-    """Whether one value lies within a range."""
-    if FIELDS[query.field].type == "date_nanos":
-        value = date_span(query.field, value).start
-    for bound, above, included in ((query.low, 1, query.include_low), (query.high, 0, query.include_high)):
-        if bound is None:
-            continue
-        if type(value) is not type(bound) or (value == bound and not included):
-            return False
-        if value != bound and sorted([value, bound]).index(value) != above:
-            return False
-    return True
-
-
-def ascii_lower(text: str) -> str:
-    """Lower case for ASCII letters only."""
-    return re.sub("[A-Z]", lambda found: found[0].lower(), text)
 
 
 DOCUMENTS = random_documents(300)

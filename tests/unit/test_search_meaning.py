@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from enrich.sinks import OK
 from enrich.sinks.sqlite import SqliteSink
 from enrich.stores import sqlite
+from enrich.stores.meaning import matches
 from enrich.stores.query import All, Exists, Gap, Query, Range, Term, Text, Wildcard, all_of, any_of, negation
 from enrich.stores.sqlite import SqliteStore
-from tests.unit.meaning import DATES, DAY, DOCUMENTS, NOON, NUMBERS, PIECES, SECOND, TENANTS, TEXT_FIELDS, matches
+from tests.unit.meaning import DATES, DAY, DOCUMENTS, NOON, NUMBERS, PIECES, SECOND, TENANTS, TEXT_FIELDS
 
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=4).map("".join)
 PATTERNS = st.lists(TEXTS | st.sampled_from(Gap), min_size=1, max_size=5).map(tuple)

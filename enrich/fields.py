@@ -51,7 +51,9 @@ _STEPS: dict[str, DocumentField] = {
         " session_closed, echo_off, input_injected or output_escaped; of a terminal text_output or text_input; of a"
         " typed line command_started or command_ended",
     ),
-    "event.outcome": DocumentField("keyword", "success or failure of an exec"),
+    "event.outcome": DocumentField(
+        "keyword", "success or failure of an exec, and of a typed line whose exit code is known"
+    ),
     "event.module": DocumentField("keyword", "always cgtrail"),
     "event.dataset": DocumentField("keyword", "cgtrail.<kind>"),
     "event.sequence": DocumentField("long", "frame number << 20 | index: breaks ties of @timestamp"),
@@ -64,6 +66,9 @@ _STEPS: dict[str, DocumentField] = {
         " time",
     ),
     "event.end": DocumentField("date_nanos", "end of the span a loss lies in, or of a session"),
+    "related.hosts": DocumentField("keyword", "the host's name"),
+    "related.ip": DocumentField("ip", "the same as process.entry_leader.entry_meta.source.ip"),
+    "related.user": DocumentField("keyword", "its users: their names, ids of those whose names are not known"),
     "error.code": DocumentField("keyword", "errno of a failed exec, by name"),
     "host.os.type": DocumentField("keyword", "always linux"),
     "process.entity_id": DocumentField("keyword", "one life of one process: hash of boot id, pid and start"),
@@ -72,6 +77,11 @@ _STEPS: dict[str, DocumentField] = {
     "process.command_line": DocumentField(
         "wildcard",
         "arguments in one line, quoted for a shell where needed; an end has 2,048 bytes of them, then …",
+    ),
+    "process.env_vars": DocumentField(
+        "keyword",
+        "in documents of the program that an SSH login began with: SSH_CONNECTION as it stood there"
+        " (cgtrail.entry_claimed)",
     ),
     "process.end": DocumentField("date_nanos", "when the process ended"),
     "process.exit_code": DocumentField(
@@ -84,13 +94,6 @@ _STEPS: dict[str, DocumentField] = {
     "process.group.name": DocumentField("keyword", "the container's own name of the group, where it is known"),
     "process.real_user.name": DocumentField("keyword", "the container's own name of the real user"),
     "process.saved_user.name": DocumentField("keyword", "the container's own name of the saved user"),
-    "process.entry_leader.entity_id": DocumentField("keyword", "life of the process that the tree was entered with"),
-    "process.entry_leader.pid": DocumentField("long", "process id of the entry leader"),
-    "process.entry_leader.name": DocumentField("keyword", "name of the entry leader"),
-    "process.entry_leader.start": DocumentField("date_nanos", "when the entry leader was made"),
-    "process.entry_leader.user.id": DocumentField("keyword", "its effective user when it entered"),
-    "process.entry_leader.user.name": DocumentField("keyword", "the container's own name of that user"),
-    "process.entry_leader.same_as_process": DocumentField("boolean", "the process is the entry leader itself"),
     "process.entry_leader.entry_meta.type": DocumentField(
         "keyword", "container, sshd, cron, terminal (a login on the host) or init (a service of the host)"
     ),
@@ -111,20 +114,6 @@ _STEPS: dict[str, DocumentField] = {
     "process.io.total_bytes_skipped": DocumentField("long", "bytes that were shown and that no record holds"),
     "process.io.bytes_skipped.offset": DocumentField("long", "bytes of the document's text before those skipped"),
     "process.io.bytes_skipped.length": DocumentField("long", "how many bytes were skipped there"),
-    "process.parent.entity_id": DocumentField("keyword", "the parent's life"),
-    "process.parent.name": DocumentField("keyword", "the parent's name"),
-    "process.parent.executable": DocumentField("keyword", "the parent's executable, where its exec was recorded"),
-    "process.parent.args": DocumentField(
-        "keyword", "the parent's arguments, where its exec was recorded and they have at most 2,048 bytes"
-    ),
-    "process.parent.command_line": DocumentField(
-        "wildcard", "the parent's arguments in one line; of more than 2,048 bytes the beginning and …"
-    ),
-    "process.parent.working_directory": DocumentField("keyword", "the parent's working directory at its exec"),
-    "process.group_leader.name": DocumentField("keyword", "the group leader's name"),
-    "process.session_leader.name": DocumentField("keyword", "the session leader's name"),
-    "process.group_leader.entity_id": DocumentField("keyword", "the group leader's life, where it is known"),
-    "process.session_leader.entity_id": DocumentField("keyword", "the session leader's life, where it is known"),
     "container.image.tag": DocumentField("keyword", "the image's tag"),
     "container.security_context.privileged": DocumentField(
         "boolean", "it is privileged; in documents about containers"
@@ -246,6 +235,45 @@ _STEPS: dict[str, DocumentField] = {
     "cgtrail.raw": DocumentField("flattened", "field name: base64 of bytes that were not UTF-8"),
 }
 
+OTHERS = {
+    "parent": "the parent",
+    "group_leader": "the leader of the process group",
+    "session_leader": "the session leader",
+    "entry_leader": "the process that the tree was entered with",
+}
+"""Processes that documents tell of beside their own: as each was when its latest record was made, where it has any."""
+_OF_OTHERS: dict[str, DocumentField] = {
+    "entity_id": DocumentField("keyword", "its life"),
+    "pid": DocumentField("long", "its process id"),
+    "name": DocumentField("keyword", "its name"),
+    "start": DocumentField("date_nanos", "when it was made"),
+    "executable": DocumentField("keyword", "path of its executable"),
+    "args": DocumentField("keyword", "its arguments, where they have at most 2,048 bytes"),
+    "args_count": DocumentField("long", "how many arguments it has"),
+    "command_line": DocumentField(
+        "wildcard", "its arguments in one line; of more than 2,048 bytes the beginning and …"
+    ),
+    "working_directory": DocumentField("keyword", "its working directory when its program began"),
+    "interactive": DocumentField("boolean", "it has a controlling terminal"),
+    "tty.char_device.major": DocumentField("long", "its controlling terminal"),
+    "tty.char_device.minor": DocumentField("long", "its controlling terminal"),
+    **{
+        f"{who}.{part}": DocumentField("keyword", f"its {who.replace('_', ' ')}{what}")
+        for who in ("user", "group", "real_user", "saved_user")
+        for part, what in (("id", ", by number"), ("name", " by the container's own name"))
+    },
+}
+
+
+def _of_others() -> dict[str, DocumentField]:
+    found = {
+        f"process.{other}.{name}": DocumentField(each.type, f"{who}: {each.meaning}")
+        for other, who in OTHERS.items()
+        for name, each in _OF_OTHERS.items()
+    }
+    same = DocumentField("boolean", "the process is that one itself")
+    return found | {f"process.{other}.same_as_process": same for other in OTHERS if other != "parent"}
+
 
 def _declared() -> dict[str, DocumentField]:
     declared: dict[str, DocumentField] = {}
@@ -262,5 +290,5 @@ def _declared() -> dict[str, DocumentField]:
     }
 
 
-FIELDS: dict[str, DocumentField] = dict(sorted((_declared() | _STEPS).items()))
+FIELDS: dict[str, DocumentField] = dict(sorted((_declared() | _of_others() | _STEPS).items()))
 """Field name → type and meaning."""

@@ -14,7 +14,7 @@ from shipper.wire.frame import Frame
 from shipper.wire.reader import Gap, GapCause
 from shipper.wire.records import AgentStart, End, Loss
 
-ECS = {"version": "9.0.0"}
+ECS = {"version": "9.4.0"}
 """The Elastic Common Schema that documents follow."""
 
 

@@ -62,7 +62,7 @@ _RULES: dict[str, list[dict[str, Any]]] = {
         {"filter": "process.command", "dissector": {"mapping": {"process.command": "%{process.name} %{process.rest}"}}}
     ],
     "generic_adder": [
-        {"filter": "event.action", "generic_adder": {"add": {"event.kind": "event", "ecs.version": "9.0.0"}}}
+        {"filter": "event.action", "generic_adder": {"add": {"event.kind": "event", "ecs.version": "9.4.0"}}}
     ],
     "labeler": [{"filter": r'process.command: "*ls*"', "labeler": {"label": {"kind": ["listing"]}}}],
 }

@@ -14,8 +14,6 @@ from enrich.fields import FIELDS
 from shipper.objects import families
 
 ROOT = Path(generate.__file__).parent.parent
-ECS = set((Path(__file__).parent / "ecs_fields.txt").read_text().split())
-"""Fields of the Elastic Common Schema 9 that cgtrail uses."""
 
 
 @pytest.mark.parametrize("path", generate.GENERATED, ids=lambda path: str(path.relative_to(ROOT)))
@@ -64,25 +62,6 @@ def test_names_in_documents_are_unique_in_a_record(cls: type[Record]) -> None:
     """No two fields of a record claim the same place in its documents."""
     names = [f.ecs for f in cls.layout.fields() if f.ecs]
     assert len(names) == len(set(names))
-
-
-def declared_names() -> set[str]:
-    """Every field name that a record's field gets in documents; a device is two numbers there."""
-    fields = [f for cls in RECORDS.values() for f in cls.layout.fields() if f.ecs]
-    plain = {f.ecs for f in fields if f.ecs and f.wire.kind != "device"}
-    devices = {f.ecs for f in fields if f.ecs and f.wire.kind == "device"}
-    return plain | {f"{name}.{part}" for name in devices for part in ("major", "minor")}
-
-
-def test_names_are_ecs_or_our_own() -> None:
-    """Every field of a document is one of ECS, or stands under `cgtrail.`."""
-    names = declared_names() | FIELDS.keys()
-    assert {name for name in names if not name.startswith("cgtrail.")} <= ECS
-
-
-def test_the_list_of_ecs_fields_holds_only_what_is_used() -> None:
-    """A name that no document has is not kept in ecs_fields.txt."""
-    assert declared_names() | FIELDS.keys() >= ECS
 
 
 def test_no_field_is_another_ones_object() -> None:

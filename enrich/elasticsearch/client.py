@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ import orjson
 
 from enrich.elasticsearch import refused
 from enrich.elasticsearch.cluster import Cluster
+from enrich.elasticsearch.refused import Words
 
 if TYPE_CHECKING:
     from elastic_transport import ApiResponseMeta, Transport
 
 _JSON = "application/vnd.elasticsearch+json; compatible-with={}"
 _NDJSON = "application/vnd.elasticsearch+x-ndjson; compatible-with={}"
+_UNKNOWN = {408, 500, 502, 503, 504}
+"""Statuses after which some of it may have been done."""
 _BULK_ANSWER = "errors,items.*.status,items.*.error"
 
 
@@ -25,9 +29,17 @@ class ElasticsearchError(Exception):
     """A request was not answered, or refused; the message says why and what to do."""
 
     def __init__(
-        self, message: str, *, status: int | None = None, kind: str = "", reason: str = "", unknown: bool = False
+        self,
+        place: str,
+        words: Words,
+        *,
+        status: int | None = None,
+        kind: str = "",
+        reason: str = "",
+        unknown: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{place}: {words}")
+        self.place, self.words = place, words
         self.status = status
         """Of HTTP; None: there was no answer."""
         self.type = kind
@@ -36,6 +48,11 @@ class ElasticsearchError(Exception):
         """The server's own words."""
         self.unknown = unknown
         """The request may have been carried out."""
+
+
+def place(cluster: Cluster) -> str:
+    """Where it is, for messages; without what a URL holds of secrets."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", cluster.name)
 
 
 class Client:
@@ -85,7 +102,7 @@ class Client:
         headers = self._headers() | ({"content-type": kind.format(self._major)} if body is not None else {})
         target = "/" + path.lstrip("/") + (f"?{urlencode(query, safe=',*', quote_via=quote)}" if query else "")
         meta, data = self._sent(transport, method, target, body, headers, timeout or self._cluster.timeout_seconds)
-        return self._understood(meta, data, method, target)
+        return self._understood(meta, data, method)
 
     def _sent(
         self,
@@ -98,6 +115,8 @@ class Client:
     ) -> tuple[ApiResponseMeta, bytes]:
         from elastic_transport import TlsError, TransportError
 
+        from enrich.elasticsearch import unreached
+
         for left in reversed(range(len(transport.node_pool))):
             try:
                 answer = transport.perform_request(
@@ -106,29 +125,35 @@ class Client:
             except TransportError as error:
                 if isinstance(error, TlsError):
                     self._doubted = transport
-                unsent = refused.is_unsent(error)
+                unsent = unreached.is_unsent(error)
                 if not (unsent and left):
+                    words = unreached.words(error, self._cluster, timeout)
                     raise ElasticsearchError(
-                        refused.unanswered(error, self._cluster), reason=refused.cause(error), unknown=not unsent
+                        place(self._cluster), words, reason=unreached.cause(error), unknown=not unsent
                     ) from error
             else:
                 return answer.meta, answer.body or b""
         raise AssertionError
 
-    def _understood(self, meta: ApiResponseMeta, data: bytes, method: str, target: str) -> Any:
+    def _understood(self, meta: ApiResponseMeta, data: bytes, method: str) -> Any:
         try:
             answer = orjson.loads(data) if data else {}
         except orjson.JSONDecodeError:
             answer = None
+        where = f"{meta.node.scheme}://{meta.node.host}:{meta.node.port}{meta.node.path_prefix}"
         if not 200 <= meta.status < 300:
             kind, reason = refused.error(answer, data)
-            asked = f"{method} {target.partition('?')[0]}"
-            message = refused.answered(meta, kind, reason, asked, self._cluster, self._major)
-            unknown = meta.status in {408, 500, 502, 503, 504}
-            raise ElasticsearchError(message, status=meta.status, kind=kind, reason=reason, unknown=unknown)
+            is_older = kind == "media_type_header_exception" or (
+                meta.status in {400, 406} and "compatible-with" in reason
+            )
+            words = refused.older(self._major) if is_older else refused.words(kind, reason, meta.status)
+            unknown = meta.status in _UNKNOWN
+            raise ElasticsearchError(where, words, status=meta.status, kind=kind, reason=reason, unknown=unknown)
         if meta.headers.get("x-elastic-product") != "Elasticsearch":
-            message = refused.stranger(self._cluster, data)
-            raise ElasticsearchError(message, status=meta.status, kind="not_elasticsearch", unknown=method != "GET")
+            words = refused.stranger(meta.status, data)
+            raise ElasticsearchError(
+                where, words, status=meta.status, kind="not_elasticsearch", unknown=method != "GET"
+            )
         return data.decode(errors="replace") if answer is None else answer
 
     def _headers(self) -> dict[str, str]:
@@ -178,5 +203,7 @@ class Client:
                 request_timeout=own.timeout_seconds,
             )
         except (OSError, ValueError) as error:
-            raise ElasticsearchError(refused.unusable(error, own), reason=str(error)) from error
+            from enrich.elasticsearch.unreached import unusable
+
+            raise ElasticsearchError(place(own), unusable(error, own), reason=str(error)) from error
         return made.transport, elasticsearch.__version__[0]

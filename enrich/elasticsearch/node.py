@@ -18,6 +18,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.util import Url, make_headers, parse_url
 
 from enrich.elasticsearch.cluster import Cluster
+from enrich.elasticsearch.unreached import NO_FINGERPRINT
 
 _CONNECT_SECONDS = 10.0
 """How long a node may take to take a connection: others may be there."""
@@ -117,7 +118,7 @@ class Pool:
             if hashlib.sha256(each).hexdigest() == self._way.fingerprint:
                 return each
         prints = ", ".join(hashlib.sha256(each).hexdigest() for each in certificates)
-        raise urllib3.exceptions.SSLError(f"no certificate with this fingerprint: it shows {prints}")
+        raise urllib3.exceptions.SSLError(f"{NO_FINGERPRINT}, but {prints}")
 
 
 def node(way: Way) -> type[Urllib3HttpNode]:
@@ -127,5 +128,8 @@ def node(way: Way) -> type[Urllib3HttpNode]:
         def __init__(self, config: NodeConfig) -> None:
             super(Urllib3HttpNode, self).__init__(config)
             self.pool = Pool(config, way)  # type: ignore[assignment]
+
+        def _log_request(self, *_: Any, **__: Any) -> None:
+            """Nothing: it would decode each body, for nobody."""
 
     return Node

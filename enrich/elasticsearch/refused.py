@@ -2,76 +2,211 @@
 
 from __future__ import annotations
 
-import ssl
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any, NamedTuple
 
-from enrich.elasticsearch.cluster import Cluster
 from enrich.printable import message as printable
 
-if TYPE_CHECKING:
-    from elastic_transport import ApiResponseMeta, TransportError
-
 _MAX_REASON = 1000
+_NEW_KEY = "make a new API key and put it into the file of elasticsearch.api_key_file"
 
 
-def is_unsent(error: TransportError) -> bool:
-    """No connection was there yet, so that nothing can have been done."""
-    import urllib3.exceptions as net
+class Words(NamedTuple):
+    """What happened, and what to do."""
 
-    # The client keeps what the network said as its error's cause.
-    first = error.__cause__
-    if isinstance(first, (net.NewConnectionError, net.ConnectTimeoutError, net.ProxyError)):
-        return True
-    return _verification(first) is not None
+    sentence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.sentence}: {self.advice}" if self.advice else self.sentence
+
+
+class _Case(NamedTuple):
+    """Words for answers like this: `{name}` in them is a group of the pattern."""
+
+    kind: str
+    """error.type, or "" for any."""
+    pattern: str
+    """What the reason looks like."""
+    sentence: str
+    advice: str
+
+
+# Types and reasons as Elasticsearch 8.19 and 9.5 answer them. The first that fits is taken.
+_CASES = [
+    _Case("media_type_header_exception", "", "the server does not understand the Python client that is installed", ""),
+    # Who we are
+    _Case(
+        "security_exception",
+        r"unable to authenticate user \[(?P<user>.*?)\]",
+        "it knows no user {user} with this password",
+        "correct elasticsearch.username, and the file of elasticsearch.password_file",
+    ),
+    _Case("security_exception", "api key is expired", "the API key has expired", _NEW_KEY),
+    _Case("security_exception", "has been invalidated", "the API key has been invalidated", _NEW_KEY),
+    _Case(
+        "security_exception",
+        "invalid ApiKey value",
+        "what we show is no API key",
+        "elasticsearch.api_key_file holds it as it is given out under `encoded`: base64 of id:key",
+    ),
+    _Case("security_exception", "API key", "it does not know the API key, or it is another cluster's", _NEW_KEY),
+    _Case(
+        "security_exception",
+        "missing authentication credentials",
+        "it lets in nobody without a key or a password, and we have none",
+        "set elasticsearch.api_key_file, or elasticsearch.username and elasticsearch.password_file",
+    ),
+    # What we may do
+    _Case(
+        "security_exception",
+        r"is unauthorized for (?P<who>.*?)(?: with .*?)?(?: on indices (?P<where>\[.*?\]))?"
+        r", this action is granted by the (?P<level>index|cluster) privileges \[(?P<first>[^\],]*)",
+        "{who} may not do this{where}: it lacks the {level} privilege {first}",
+        "have it granted: `cgtrail setup elasticsearch` shows the roles of a writer and of a reader",
+    ),
+    _Case(
+        "security_exception",
+        r"current license is non-compliant for \[(?P<what>.*?)\]",
+        "the cluster's licence does not include {what}",
+        "do without, or ask who runs it for another licence",
+    ),
+    # What is not there
+    _Case(
+        "",
+        r"\[require_data_stream\] request flag is \[true\] and \[(?P<name>.*?)\] is not a data stream",
+        "{name} is there and is no data stream",
+        "look what it is, move its documents elsewhere and delete it; then run `cgtrail setup elasticsearch`",
+    ),
+    _Case(
+        "index_not_found_exception",
+        r"no such index \[(?P<name>.*?)\] and the index creation request requires a data stream",
+        "there is no template for the data stream {name}",
+        "run `cgtrail setup elasticsearch`",
+    ),
+    _Case(
+        "index_not_found_exception",
+        r"no such index \[(?P<name>.*?)\]",
+        "there is no {name}",
+        "if nothing was written yet, run `cgtrail setup elasticsearch`; otherwise compare elasticsearch.namespace",
+    ),
+    _Case("index_closed_exception", "", "the index is closed", "open it: POST /INDEX/_open"),
+    # What may not be written
+    _Case(
+        "cluster_block_exception",
+        "flood-stage watermark|read-only-allow-delete|read-only / allow delete",
+        "the disks of its nodes are too full (flood-stage watermark), so that it only lets delete",
+        "give it more disk, or shorten the retention (`cgtrail setup elasticsearch --retention`); it opens by itself",
+    ),
+    _Case(
+        "cluster_block_exception",
+        r"index \[(?P<name>.*?)\] blocked by: \[.*?/(?P<what>[^/\]]*(?: \(api\))?)\]",
+        "somebody blocked {name}: {what}",
+        "take the block away when it may be: PUT /{name}/_settings with its index.blocks.* set to null",
+    ),
+    _Case(
+        "cluster_block_exception",
+        r"FORBIDDEN/6/",
+        "somebody made the whole cluster read-only",
+        "take cluster.blocks.read_only away when it may be",
+    ),
+    _Case(
+        "cluster_block_exception",
+        "",
+        "the cluster is not ready yet, or has no master",
+        "wait; look at GET /_cat/health",
+    ),
+    # What it can't do now
+    _Case(
+        "es_rejected_execution_exception|circuit_breaking_exception",
+        "",
+        "it has too much to do: its queues or its memory are full",
+        "it is tried again, with less at a time; if it stays so, the cluster needs more nodes or memory",
+    ),
+    _Case(
+        "master_not_discovered_exception|no_master_exception|node_closed_exception",
+        "",
+        "the cluster has no master",
+        "it is tried again; look at GET /_cat/nodes, and at the logs of the nodes that are missing",
+    ),
+    _Case(
+        "unavailable_shards_exception|no_shard_available_action_exception|search_phase_execution_exception"
+        "|process_cluster_event_timeout_exception|timeout_exception",
+        "",
+        "a node that holds some of the documents does not answer",
+        "it is tried again; look at GET /_cat/shards and GET /_cluster/allocation/explain",
+    ),
+]
+# Of an answer whose type is none of these, and of what is not Elasticsearch's at all.
+_STATUS = {
+    401: Words("who we are was not accepted", "correct elasticsearch.api_key_file, or username and password_file"),
+    403: Words("it is forbidden, by Elasticsearch or by what stands before it", "ask who runs it"),
+    404: Words("this is not there", "compare the path in elasticsearch.hosts with the one that the proxy serves"),
+    405: Words("it does not serve this", "compare elasticsearch.hosts with where Elasticsearch listens"),
+    407: Words("the proxy asks who we are", "put user:password@ into elasticsearch.proxy"),
+    413: Words(
+        "a request was larger than is let through",
+        "lower elasticsearch.bulk_bytes, or raise http.max_content_length and the limit of proxies on the way",
+    ),
+    429: Words("it has too much to do", "it is tried again, with less at a time"),
+    502: Words("what stands before Elasticsearch does not reach it", "it is tried again; look whether the nodes run"),
+    503: Words("it is not ready", "it is tried again; look at GET /_cat/health"),
+    504: Words("what stands before Elasticsearch has waited too long for it", "it is tried again"),
+}
 
 
 def error(answer: Any, data: bytes) -> tuple[str, str]:
-    """Type and reason of an answer that is an error; of one that is no JSON what can be seen of it."""
+    """Type and reason of an answer that is an error; of one that is not Elasticsearch's, what can be seen of it."""
     found = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(found, dict):
-        return str(found.get("type", "")), printable(str(found.get("reason", "")))[:_MAX_REASON]
-    if isinstance(found, str):
-        return "", printable(found)[:_MAX_REASON]
-    return "", printable(data.decode(errors="replace").strip())[:_MAX_REASON]
+        more = found.get("additional_unsuccessful_credentials")
+        said = f"{found.get('reason', '')}{f' ({more})' if more else ''}"
+        return str(found.get("type", "")), _short(said)
+    return "", _short(found if isinstance(found, str) else _page(data))
 
 
-def cause(error: TransportError) -> str:
-    """What the network said."""
-    return printable(str(error.__cause__ or error))[:_MAX_REASON]
+def words(kind: str, reason: str, status: int | None = None) -> Words:
+    """For an error's type and reason, of a whole answer or of one document in a bulk; `status` of HTTP."""
+    for case in _CASES:
+        if case.kind and kind not in case.kind.split("|"):
+            continue
+        found = re.search(case.pattern, reason)
+        if found is not None:
+            groups = {name: value or "" for name, value in found.groupdict().items()}
+            if groups.get("where"):
+                groups["where"] = f" in {groups['where'].strip('[]')}"
+            return Words(case.sentence.format(**groups), case.advice.format(**groups))
+    said = ": ".join(part for part in (kind, reason) if part)
+    known = _STATUS.get(status or 0)
+    if known is not None:
+        return Words(f"{known.sentence} ({f'{status}, ' if status else ''}{said or 'no more is said'})", known.advice)
+    return Words(f"{f'{status} ' if status else ''}{said or 'no more is said'}", "")
 
 
-def unanswered(error: TransportError, cluster: Cluster) -> str:
-    """Nobody answered, or not to be trusted."""
-    return f"{cluster.name}: {cause(error)}"
+def older(client: int) -> Words:
+    """The server is of another major version than what the client speaks."""
+    return Words(
+        f"the server does not understand the Python client {client} that is installed: it is older",
+        f"install the client of the server's version, for 8.19: pip install 'elasticsearch<{client}'",
+    )
 
 
-def answered(meta: ApiResponseMeta, kind: str, reason: str, asked: str, cluster: Cluster, client: int) -> str:
-    """An answer that is an error."""
-    if kind == "media_type_header_exception" or "compatible-with" in reason:
-        return (
-            f"{cluster.name}: the server is older than the Python client {client} that is installed: it refuses what"
-            f" that sends. For a server {client - 1} install its own: pip install 'elasticsearch<{client}'"
-        )
-    return f"{cluster.name}: {meta.status} {kind}: {reason} ({asked})"
+def stranger(status: int, data: bytes) -> Words:
+    """Something answered well that is not Elasticsearch."""
+    return Words(
+        f"what answers is not Elasticsearch ({status}, {_short(_page(data)) or 'nothing more'})",
+        "compare elasticsearch.hosts with where Elasticsearch listens: OpenSearch, Kibana and proxies that take the"
+        " header X-Elastic-Product away don't do",
+    )
 
 
-def stranger(cluster: Cluster, data: bytes) -> str:
-    """Something answered that is not Elasticsearch."""
-    del data
-    return f"{cluster.name}: what answers is not Elasticsearch"
+def _page(data: bytes) -> str:
+    """What a page says: its title, or its text."""
+    page = data[:20_000].decode(errors="replace")
+    title = re.search(r"<title>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    return " ".join((title[1] if title else re.sub(r"<[^>]*>", " ", page)).split())
 
 
-def unusable(error: Exception, cluster: Cluster) -> str:
-    """The configuration can't be used."""
-    return f"{cluster.name}: {error}"
-
-
-def _verification(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    seen = 0
-    while error is not None and seen < 10:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error
-        first = error.args[0] if error.args and isinstance(error.args[0], BaseException) else None
-        error = error.__cause__ or first or error.__context__
-        seen += 1
-    return None
+def _short(said: str) -> str:
+    shown = printable(said)
+    return shown if len(shown) <= _MAX_REASON else f"{shown[:_MAX_REASON]}…"

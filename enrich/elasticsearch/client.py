@@ -30,16 +30,19 @@ class ElasticsearchError(Exception):
 
     def __init__(
         self,
-        place: str,
-        words: Words,
+        message: str | Words,
         *,
+        place: str = "",
         status: int | None = None,
         kind: str = "",
         reason: str = "",
         unknown: bool = False,
     ) -> None:
-        super().__init__(f"{place}: {words}")
-        self.place, self.words = place, words
+        super().__init__(f"{place}: {message}" if place else str(message))
+        self.place = place
+        """Where the cluster or the node is."""
+        self.words = message if isinstance(message, Words) else Words(message, "")
+        """What happened, and what to do."""
         self.status = status
         """Of HTTP; None: there was no answer."""
         self.type = kind
@@ -128,9 +131,8 @@ class Client:
                 unsent = unreached.is_unsent(error)
                 if not (unsent and left):
                     words = unreached.words(error, self._cluster, timeout)
-                    raise ElasticsearchError(
-                        place(self._cluster), words, reason=unreached.cause(error), unknown=not unsent
-                    ) from error
+                    reason, where = unreached.cause(error), place(self._cluster)
+                    raise ElasticsearchError(words, place=where, reason=reason, unknown=not unsent) from error
             else:
                 return answer.meta, answer.body or b""
         raise AssertionError
@@ -148,11 +150,11 @@ class Client:
             )
             words = refused.older(self._major) if is_older else refused.words(kind, reason, meta.status)
             unknown = meta.status in _UNKNOWN
-            raise ElasticsearchError(where, words, status=meta.status, kind=kind, reason=reason, unknown=unknown)
+            raise ElasticsearchError(words, place=where, status=meta.status, kind=kind, reason=reason, unknown=unknown)
         if meta.headers.get("x-elastic-product") != "Elasticsearch":
             words = refused.stranger(meta.status, data)
             raise ElasticsearchError(
-                where, words, status=meta.status, kind="not_elasticsearch", unknown=method != "GET"
+                words, place=where, status=meta.status, kind="not_elasticsearch", unknown=method != "GET"
             )
         return data.decode(errors="replace") if answer is None else answer
 
@@ -205,5 +207,5 @@ class Client:
         except (OSError, ValueError) as error:
             from enrich.elasticsearch.unreached import unusable
 
-            raise ElasticsearchError(place(own), unusable(error, own), reason=str(error)) from error
+            raise ElasticsearchError(unusable(error, own), place=place(own), reason=str(error)) from error
         return made.transport, elasticsearch.__version__[0]

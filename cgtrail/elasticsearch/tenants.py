@@ -5,7 +5,7 @@ A filter of an alias is no wall: who may ask for a data stream by its own name s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from shipper.tenants.model import ID

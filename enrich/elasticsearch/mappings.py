@@ -14,9 +14,10 @@ from typing import Any
 from enrich.fields import FIELDS
 
 MAX_KEYWORD = 8191
-"""Characters of a keyword that is indexed: of four bytes each, just less than Lucene's 32,766 bytes for a term."""
-MAX_FLATTENED = 7000
-"""The same of a value in an object that is flattened, whose terms begin with its key."""
+"""Characters of a keyword that is indexed: of four bytes each, just less than Lucene's 32,766 bytes for a term.
+
+In an object that is flattened it is the same for each value; what is longer is not even named in `_ignored` there.
+"""
 TYPES = {"wildcard": "keyword", "constant_keyword": "keyword", "match_only_text": "text"}
 """Types that not every server has, and what is next to them."""
 
@@ -74,7 +75,7 @@ def constants(dataset: str, features: Features) -> dict[str, Any]:
 
 def _mapped(field: str, kind: str, features: Features) -> dict[str, Any]:
     if kind == "flattened":
-        return {"type": kind, "ignore_above": MAX_FLATTENED}
+        return {"type": kind, "ignore_above": MAX_KEYWORD}
     if kind not in ("keyword", "wildcard"):
         return {"type": kind}
     told = _keyword(kind, features)

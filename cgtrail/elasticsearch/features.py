@@ -1,0 +1,50 @@
+"""What a server can do that not every server can: it is asked, since versions and licences do not tell all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from enrich.elasticsearch.client import Client, ElasticsearchError
+from enrich.elasticsearch.mappings import TYPES, Features, Lifecycle
+
+_LIFECYCLES = {
+    Lifecycle.ILM: "_ilm/policy/logs-cgtrail.process",
+    Lifecycle.STREAM: "_data_stream/logs-cgtrail.*/_lifecycle",
+}
+
+
+def features(client: Client) -> Features:
+    """What this server has. Raises ElasticsearchError: it is not reached, or we may not ask."""
+    known = frozenset(TYPES) if _knows(client, TYPES) else frozenset(each for each in TYPES if _knows(client, [each]))
+    if not known and not _knows(client, ["keyword"]):
+        message = "it refuses to simulate any index template: look at its log"
+        raise ElasticsearchError(message, status=400, reason=message)
+    lifecycle = next((each for each, path in _LIFECYCLES.items() if _answers(client, path)), Lifecycle.NONE)
+    return Features(known, lifecycle)
+
+
+def _knows(client: Client, types: Iterable[str]) -> bool:
+    """Whether an index template with such fields could be made."""
+    properties: dict[str, Any] = {name: {"type": name} for name in types}
+    body = {"index_patterns": ["cgtrail-asks-*"], "template": {"mappings": {"properties": properties}}}
+    try:
+        client.ask("POST", "_index_template/_simulate", body)
+    except ElasticsearchError as error:
+        if error.status == 400:
+            return False
+        raise
+    return True
+
+
+def _answers(client: Client, path: str) -> bool:
+    """Whether a request is one that the server knows."""
+    try:
+        client.ask("GET", path)
+    except ElasticsearchError as error:
+        if error.status in {400, 405, 410}:  # no handler; 410: not in Elastic's serverless
+            return False
+        if error.status in {403, 404}:  # there, and not for us, or holds nothing yet
+            return True
+        raise
+    return True

@@ -1,0 +1,211 @@
+"""`cgtrail setup elasticsearch`: makes templates, lifecycles, roles and aliases, and brings ours up to date.
+
+What somebody edited stays as it is unless that is asked for, and so does all that a user added (@custom). Nothing is
+kept between two runs but in the cluster, so that any two of them agree, also at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from cgtrail import clusters
+from cgtrail.check.finding import Finding, Level, line
+from cgtrail.config import Config
+from cgtrail.elasticsearch import indices, lifecycle, roles, templates, tenants
+from cgtrail.elasticsearch.existing import Existing
+from cgtrail.elasticsearch.features import features
+from cgtrail.elasticsearch.pieces import COMPONENT, POLICY, Piece
+from cgtrail.elasticsearch.settle import AGAIN, Manner, look, refusal, settle
+from enrich.documents import KINDS
+from enrich.elasticsearch.client import Client, ElasticsearchError
+from enrich.elasticsearch.mappings import Features, Lifecycle
+from enrich.elasticsearch.streams import stream
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants; what is not said stays as it is, or is what we think is right."""
+
+    manner: Manner
+    retention: Mapping[str, int] = field(default_factory=dict)
+    """Kind → days."""
+    writer_reads: bool | None = None
+    """Whether workers may look up what is stored."""
+    tenants: tuple[str, ...] = ()
+    """Ids of those that get an alias, beside those that have one."""
+
+
+class Setup:
+    """What is done to a cluster. Every step may raise ElasticsearchError: it is not reached any more."""
+
+    def __init__(self, client: Client, namespace: str, asked: Asked) -> None:
+        """Raises TenantError."""
+        self._client = client
+        self._namespace = namespace
+        self._asked = asked
+        self._manner = asked.manner
+        self._aliases = tenants.aliases(asked.tenants, namespace)
+
+    def run(self) -> Iterator[Finding]:
+        """Do it all, one thing after the other; each is told when it is done."""
+        try:
+            able = features(self._client)
+            days = {kind: self._days(kind, able) for kind in KINDS}
+            there = self._aliases_there()
+        except ElasticsearchError as error:
+            yield refusal(self._namespace, "templates", error, "manage_index_templates (and read_ilm)")
+            return
+        yield from _told(able, days)
+        wanted = templates.pieces(able, days, self._merged(there))
+        ours: dict[str, Any] = {}
+        whole = True
+        for piece in wanted:
+            settled = yield from settle(self._client, piece, self._manner, merged=piece.name == templates.TENANTS)
+            whole = whole and settled
+            if settled and piece.api is COMPONENT:
+                ours[piece.name] = piece.body["template"].get("mappings", {})
+        if self._aliases:
+            yield from self._kept_apart()
+        yield from self._streams(able, days, ours, look_on=whole)
+        yield from self._roles()
+
+    def _days(self, kind: str, able: Features) -> int:
+        """How long a kind is kept: as asked, as it is, or as we think is right."""
+        if kind in self._asked.retention:
+            return self._asked.retention[kind]
+        has = None
+        if able.lifecycle is Lifecycle.ILM:
+            found = look(self._client, Piece(POLICY, templates.name(kind), {}))
+            has = lifecycle.of_policy(found.body) if found else None
+        elif able.lifecycle is Lifecycle.STREAM:
+            found = look(self._client, Piece(COMPONENT, f"{templates.name(kind)}@package", {}))
+            has = lifecycle.of_template(found.body) if found else None
+        return has or lifecycle.default(kind)
+
+    def _aliases_there(self) -> dict[str, Any]:
+        found = look(self._client, Piece(COMPONENT, templates.TENANTS, {}))
+        return dict(found.body.get("template", {}).get("aliases", {})) if found else {}
+
+    def _merged(self, there: Mapping[str, Any]) -> dict[str, Any]:
+        """Aliases of a template: those that are there stay, also where somebody changed one."""
+        first, last = (there, self._aliases) if self._manner.apply else (self._aliases, there)
+        return {**first, **last}
+
+    def _kept_apart(self) -> Iterator[Finding]:
+        """Two who add tenants at once would each write what they knew: look again, and add what is lost."""
+        for _ in range(0 if self._manner.dry else _TRIES):
+            there = self._aliases_there()
+            if not set(self._aliases) - set(there):
+                break
+            piece = Piece(COMPONENT, templates.TENANTS, {"template": {"aliases": self._merged(there)}})
+            yield from settle(self._client, piece, self._manner, merged=True)
+        told = "no wall: who may read the data streams sees every tenant's documents, by whatever name"
+        yield Finding(
+            "aliases", Level.NOTE, f"filters of aliases are {told}", "give tenants the role, where there is one"
+        )
+
+    def _streams(
+        self, able: Features, days: Mapping[str, int], ours: Mapping[str, Any], *, look_on: bool
+    ) -> Iterator[Finding]:
+        existing = Existing(self._client, self._manner)
+        try:
+            found = indices.streams(self._client)
+        except ElasticsearchError as error:
+            yield refusal("data streams", "looked for", error, "view_index_metadata on logs-cgtrail.*")
+            return
+        if look_on:
+            for each in found:
+                package = ours.get(f"{templates.name(each.kind)}@package", {})
+                mapped = indices.overlaid(ours["logs-cgtrail@mappings"], package)
+                yield from existing.mapped(each, mapped)
+            if not self._manner.dry:
+                yield from self._overruled()
+        if able.lifecycle is Lifecycle.STREAM:
+            yield from existing.kept(found, days, self._asked.retention)
+        own = [each for each in found if each.name == stream(each.kind, self._namespace)]
+        yield from existing.aliased(own, self._aliases)
+
+    def _overruled(self) -> Iterator[Finding]:
+        """Say whose data streams would be made by another template than ours."""
+        for kind in KINDS:
+            name = stream(kind, self._namespace)
+            if "cgtrail" not in indices.simulated(self._client, name).get("_meta", {}):
+                told = f"made by another index template, whose priority is above {templates.PRIORITY}"
+                advice = f"GET _index_template shows it: take {name} out of its patterns, or lower its priority"
+                yield Finding(name, Level.BAD, f"data stream: it would be {told}", advice)
+
+    def _roles(self) -> Iterator[Finding]:
+        try:
+            reads = self._asked.writer_reads
+            if reads is None:
+                found = look(self._client, roles.writer(self._namespace, reads=False))
+                reads = found is not None and roles.reads(found.body)
+        except ElasticsearchError as error:
+            yield _no_roles(error)
+            return
+        for role in (roles.writer(self._namespace, reads=reads), roles.reader(self._namespace)):
+            yield from settle(self._client, role, self._manner, level=Level.NOTE)
+        if self._asked.tenants:
+            yield from self._walls()
+
+    def _walls(self) -> Iterator[Finding]:
+        """A role for each tenant, where the licence has document-level security."""
+        licence = self._client.ask("GET", "_license").get("license", {}).get("type", "")
+        if licence in {"basic", "standard", "gold"}:
+            told = f"the licence ({licence}) has no document-level security: no roles for tenants"
+            advice = "let tenants see only what something shows them that asks their alias, or have a Platinum licence"
+            yield Finding("tenants", Level.NOTE, told, advice)
+            return
+        for name in self._asked.tenants:
+            role = roles.tenant(name, self._namespace)
+            yield from settle(self._client, role, self._manner, level=Level.NOTE)
+
+
+def _told(able: Features, days: Mapping[str, int]) -> Iterator[Finding]:
+    kept = ", ".join(f"{kind} {count}" for kind, count in days.items())
+    if able.lifecycle is Lifecycle.NONE:
+        told = "the server has neither ILM nor data stream lifecycles: documents stay until somebody deletes them"
+        yield Finding("retention", Level.NOTE, told, "delete old backing indices, or use a server that does")
+    else:
+        yield Finding("retention", Level.OK, f"days, by {able.lifecycle.value}: {kept}")
+
+
+def _no_roles(error: ElasticsearchError) -> Finding:
+    if error.status in {400, 405}:
+        told = "security is off: whoever reaches the cluster may do everything"
+        return Finding("roles", Level.NOTE, told, "turn it on: xpack.security.enabled")
+    return refusal("roles", "role", error, "manage_security", Level.NOTE)
+
+
+def run(config: Config, asked: Asked, *, as_json: bool) -> int:
+    """Set up, and print each finding; returns 0, or 3 where something is not as it should be.
+
+    Raises ElasticsearchError, TenantError.
+    """
+    cluster = clusters.cluster(config)
+    client = Client(cluster)
+    bad = pending = 0
+    try:
+        for finding in Setup(client, cluster.namespace, asked).run():
+            bad += finding.level is Level.BAD
+            pending += finding.advice == AGAIN
+            click.echo(line(finding, as_json=as_json))
+    finally:
+        client.close()
+    if not as_json:
+        click.echo(f"\n{_left(bad, 'to mend')}" if bad else _summed(pending))
+    return 3 if bad or pending else 0
+
+
+def _summed(pending: int) -> str:
+    return f"\n{_left(pending, 'would be done')}" if pending else "\nElasticsearch is set up."
+
+
+def _left(number: int, what: str) -> str:
+    return f"{number} thing{'s' if number > 1 else ''} {what}."

@@ -56,9 +56,10 @@ def shortened(body: bytes, limit: int) -> bytes:
 
 
 def mended(body: bytes) -> bytes:
-    """A document's JSON without what does not fit its field: a number beyond 64 bits, a date that date_nanos can't hold.
+    """A document's JSON without what its field can't hold; the same where all fits.
 
-    Of flattened fields also keys with a NUL or too long to be a term, and what is too deep. The same where all fits.
+    That is a number beyond 64 bits, a date outside of date_nanos, an object where a value should be; of flattened
+    fields a key with a NUL, what is too long for a term or too deep.
     """
     source = orjson.loads(body)
     left_out: list[str] = []

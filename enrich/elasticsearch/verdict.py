@@ -19,7 +19,10 @@ SETUP = "run `cgtrail setup elasticsearch`"
 _MAX_REASON = 500
 _STRICT = re.compile(r"introduction of \[([^\]]{1,500})\] within \[([^\]]{1,500})\]")
 _CONFLICT = re.compile(r"failed to parse field \[([^\]]{1,500})\] of type \[([a-z_]{1,50})\]")
-_MAPPED_AS = {"wildcard": {"keyword", "wildcard", "text", "match_only_text"}, "keyword": {"keyword", "constant_keyword"}}
+_MAPPED_AS = {
+    "wildcard": {"keyword", "wildcard", "text", "match_only_text"},
+    "keyword": {"keyword", "constant_keyword"},
+}
 """Declared type → types that it can have in an index that cgtrail prepared (`enrich.elasticsearch.mappings`)."""
 _OPERATORS = re.compile(r"pipeline|Limit of |cannot exceed|write index|alias|too many|data stream", re.IGNORECASE)
 """What an illegal_argument_exception says that is not about the document."""
@@ -37,6 +40,8 @@ class Fate(Enum):
     """Not done, and it will not be until somebody does something."""
     UNKNOWN = auto()
     """It may have been done."""
+    TOO_LARGE = auto()
+    """Not done: its request has more bytes than what stands on the way takes."""
     UNFIT = auto()
     """Not done for what stands in it."""
 
@@ -68,22 +73,25 @@ def verdict(item: Any) -> Verdict:
     told = item.get("create") if isinstance(item, dict) else None
     if not isinstance(told, dict) or not isinstance(told.get("status"), int):
         return Verdict(Fate.UNKNOWN, "the answer for the document can't be read: is it Elasticsearch's?")
-    status, error = told["status"], told.get("error")
+    error = told.get("error")
     if error is None:
-        if status == 201 and told.get("failure_store") in (None, "not_applicable_or_unknown"):
-            return STORED
-        if told.get("failure_store") == "used":
-            return Verdict(Fate.UNFIT, "its index did not take it: it is in the data stream's failure store")
-        return Verdict(Fate.UNKNOWN, f"status {status} is no answer to a document that is created")
-    if not isinstance(error, dict):
-        error = {"reason": str(error)}
-    kind = str(error.get("type", ""))
-    reason = words(error)
+        return _unrefused(told["status"], told.get("failure_store"))
+    return _refused(told["status"], error if isinstance(error, dict) else {"reason": str(error)})
+
+
+def _unrefused(status: int, failure_store: Any) -> Verdict:
+    if failure_store == "used":
+        return Verdict(Fate.UNFIT, "its index did not take it: it is in the data stream's failure store")
+    if status == 201 and failure_store in (None, "not_applicable_or_unknown"):
+        return STORED
+    return Verdict(Fate.UNKNOWN, f"status {status} is no answer to a document that is created")
+
+
+def _refused(status: int, error: dict[str, Any]) -> Verdict:
+    kind, reason = str(error.get("type", "")), words(error)
     if status == 409 and kind == "version_conflict_engine_exception":
         return REPEATED
-    if kind == "cluster_block_exception":
-        return Verdict(Fate.LATER, reason)
-    if status == 429:
+    if status == 429 and kind != "cluster_block_exception":
         return Verdict(Fate.PRESSED, reason)
     if status == 400:
         operators = _operators(kind, str(error.get("reason", "")))
@@ -115,5 +123,8 @@ def _operators(kind: str, reason: str) -> str:
     if found := _CONFLICT.search(reason):
         declared = FIELDS.get(found[1])
         if declared and found[2] not in _MAPPED_AS.get(declared.type, {declared.type}):
-            return f"the index has {found[1]} as {found[2]}, cgtrail needs {declared.type}: see to its template, then roll over"
+            return (
+                f"the index has {found[1]} as {found[2]}, cgtrail needs {declared.type}: see to its template, then"
+                " roll over"
+            )
     return ""

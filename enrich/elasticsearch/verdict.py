@@ -88,9 +88,10 @@ def _unrefused(status: int, failure_store: Any) -> Verdict:
 
 
 def _refused(status: int, error: dict[str, Any]) -> Verdict:
-    kind, reason = str(error.get("type", "")), words(error)
+    kind = str(error.get("type", ""))
     if status == 409 and kind == "version_conflict_engine_exception":
         return REPEATED
+    reason = words(error)
     if status == 429 and kind != "cluster_block_exception":
         return Verdict(Fate.PRESSED, reason)
     if status == 400:

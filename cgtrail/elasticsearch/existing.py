@@ -28,9 +28,11 @@ class Existing:
     def mapped(self, stream: Stream, ours: Mapping[str, Any]) -> Iterator[Finding]:
         """Bring its newest backing index up to date, or begin another. `ours`: what templates say once written."""
         try:
-            wanted = indices.simulated(self.client, stream.name)
+            wanted = indices.simulated(self.client, stream.kind, stream.name)
+            if wanted is None:
+                return  # that is told of all kinds
             if self.manner.dry:
-                own = indices.custom(self.client, ("logs-cgtrail@custom", f"{templates.name(stream.kind)}@custom"))
+                own = indices.custom(self.client, (templates.CUSTOM, f"{templates.name(stream.kind)}@custom"))
                 wanted = indices.overlaid(indices.overlaid(wanted, ours), own)
             change = indices.change(indices.mapping(self.client, stream.newest), wanted)
             if change is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from enrich.elasticsearch.client import Client, ElasticsearchError
 from enrich.elasticsearch.mappings import TYPES, Features, Lifecycle
 
+NO_FAILURE_STORE = {"failure_store": {"enabled": False}}
+"""What can't be taken is refused, so that it becomes a dead letter with its reason, and nobody thinks it is stored."""
 _LIFECYCLES = {
     Lifecycle.ILM: "_ilm/policy/logs-cgtrail.process",
     Lifecycle.STREAM: "_data_stream/logs-cgtrail.*/_lifecycle",
@@ -21,13 +23,16 @@ def features(client: Client) -> Features:
         message = "it refuses to simulate any index template: look at its log"
         raise ElasticsearchError(message, status=400, reason=message)
     lifecycle = next((each for each, path in _LIFECYCLES.items() if _answers(client, path)), Lifecycle.NONE)
-    return Features(known, lifecycle)
+    return Features(known, lifecycle, _simulates(client, {"data_stream_options": NO_FAILURE_STORE}))
 
 
 def _knows(client: Client, types: Iterable[str]) -> bool:
     """Whether an index template with such fields could be made."""
-    properties: dict[str, Any] = {name: {"type": name} for name in types}
-    body = {"index_patterns": ["cgtrail-asks-*"], "template": {"mappings": {"properties": properties}}}
+    return _simulates(client, {"mappings": {"properties": {name: {"type": name} for name in types}}})
+
+
+def _simulates(client: Client, template: Mapping[str, Any]) -> bool:
+    body = {"index_patterns": ["cgtrail-asks-*"], "data_stream": {}, "template": template}
     try:
         client.ask("POST", "_index_template/_simulate", body)
     except ElasticsearchError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cgtrail.elasticsearch import templates
 from cgtrail.elasticsearch.difference import Difference, differences
 from enrich.documents import KINDS
 from enrich.elasticsearch.client import Client, ElasticsearchError
@@ -45,9 +46,14 @@ def mapping(client: Client, index: str) -> dict[str, Any]:
     return dict(client.ask("GET", f"{index}/_mapping")[index]["mappings"])
 
 
-def simulated(client: Client, name: str) -> dict[str, Any]:
-    """How the next backing index of a data stream would be mapped. Raises ElasticsearchError."""
+def simulated(client: Client, kind: str, name: str) -> dict[str, Any] | None:
+    """How the next backing index of a data stream would be mapped; None: our template is there, and not used for it.
+
+    Raises ElasticsearchError.
+    """
     answer = client.ask("POST", f"_index_template/_simulate_index/{name}")
+    if any(each["name"] == templates.name(kind) for each in answer.get("overlapping", ())):
+        return None
     return dict(answer.get("template", {}).get("mappings", {}))
 
 

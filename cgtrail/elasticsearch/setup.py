@@ -18,7 +18,7 @@ from cgtrail.config import Config
 from cgtrail.elasticsearch import indices, lifecycle, roles, templates, tenants
 from cgtrail.elasticsearch.existing import Existing
 from cgtrail.elasticsearch.features import features
-from cgtrail.elasticsearch.pieces import COMPONENT, POLICY, Piece
+from cgtrail.elasticsearch.pieces import COMPONENT, INDEX, POLICY, Piece
 from cgtrail.elasticsearch.settle import AGAIN, Manner, look, refusal, settle
 from enrich.documents import KINDS
 from enrich.elasticsearch.client import Client, ElasticsearchError
@@ -62,17 +62,16 @@ class Setup:
             yield refusal(self._namespace, "templates", error, "manage_index_templates (and read_ilm)")
             return
         yield from _told(able, days)
-        wanted = templates.pieces(able, days, self._merged(there))
+        yield from self._unlike(there)
+        aliases = self._merged(there)
         ours: dict[str, Any] = {}
-        whole = True
-        for piece in wanted:
+        for piece in templates.pieces(able, days, aliases):
             settled = yield from settle(self._client, piece, self._manner, merged=piece.name == templates.TENANTS)
-            whole = whole and settled
-            if settled and piece.api is COMPONENT:
-                ours[piece.name] = piece.body["template"].get("mappings", {})
+            if settled:
+                ours[piece.path] = piece.body.get("template", {}).get("mappings", {})
         if self._aliases:
             yield from self._kept_apart()
-        yield from self._streams(able, days, ours, look_on=whole)
+        yield from self._streams(able, days, ours, aliases)
         yield from self._roles()
 
     def _days(self, kind: str, able: Features) -> int:
@@ -97,6 +96,12 @@ class Setup:
         first, last = (there, self._aliases) if self._manner.apply else (self._aliases, there)
         return {**first, **last}
 
+    def _unlike(self, there: Mapping[str, Any]) -> Iterator[Finding]:
+        """Aliases under a tenant's name that show something else."""
+        for name, told in self._aliases.items():
+            if name in there and there[name] != told and not self._manner.apply:
+                yield Finding(name, Level.BAD, "alias: edited, it shows something else", "--apply overwrites it")
+
     def _kept_apart(self) -> Iterator[Finding]:
         """Two who add tenants at once would each write what they knew: look again, and add what is lost."""
         for _ in range(0 if self._manner.dry else _TRIES):
@@ -111,31 +116,32 @@ class Setup:
         )
 
     def _streams(
-        self, able: Features, days: Mapping[str, int], ours: Mapping[str, Any], *, look_on: bool
+        self, able: Features, days: Mapping[str, int], ours: Mapping[str, Any], aliases: Mapping[str, Any]
     ) -> Iterator[Finding]:
         existing = Existing(self._client, self._manner)
         try:
             found = indices.streams(self._client)
+            yield from self._overruled()
         except ElasticsearchError as error:
             yield refusal("data streams", "looked for", error, "view_index_metadata on logs-cgtrail.*")
             return
-        if look_on:
-            for each in found:
-                package = ours.get(f"{templates.name(each.kind)}@package", {})
-                mapped = indices.overlaid(ours["logs-cgtrail@mappings"], package)
-                yield from existing.mapped(each, mapped)
-            if not self._manner.dry:
-                yield from self._overruled()
+        shared = f"{COMPONENT.path}/{templates.MAPPINGS}"
+        for each in found:
+            name = templates.name(each.kind)
+            needed = (shared, f"{COMPONENT.path}/{name}@package", f"{INDEX.path}/{name}")
+            if all(path in ours for path in needed):
+                yield from existing.mapped(each, indices.overlaid(ours[needed[0]], ours[needed[1]]))
         if able.lifecycle is Lifecycle.STREAM:
             yield from existing.kept(found, days, self._asked.retention)
         own = [each for each in found if each.name == stream(each.kind, self._namespace)]
-        yield from existing.aliased(own, self._aliases)
+        begin = f"{tenants.prefix(self._namespace)}-"
+        yield from existing.aliased(own, {name: told for name, told in aliases.items() if name.startswith(begin)})
 
     def _overruled(self) -> Iterator[Finding]:
-        """Say whose data streams would be made by another template than ours."""
+        """Say whose data streams would be made by another template than ours, though that is there."""
         for kind in KINDS:
             name = stream(kind, self._namespace)
-            if "cgtrail" not in indices.simulated(self._client, name).get("_meta", {}):
+            if indices.simulated(self._client, kind, name) is None:
                 told = f"made by another index template, whose priority is above {templates.PRIORITY}"
                 advice = f"GET _index_template shows it: take {name} out of its patterns, or lower its priority"
                 yield Finding(name, Level.BAD, f"data stream: it would be {told}", advice)

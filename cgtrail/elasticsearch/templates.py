@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from cgtrail.elasticsearch import lifecycle
+from cgtrail.elasticsearch.features import NO_FAILURE_STORE
 from cgtrail.elasticsearch.pieces import COMPONENT, INDEX, POLICY, VERSION, Piece
 from enrich.documents import KINDS
 from enrich.elasticsearch.mappings import Features, Lifecycle, constants, mappings
 
 PRIORITY = 250
 """Above Elastic's own template for logs-*-* (100) and those of Fleet's packages (200)."""
+MAPPINGS = "logs-cgtrail@mappings"
 TENANTS = "logs-cgtrail@tenants"
+CUSTOM = "logs-cgtrail@custom"
 SETTINGS = {
     "index.mode": "standard",
     "index.codec": "best_compression",
@@ -37,8 +40,9 @@ def pieces(features: Features, days: Mapping[str, int], aliases: Mapping[str, An
     if features.lifecycle is Lifecycle.ILM:
         told += [Piece(POLICY, name(kind), lifecycle.policy(days[kind])) for kind in KINDS]
     mapped = {"_meta": {"cgtrail": {"version": VERSION}}} | mappings(features)
-    told.append(Piece(COMPONENT, "logs-cgtrail@mappings", {"template": {"mappings": mapped}}))
-    told.append(Piece(COMPONENT, "logs-cgtrail@settings", {"template": {"settings": SETTINGS}}))
+    told.append(Piece(COMPONENT, MAPPINGS, {"template": {"mappings": mapped}}))
+    options = {"data_stream_options": NO_FAILURE_STORE} if features.failure_store else {}
+    told.append(Piece(COMPONENT, "logs-cgtrail@settings", {"template": {"settings": SETTINGS} | options}))
     if aliases:
         told.append(Piece(COMPONENT, TENANTS, {"template": {"aliases": dict(aliases)}}))
     told += [Piece(COMPONENT, f"{name(kind)}@package", _package(kind, features, days[kind])) for kind in KINDS]
@@ -54,10 +58,10 @@ def _package(kind: str, features: Features, days: int) -> dict[str, Any]:
 
 def _index(kind: str) -> dict[str, Any]:
     own = name(kind)
-    optional = [TENANTS, "logs-cgtrail@custom", f"{own}@custom"]
+    optional = [TENANTS, CUSTOM, f"{own}@custom"]
     return {
         "index_patterns": [f"{own}-*"],
-        "composed_of": ["logs-cgtrail@mappings", "logs-cgtrail@settings", f"{own}@package", *optional],
+        "composed_of": [MAPPINGS, "logs-cgtrail@settings", f"{own}@package", *optional],
         "ignore_missing_component_templates": optional,
         "priority": PRIORITY,
         "data_stream": {"hidden": False, "allow_custom_routing": False},

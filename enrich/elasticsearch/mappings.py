@@ -46,6 +46,8 @@ class Features:
     types: frozenset[str] = frozenset(TYPES)
     """Those of TYPES that it knows."""
     lifecycle: Lifecycle = Lifecycle.ILM
+    failure_store: bool = True
+    """It can keep documents that it can't take, and say that all is well."""
 
     def type(self, wanted: str) -> str:
         """The type itself where the server has it, else what is next to it."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from cgtrail.elasticsearch import lifecycle, templates
-from enrich.documents import KINDS
-from enrich.elasticsearch.mappings import Features, Lifecycle
+from cgtrail.check.finding import Level
+from cgtrail.elasticsearch.settle import Manner
+from cgtrail.elasticsearch.setup import Asked, Setup
+from enrich.elasticsearch.client import Client
 from tests.servers.elastic import Elastic
 
-BUILD = Features(frozenset(), Lifecycle.NONE)
-"""What the server that is published for tests can do."""
 
-
-def prepare(es: Elastic, namespace: str) -> None:
+def prepare(es: Elastic, namespace: str, *, writer_reads: bool = False, tenants: tuple[str, ...] = ()) -> None:
     """Give the data streams of a namespace what they need."""
-    assert namespace
-    days = {kind: lifecycle.default(kind) for kind in KINDS}
-    for piece in templates.pieces(BUILD, days, {}):
-        es.ask("PUT", piece.path, piece.request())
+    client = Client(es.cluster(namespace))
+    try:
+        asked = Asked(Manner(apply=False, dry=False), writer_reads=writer_reads, tenants=tenants)
+        bad = [each for each in Setup(client, namespace, asked).run() if each.level is Level.BAD]
+    finally:
+        client.close()
+    assert not bad, bad

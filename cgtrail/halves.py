@@ -80,6 +80,7 @@ def enrich(config: Config, sink: str, *, once: bool, number: int = 0) -> None:
         "snapshot_seconds": config.enrich.snapshot_seconds,
         "secrets": rules(config),
         "output": config.documents.output,
+        "ahead": sink == "elasticsearch",
     }
     with (
         only(own_file(config.folder, "lock", name), "worker"),
@@ -150,6 +151,7 @@ def worker_on(
     snapshot_seconds: float = SNAPSHOT_SECONDS,
     secrets: Rules | None = None,
     output: str = "none",
+    ahead: bool = False,
 ) -> Iterator[Worker]:
     """A worker on the spool of a data folder, with what it keeps there under the name of its sink."""
     spool = data / "spool"
@@ -160,7 +162,7 @@ def worker_on(
         source = SpoolSource(spool, position_file(spool, name), stop)
         yield worker_with(
             source, checkpoints, letters, mark, sink, stop,
-            forks=forks, snapshot_seconds=snapshot_seconds, secrets=secrets, output=output,
+            forks=forks, snapshot_seconds=snapshot_seconds, secrets=secrets, output=output, ahead=ahead,
         )  # fmt: skip
 
 
@@ -176,10 +178,11 @@ def worker_with(
     snapshot_seconds: float = SNAPSHOT_SECONDS,
     secrets: Rules | None = None,
     output: str = "none",
+    ahead: bool = False,
 ) -> Worker:
     """A worker on any source, with what it keeps wherever that is."""
     gc.set_threshold(GC_OBJECTS)
-    return Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output)
+    return Worker(source, sink, checkpoints, letters, mark, stop, forks, snapshot_seconds, secrets, output, ahead)
 
 
 def open_sink(config: Config, name: str, into: Path | None = None, number: int = 0) -> Sink:

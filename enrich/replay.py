@@ -87,8 +87,11 @@ class Replay:
 def send(sink: Sink, documents: list[Document], stop: threading.Event) -> list[Outcome]:
     """Write documents, again and again where the sink asks for it; RETRY is the answer only once stopped.
 
+    Any of them may be stored already, however long ago, and is sent as such (`Document.again`).
     Raises ReplayError when the sink takes none of them TRIES times in a row.
     """
+    for document in documents:
+        document.again = True
     outcomes = list(sink.write(documents)) if documents else []
     refused, waiting = 0, len(outcomes)
     while not stop.is_set():

@@ -5,6 +5,7 @@ The promise, whoever is killed when, for each partition of a source (`enrich.sou
 * Documents are a function of what stands in the partition: the same pieces make the same documents with the same ids.
 * `commit` says C: everything that pieces before C released is durable in the sink, and what could not become a document
   is durable among the dead letters. Nothing is committed before.
+  While the sink writes (`ahead`), more is taken: then C lies behind what was taken, where the last write was begun.
 * A snapshot says what was known at S, of all streams of the partition. It is stored once S is durably committed, so
   S ≤ C, and it is a shortcut only: without one that fits, the partition is read again from its oldest piece.
 * After a restart, or when another worker goes on, pieces from S to C are taken without output; what was sent and not
@@ -22,30 +23,26 @@ from typing import Any
 
 import structlog
 
-from enrich.checkpoint import Checkpoints, Snapshot
+from enrich.checkpoint import Checkpoints
 from enrich.delivery import Delivery
 from enrich.enricher import Enricher
 from enrich.letters import Letters
 from enrich.mark import Mark
 from enrich.partition import Partition
+from enrich.progress import Progress
 from enrich.secrets.rules import Rules
 from enrich.sinks import Sink
 from enrich.snapshot import SnapshotError
-from enrich.sources import Refused, Source, SourceError, Taken
-from enrich.statefile import UNWRITABLE
+from enrich.sources import Refused, Source, Taken
 
 _log = structlog.get_logger()
-_ROOM = "see that the data folder has room, and that nobody else locks its files; `cgtrail check` tells"
-
-_AGAIN = "none, if it passes; else `cgtrail check` tells what is wrong with Kafka"
+_ROOM = "see that the store has room and answers, and that nobody else locks its files; `cgtrail check` tells"
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 1.0
 IDLE_COMMIT_SECONDS = 1.0
 """A place that only passed pieces without documents is committed at most so often."""
 SNAPSHOT_SECONDS = 60.0
-BATCH = 2000
-"""Documents in one write."""
 PATIENCE_SECONDS = 0.2
 """A write that takes longer is waited for by the source, which stays a member meanwhile."""
 LEAVE_SECONDS = 5.0
@@ -68,26 +65,24 @@ class Worker:
     """What is masked in documents; None: what the built-in rules find."""
     output: str = "none"
     """What is kept of what commands show (`enrich.commands.output.KEPT`)."""
+    ahead: bool = False
+    """Take pieces while the sink writes: where it waits for others. One that computes only has less of the CPU then."""
     counts: Counter[str] = field(default_factory=Counter)
     """frames, records, documents by outcome, letters, troubles: what was done since the start."""
     partitions: dict[str, Partition] = field(default_factory=dict)
     """Those that are ours, by name."""
-    committed: float = 0.0
-    """Of time.monotonic."""
-    snapshot_bytes: int = 0
-    snapshot_took: float = 0.0
-    """Seconds."""
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
         self._delivery = Delivery(self.sink, self.counts)
-        self._unwritable = ""
-        """Why nothing can be noted down; empty when it can."""
         self.turned = time.monotonic()
         """When the main loop turned last."""
         self._over: set[str] = set()
         """Partitions that have ended: committed once, and forgotten."""
         self._schema = self._fresh(bytes(16), 0).schema
+        self._progress = Progress(self.source, self.checkpoints, self.letters, self.counts, self._schema)
+        self._waited = 0.0
+        """Seconds in which nothing was taken, as the sink had not answered."""
 
     def run(self, *, follow: bool = True) -> None:
         """Work until stopped; with follow=False, until everything that can be read now is stored."""
@@ -100,8 +95,10 @@ class Worker:
     def _round(self, seconds: float = 0) -> bool:
         """Read what there is, and store what came of it; False when there was nothing."""
         self.turned = time.monotonic()
-        took = self.source.read(self, seconds)
-        self._store()
+        took = self.source.read(self, 0 if self._delivery.flies else seconds)
+        if not took and self._delivery.flies:
+            self._delivery.answers(seconds)
+        self._store(every=not took and not seconds)
         return took
 
     def begin(self, partition: str, committed: int, oldest: int) -> int:
@@ -109,8 +106,10 @@ class Worker:
         self.turned = time.monotonic()  # of a hundred partitions each may take its time
         if known := self.partitions.get(partition):
             known.rewind(committed, oldest)
+            self._delivery.begin(known)
             return known.place
         begun = self.partitions[partition] = self._restored(partition, committed, oldest)
+        self._delivery.begin(begun)
         if begun.place < committed:
             _log.info("taking pieces again that were stored before", partition=partition, first=begun.place,
                       up_to=committed)  # fmt: skip
@@ -119,7 +118,9 @@ class Worker:
 
     def take(self, partition: str, taken: Taken | Refused) -> None:
         """The next piece of a partition."""
-        self.partitions[partition].take(taken)
+        known = self.partitions[partition]
+        self._delivery.mark(known)
+        known.take(taken)
         self.mark.rest()
 
     def end(self, partition: str) -> None:
@@ -137,8 +138,12 @@ class Worker:
         if not lost:
             self._settle(partitions)
         for name in partitions:
-            self.partitions.pop(name, None)
-            self._over.discard(name)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        if (gone := self.partitions.pop(name, None)) is not None:
+            self._delivery.forget(gone)
+        self._over.discard(name)
 
     def _restored(self, name: str, committed: int, oldest: int) -> Partition:
         for snapshot in self.checkpoints.load(name, self._schema, committed):
@@ -168,44 +173,63 @@ class Worker:
 
     # Sink → letters → commit → snapshot
 
-    def _store(self, *, always: bool = False, once: bool = False) -> None:
-        """Store what came, then commit. `once`: what can't be stored at the first try stays, as it does at a stop."""
-        waits = time.monotonic() - self.committed < IDLE_COMMIT_SECONDS
-        if waits and not always and not self._over and not any(each.made for each in self.partitions.values()):
+    def _store(self, *, every: bool = False, always: bool = False, once: bool = False) -> None:
+        """Have written what came, and note down what is stored: of `every` document, or while more is taken.
+
+        `always`, also where nothing came. `once`: what can't be stored at the first try stays, as it does at a stop.
+        """
+        due = self._due()
+        every = every or always or bool(self._over or due) or not self.ahead
+        works = always or self._over or self._delivery.flies or any(each.made for each in self.partitions.values())
+        if not works and time.monotonic() - self._progress.committed < IDLE_COMMIT_SECONDS:
             return
-        if not self._write(once=once) or not self._durably(self._add_letters, once=once):
-            return
-        going = [each for name, each in self.partitions.items() if name not in self._over]
-        due = [each for each in going if each.changed and each.age >= self.snapshot_seconds]
-        if not self._durably(lambda: self._commit(surely=always or bool(due)), once=once):
+        if not self._write(every=every, once=once) or not self._note(surely=always or bool(due), once=once):
             return
         if due and not always:
-            self._snapshot(max(due, key=lambda each: each.age))  # the others' turn comes with the next pieces
+            self._snapshot([max(due, key=lambda each: each.age)])  # the others' turn comes with the next pieces
+
+    def _due(self) -> list[Partition]:
+        """Those that a snapshot is to be made of."""
+        going = [each for name, each in self.partitions.items() if name not in self._over]
+        return [each for each in going if each.changed and each.age >= self.snapshot_seconds]
 
     def _settle(self, partitions: Collection[str]) -> None:
         """Store all there is by one try, and keep what is known of those whose documents are all stored."""
         self._store(always=True, once=True)
-        for partition in [self.partitions[name] for name in partitions if name in self.partitions]:
-            stored = not partition.made and not self._delivery.holds(partition)
-            if partition.changed and stored and partition.place <= partition.committed:
-                self._snapshot(partition)
+        self._snapshot([self.partitions[name] for name in partitions if name in self.partitions])
 
-    def _write(self, *, once: bool) -> bool:
-        """Write until the sink has answered for every document; False when some are left, as a stop came first."""
-        while self._delivery.flies or self._delivery.start(self.partitions.values(), BATCH):
+    def _snapshot(self, partitions: Collection[Partition]) -> None:
+        """Of those that are all stored and committed."""
+        for each in partitions:
+            stored = not each.made and self._delivery.clear(each) and each.place <= each.committed
+            if each.changed and stored and self.partitions.get(each.name) is each:
+                self._progress.snapshot(each)
+
+    def _write(self, *, every: bool, once: bool) -> bool:
+        """Write until all is stored, or only until more can be taken meanwhile; False when a stop came first."""
+        while self._delivery.start(self.partitions.values()):
+            if not every and not self._delivery.full and not self._delivery.answers(0):
+                break
             if not self._answered(once=once):
                 return False
             if reason := self._delivery.refused:
                 _log.warning("the store can't take documents now; trying again",
-                             documents=sum(len(each.made.documents) for each in self.partitions.values()),
-                             reason=reason, next=_ROOM)  # fmt: skip
-                if once or self._stopped_in(RETRY_SECONDS):
+                             documents=self._delivery.waiting, reason=reason, next=_ROOM)  # fmt: skip
+                if once or self._waits():
                     return False
         return True
 
+    def _waits(self) -> bool:
+        """Leave the sink alone for a moment; whether a stop came."""
+        began = time.monotonic()
+        stopped = self._stopped_in(RETRY_SECONDS)
+        self._waited += time.monotonic() - began
+        return stopped
+
     def _answered(self, *, once: bool) -> bool:
         """Wait for the sink's answers; False when a stop came and they don't."""
-        until = time.monotonic() + LEAVE_SECONDS
+        began = time.monotonic()
+        until = began + LEAVE_SECONDS
         while not self._delivery.arrives(PATIENCE_SECONDS):
             if not once and not self.stop.is_set():
                 self.turned = time.monotonic()
@@ -213,58 +237,21 @@ class Worker:
                 until = time.monotonic() + LEAVE_SECONDS
             elif time.monotonic() > until:
                 return False
+        self._waited += time.monotonic() - began
         return True
 
-    def _add_letters(self) -> None:
-        letters = [letter for each in self.partitions.values() for letter in each.made.letters]
-        if letters:
-            self.letters.add(letters)
-            self.counts["letters"] += len(letters)
-            for partition in self.partitions.values():
-                partition.made.letters.clear()
-
-    def _commit(self, *, surely: bool) -> None:
-        """All that came is stored. What has ended is forgotten."""
-        places = {name: max(each.start, each.place) for name, each in self.partitions.items()}
-        moved = {name: place for name, place in places.items() if place != self.partitions[name].committed}
-        needs = {name: each.needs for name, each in self.partitions.items() if each.needs is not None}
-        needs |= {name: places[name] for name in self._over}
-        if moved:
-            self.source.commit(moved, needs, surely=surely or bool(self._over))
-        for name, place in moved.items():
-            self.partitions[name].committed = place
-        for name in self._over:
-            del self.partitions[name]
-        self._over.clear()
-        self.committed = time.monotonic()
-
-    def _snapshot(self, partition: Partition) -> None:
-        """Keep what is known now; everything before it is committed."""
-        began = partition.kept = time.monotonic()
-        partition.kept_place = partition.place
-        body = partition.save()
-        try:
-            partition.needs = self.checkpoints.store(partition.name, self._schema, Snapshot(partition.place, body))
-            self.source.commit({partition.name: partition.committed}, {partition.name: partition.needs}, surely=False)
-        except UNWRITABLE as error:
-            _log.warning("no snapshot could be kept; a restart will take longer", error=str(error), next=_advice(error))
-        else:
-            self.counts["snapshots"] += 1
-        self.snapshot_bytes, self.snapshot_took = len(body), time.monotonic() - began
-
-    def _durably(self, write: Callable[[], object], *, once: bool) -> bool:
-        """Try until it is done; False when a stop came first."""
+    def _note(self, *, surely: bool, once: bool) -> bool:
+        """Note down what is stored, and forget what has ended; False when a stop came before it could be done."""
         while True:
-            try:
-                write()
-            except UNWRITABLE as error:
-                self._unwritable = str(error)
-                _log.warning("what is stored can't be noted down; trying again", error=str(error), next=_advice(error))
-                if once or self._stopped_in(RETRY_SECONDS):
-                    return False
-            else:
-                self._unwritable = ""
+            partitions = self.partitions
+            places = {name: max(each.start, self._delivery.stored(each)) for name, each in partitions.items()}
+            needs = {name: places[name] for name in self._over}
+            if self._progress.note(partitions.values(), places, needs, surely=surely or bool(self._over)):
+                for name in list(self._over):
+                    self._forget(name)
                 return True
+            if once or self._stopped_in(RETRY_SECONDS):
+                return False
 
     def _stopped_in(self, seconds: float) -> bool:
         """Let time pass; whether a stop came."""
@@ -282,19 +269,22 @@ class Worker:
         return {
             "counts": dict(self.counts),
             "turned": self.turned,
-            "store_error": self._delivery.trouble or self._unwritable or None,
+            "store_error": self._delivery.trouble or self._progress.unwritable or None,
             "stream": stream,
             "frame": frame,
             "frame_time": time_,
             "partitions": told,
-            "snapshot_bytes": self.snapshot_bytes,
-            "snapshot_seconds": self.snapshot_took,
+            "sink": self._sink_facts(),
+            "write_seconds": self._delivery.seconds,
+            "waited_seconds": self._waited,
+            "snapshot_bytes": self._progress.snapshot_bytes,
+            "snapshot_seconds": self._progress.snapshot_took,
             "snapshot_age_seconds": max((each.age for each in partitions.values()), default=0.0),
             "letters_dropped": self.letters.dropped,
             "accounts": {name: own for each in partitions.values() for name, own in each.accounts().items()},
             "backlog_frames": self.source.backlog(),
         } | self.source.facts()
 
-
-def _advice(error: Exception) -> str:
-    return _AGAIN if isinstance(error, SourceError) else _ROOM
+    def _sink_facts(self) -> dict[str, Any]:
+        tells: Callable[[], dict[str, Any]] | None = getattr(self.sink, "facts", None)
+        return tells() if tells else {}

@@ -73,7 +73,7 @@ def snapshots(report: Report, scratch: Path) -> None:
 
             def once() -> float:
                 began = time.perf_counter()
-                worker._snapshot(*worker.partitions.values())
+                worker._progress.snapshot(*worker.partitions.values())
                 return time.perf_counter() - began
 
             took = [once() * 1e3 for _ in range(ROUNDS)]

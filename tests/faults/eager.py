@@ -9,20 +9,20 @@ import os
 from typing import Any
 
 from cgtrail.__main__ import main
-from enrich import worker
+from enrich import delivery, worker
 from enrich.sources import spool
 
 _run = worker.Worker.run
 
 
 def _eager(self: worker.Worker, **options: Any) -> None:
-    self.snapshot_seconds = 0
+    self.snapshot_seconds = 0.5 if self.ahead else 0  # a snapshot waits until all is stored
     _run(self, **options)
 
 
 if __name__ == "__main__":
-    worker.BATCH = int(os.environ.get("FAULTS_BATCH", "150"))
-    spool.READ_BYTES = worker.BATCH * 100  # type: ignore[attr-defined]
+    delivery.BATCH = int(os.environ.get("FAULTS_BATCH", "150"))
+    spool.READ_BYTES = delivery.BATCH * 100  # type: ignore[attr-defined]
     worker.IDLE_COMMIT_SECONDS = 0.05
     worker.Worker.run = _eager  # type: ignore[method-assign]
     main()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cgtrail.halves import worker_with
+from enrich import delivery
 from enrich import worker as workers
 from enrich.checkpoint import SqliteCheckpoints
 from enrich.document import Document
@@ -38,6 +39,7 @@ class Own:
     """What outlives a worker."""
 
     folder: Path
+    ahead: bool = False
     stack: ExitStack = field(default_factory=ExitStack)
 
     def worker(self, source: LogSource, sink: Sink, stop: threading.Event | None = None) -> Worker:
@@ -45,13 +47,14 @@ class Own:
         checkpoints = self.stack.enter_context(closing(SqliteCheckpoints(self.folder / "state.db")))
         letters = self.stack.enter_context(closing(DeadLetters(self.folder / "letters.db")))
         mark = self.stack.enter_context(closing(Mark(self.folder / "mark", checkpoints)))
-        return worker_with(source, checkpoints, letters, mark, sink, stop or threading.Event(), snapshot_seconds=0)
+        stop = stop or threading.Event()
+        return worker_with(source, checkpoints, letters, mark, sink, stop, snapshot_seconds=0, ahead=self.ahead)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Own]:
-    """What outlives the workers of a test."""
-    made = Own(tmp_path)
+@pytest.fixture(params=[False, True], ids=["", "ahead"])
+def own(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Own]:
+    """What outlives the workers of a test, which take pieces while they write, or not."""
+    made = Own(tmp_path, request.param)
     with made.stack:
         yield made
 
@@ -235,3 +238,41 @@ def test_a_log_that_lost_its_end(log: list[Taken | Refused], own: Own) -> None:
     gaps = [(each["cause"], each["frames"]) for each in losses(sink.documents).values()]
     assert gaps == [("frame_missing", 1)] * 3
     assert worker.counts["resent"] == 3
+
+
+class Stepwise(MemorySink):
+    """Writes when the test lets it, so many times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns, self.sizes = threading.Semaphore(0), list[int]()
+
+    def write(self, batch: Sequence[Document]) -> list[Outcome]:
+        """Waits for its turn."""
+        assert self.turns.acquire(timeout=60)
+        self.sizes.append(len(batch))
+        return super().write(batch)
+
+
+@pytest.mark.parametrize("own", [True], indirect=True, ids=["ahead"])
+def test_pieces_are_taken_during_a_write(log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than one more write waits meanwhile; and nothing is committed that is not stored."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(delivery, "BATCH", 3)
+    sink, taken = Stepwise(), list[int]()
+
+    def meanwhile(_: Taker) -> None:
+        taken.append(source.at)
+        stored = set(sink.documents)
+        behind = {each.id for each in take(partition(), log[: source.committed]).made.documents}
+        assert behind <= stored
+        sink.turns.release()
+
+    source = LogSource(log, each=1, meanwhile=meanwhile)
+    worker = own.worker(source, sink)
+    worker.snapshot_seconds = 1e9
+    worker.run(follow=False)
+    assert taken[0] > 3
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+    assert max(sink.sizes) == 3
+    assert source.committed == len(log)

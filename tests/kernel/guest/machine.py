@@ -19,6 +19,7 @@ __all__ = [
     "Finished",
     "GuestError",
     "GuestTimeoutError",
+    "Job",
     "Kernel",
     "fetch",
     "run",
@@ -45,6 +46,28 @@ class GuestTimeoutError(GuestError):
 
 
 @dataclass(frozen=True)
+class Job:
+    """A command to run as root under a kernel.
+
+    It gets ENVIRONMENT and `env`, but nothing of the environment of this
+    process, and starts in `cwd`, by default the current folder. The timeout,
+    in seconds, includes the boot but not the download of the kernel. `boot`
+    is added to the kernel's command line.
+    """
+
+    kernel: Kernel
+    command: tuple[str, ...]
+    timeout: float
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: Path | None = None
+    boot: str = ""
+
+    def __str__(self) -> str:
+        """How a test of it is called."""
+        return self.kernel.version
+
+
+@dataclass(frozen=True)
 class Finished:
     """What a command left: a death by signal N is the return code 128 + N."""
 
@@ -54,40 +77,26 @@ class Finished:
     console: str
 
 
-def run(
-    kernel: Kernel,
-    command: list[str],
-    *,
-    timeout: float,
-    env: dict[str, str] | None = None,
-    cwd: Path | None = None,
-    boot: str = "",
-) -> Finished:
-    """Boot the kernel, run the command as root and return what it left.
-
-    The command gets ENVIRONMENT and `env`, but nothing of the environment of
-    this process. It starts in `cwd`, by default the current folder. The
-    timeout, in seconds, includes the boot but not the download of the kernel.
-    `boot` is added to the kernel's command line.
-    """
-    image = fetch(kernel)
+def run(job: Job) -> Finished:
+    """Boot the kernel, run the command and return what it left."""
+    image = fetch(job.kernel)
     with tempfile.TemporaryDirectory(prefix="guest-") as folder:
         scratch = Path(folder)
         box = scratch / "box"
         box.mkdir()
-        (box / "job").write_bytes(_job(command, ENVIRONMENT | (env or {}), cwd or Path.cwd()))
+        (box / "job").write_bytes(_script(job))
         initramfs = _initramfs(image, scratch)
-        ended = _boot(_qemu(image, initramfs, box, boot), scratch / "console", timeout)
+        ended = _boot(_qemu(image, initramfs, box, job.boot), scratch / "console", job.timeout)
         return _finished(box, scratch / "console", ended)
 
 
-def _job(command: list[str], env: dict[str, str], cwd: Path) -> bytes:
+def _script(job: Job) -> bytes:
     """Return the shell script that runs the command in the guest."""
     busybox = shlex.quote(program("busybox"))
-    variables = [f"{name}={value}" for name, value in env.items()]
-    words = shlex.join(["/usr/bin/env", "-i", *variables, *command])
+    variables = [f"{name}={value}" for name, value in {**ENVIRONMENT, **dict(job.env)}.items()]
+    words = shlex.join(["/usr/bin/env", "-i", *variables, *job.command])
     return os.fsencode(
-        f"(cd {shlex.quote(str(cwd))} && exec {busybox} setsid {words})"
+        f"(cd {shlex.quote(str(job.cwd or Path.cwd()))} && exec {busybox} setsid {words})"
         " </dev/null >/run/guest/stdout 2>/run/guest/stderr\n"
         "echo $? >/run/guest/status\n"
         f"exec {busybox} poweroff -f\n"

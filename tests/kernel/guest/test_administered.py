@@ -10,15 +10,18 @@ import pytest
 from bpf.enums import ExitFlag
 
 from .administered import CONNECTION, ROOM
-from .machine import KERNELS, Kernel, run
+from .conftest import Guests
+from .machine import KERNELS, Job
 
 pytestmark = pytest.mark.guest
+COMMAND = (sys.executable, "-m", "tests.kernel.guest.administered")
+JOBS = [Job(kernel, COMMAND, 600, (("PYTHONPATH", "."),)) for kernel in KERNELS]
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
-def test_administered(kernel: Kernel) -> None:
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_administered(guests: Guests, job: Job) -> None:
     """A policy takes effect, a full map is counted and emptied, a login has its connection, a victim its mark."""
-    done = run(kernel, [sys.executable, "-m", "tests.kernel.guest.administered"], timeout=400, env={"PYTHONPATH": "."})
+    done = guests(job)
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout.splitlines()[-1])  # before it, debugging words of refused alternatives
     assert (told["refused"], told["settled"], told["complete"]) == ([], True, True)

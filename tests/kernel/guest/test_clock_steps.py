@@ -17,16 +17,17 @@ from typing import Any
 import pytest
 
 from .clock_steps import DAY, HOUR, REPLAYED, STEPS
-from .machine import KERNELS, run
+from .conftest import Guests
+from .machine import KERNELS, Job
 
 pytestmark = pytest.mark.guest
+JOB = Job(KERNELS[-1], (sys.executable, "-m", "tests.kernel.guest.clock_steps"), 600, (("PYTHONPATH", "."),))
 
 
-@pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
+@pytest.fixture(scope="module", params=[JOB], ids=str)
+def told(request: pytest.FixtureRequest, guests: Guests) -> dict[str, Any]:
     """What came of it in a guest."""
-    command = [sys.executable, "-m", "tests.kernel.guest.clock_steps"]
-    done = run(KERNELS[-1], command, timeout=400, env={"PYTHONPATH": "."})
+    done = guests(request.param)
     assert done.returncode == 0, done.stderr.decode()
     return dict(json.loads(done.stdout))
 

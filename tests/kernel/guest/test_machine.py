@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .machine import KERNELS, GuestError, GuestTimeoutError, Kernel, fetch, run
+from .machine import KERNELS, GuestError, GuestTimeoutError, Job, Kernel, fetch, run
 
 TIMEOUT = 120.0
 """Seconds that only a guest that hangs takes."""
@@ -15,7 +15,7 @@ each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kern
 
 def shell(kernel: Kernel, script: str) -> list[str]:
     """Return the lines that a shell script prints under the kernel."""
-    done = run(kernel, ["sh", "-ec", script], timeout=TIMEOUT)
+    done = run(Job(kernel, ("sh", "-ec", script), TIMEOUT))
     assert done.returncode == 0, done
     return done.stdout.decode().splitlines()
 
@@ -38,13 +38,7 @@ def test_what_the_command_leaves_comes_back(kernel: Kernel, tmp_path: Path) -> N
     """The exit code and both outputs come back, whatever bytes they hold."""
     script = tmp_path / "script.sh"
     script.write_text("""printf 'a\\000\\377\\r\\n'; printf "$WORD" >&2; pwd >&2; exit 77""")
-    done = run(
-        kernel,
-        ["sh", "./script.sh"],
-        timeout=TIMEOUT,
-        env={"WORD": "it's $HOME\n"},
-        cwd=tmp_path,
-    )
+    done = run(Job(kernel, ("sh", "./script.sh"), TIMEOUT, (("WORD", "it's $HOME\n"),), tmp_path))
     assert done.returncode == 77, done
     assert done.stdout == b"a\0\xff\r\n"
     assert done.stderr == f"it's $HOME\n{tmp_path}\n".encode()
@@ -67,7 +61,7 @@ def test_a_guest_that_hangs_is_ended() -> None:
     """A command that does not finish in time raises, with what is known."""
     fetch(KERNELS[0])
     with pytest.raises(GuestTimeoutError, match="console"):
-        run(KERNELS[0], ["sleep", "infinity"], timeout=1)
+        run(Job(KERNELS[0], ("sleep", "infinity"), 1))
 
 
 def test_an_unknown_kernel_says_what_to_run(tmp_path: Path) -> None:

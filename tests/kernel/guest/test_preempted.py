@@ -7,16 +7,19 @@ import sys
 
 import pytest
 
-from .machine import KERNELS, run
+from .conftest import Guests
+from .machine import KERNELS, Job
 from .preempted import ROUNDS
 
 pytestmark = pytest.mark.guest
+COMMAND = (sys.executable, "-m", "tests.kernel.guest.preempted")
+JOB = Job(KERNELS[-1], COMMAND, 600, (("PYTHONPATH", "."),), boot="preempt=full")
 
 
-def test_preempted() -> None:
+@pytest.mark.parametrize("job", [JOB], ids=str)
+def test_preempted(guests: Guests, job: Job) -> None:
     """Of failing execs that preempt each other each is recorded as it was, or counted."""
-    command = [sys.executable, "-m", "tests.kernel.guest.preempted"]
-    done = run(KERNELS[-1], command, timeout=300, env={"PYTHONPATH": "."}, boot="preempt=full")
+    done = guests(job)
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout)
     assert "(full)" in told["preemption"]

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from .machine import KERNELS, run
+from .conftest import Guests
+from .machine import KERNELS, Job
 
 pytestmark = pytest.mark.guest
 CGTRAIL = shlex.join([sys.executable, "-m", "cgtrail", "--data", "/tmp/cgtrail"])
+SCRIPT = f"{CGTRAIL} check --json; echo; {CGTRAIL} demo --json"
+JOBS = [Job(kernel, ("/bin/sh", "-c", SCRIPT), 600) for kernel in KERNELS]
 ONLY = ["exec", "fork", "exit", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach", "running", "ssh_login"]
 ONLY += ["terminal", "terminal_signal", "terminal_snapshot"]
 URING = {"6.1": "terminal_uring__2_submit_sqe", "6.12": "terminal_uring__1_submit_req"}
@@ -23,15 +26,14 @@ HOOKS = {event: [event] for event in ONLY} | {"exec_failed": ["exec_failed__1_ex
 Lines = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=KERNELS, ids=lambda kernel: kernel.version)
-def told(request: pytest.FixtureRequest) -> tuple[Lines, Lines, str]:
+@pytest.fixture(scope="module", params=JOBS, ids=str)
+def told(request: pytest.FixtureRequest, guests: Guests) -> tuple[Lines, Lines, str]:
     """What `cgtrail check` and `cgtrail demo` print on another kernel, and which that is."""
-    script = f"{CGTRAIL} check --json; echo; {CGTRAIL} demo --json"
-    done = run(request.param, ["/bin/sh", "-c", script], timeout=600)
+    done = guests(request.param)
     assert done.returncode == 0, done.stdout + done.stderr
     check, _, demo = done.stdout.partition(b"\n\n")
     lines = [[json.loads(line) for line in part.splitlines()] for part in (check, demo)]
-    return lines[0], lines[1], request.param.version
+    return lines[0], lines[1], request.param.kernel.version
 
 
 def test_every_program_loads(told: tuple[Lines, Lines, str]) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from .machine import KERNELS, Kernel, run
+from .conftest import Guests
+from .machine import KERNELS, Job
 from .terminals import FSYNC, SECRET
 
 pytestmark = pytest.mark.guest
+COMMAND = (sys.executable, "-m", "tests.kernel.guest.terminals")
+JOBS = [Job(kernel, COMMAND, 600, (("PYTHONPATH", "."),)) for kernel in KERNELS]
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.version)
-def test_terminals(kernel: Kernel) -> None:
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_terminals(guests: Guests, job: Job) -> None:
     """Each byte of the screen, each line but the secret one, where it was typed, size, ctrl-c, end, and io_uring."""
-    done = run(kernel, [sys.executable, "-m", "tests.kernel.guest.terminals"], timeout=400, env={"PYTHONPATH": "."})
+    done = guests(job)
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout.splitlines()[-1])  # before it, debugging words of refused alternatives
     assert told == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,36 @@ def test_a_stranger_may_nothing(rights: Rights) -> None:
         admin.may(rights.cluster.name)
 
 
+@pytest.fixture(scope="module")
+def refusals(broker: Kafka) -> dict[str, AdminError]:
+    """What is said of each thing that people get wrong; all are tried at once, since each takes its seconds."""
+    broker.add_user("known", PASSWORD)
+    by_scram, plain = broker.settings("scram_tls", "known", PASSWORD), broker.settings()
+    own_ca, servers = "CGTRAIL_KAFKA_SSL_CA_FILE", "CGTRAIL_KAFKA_SERVERS"
+    told = {
+        "wrong password": broker.settings("scram_tls", "known", f"not {PASSWORD}"),
+        "unknown user": broker.settings("scram_tls", "unknown", PASSWORD),
+        "wrong mechanism": broker.settings("scram_tls", "known", PASSWORD, mechanism="PLAIN"),
+        "no CA": by_scram | {own_ca: ""},
+        "CA of somebody else": by_scram | {own_ca: str(broker.certificate("self")[0])},
+        "no certificate": broker.settings("mtls"),
+        "plaintext to a TLS port": plain | {servers: broker.listener("scram_tls")},
+        "TLS to a plaintext port": broker.settings("mtls", certificate="x") | {servers: broker.servers},
+        "no name": plain | {servers: "kafka.invalid:9092"},
+        "nobody there": plain | {servers: "127.0.0.1:1"},
+        "unknown property": plain | {"CGTRAIL_KAFKA_CLIENT": "no.such.property=1"},
+    }
+    reached = {case: Cluster(broker, "refused").broker(**each) for case, each in told.items()}
+
+    def refused(wrong: Broker) -> AdminError:
+        with pytest.raises(AdminError) as found:
+            reach(wrong, seconds=3)
+        return found.value
+
+    with ThreadPoolExecutor(len(reached)) as at_once:
+        return dict(zip(reached, at_once.map(refused, reached.values()), strict=True))
+
+
 @pytest.mark.parametrize(
     ("case", "words", "advice"),
     [
@@ -189,30 +220,14 @@ def test_a_stranger_may_nothing(rights: Rights) -> None:
         ("unknown property", "a client can't be made of [kafka]", "correct"),
     ],
 )
-def test_why_there_is_no_connection_is_said_in_words(cluster: Cluster, case: str, words: str, advice: str) -> None:
+def test_why_there_is_no_connection_is_said_in_words(
+    refusals: dict[str, AdminError], case: str, words: str, advice: str
+) -> None:
     """Each thing that people get wrong: what it is, what to look at, and never the password."""
-    kafka = cluster.kafka
-    kafka.add_user("known", PASSWORD)
-    by_scram, plain = kafka.settings("scram_tls", "known", PASSWORD), kafka.settings()
-    own_ca, servers = "CGTRAIL_KAFKA_SSL_CA_FILE", "CGTRAIL_KAFKA_SERVERS"
-    told = {
-        "wrong password": kafka.settings("scram_tls", "known", f"not {PASSWORD}"),
-        "unknown user": kafka.settings("scram_tls", "unknown", PASSWORD),
-        "wrong mechanism": kafka.settings("scram_tls", "known", PASSWORD, mechanism="PLAIN"),
-        "no CA": by_scram | {own_ca: ""},
-        "CA of somebody else": by_scram | {own_ca: str(kafka.certificate("self")[0])},
-        "no certificate": kafka.settings("mtls"),
-        "plaintext to a TLS port": plain | {servers: kafka.listener("scram_tls")},
-        "TLS to a plaintext port": kafka.settings("mtls", certificate="x") | {servers: kafka.servers},
-        "no name": plain | {servers: "kafka.invalid:9092"},
-        "nobody there": plain | {servers: "127.0.0.1:1"},
-        "unknown property": plain | {"CGTRAIL_KAFKA_CLIENT": "no.such.property=1"},
-    }[case]
-    with pytest.raises(AdminError) as refused:
-        reach(cluster.broker(**told), seconds=3)
-    assert words in refused.value.sentence
-    assert advice in refused.value.advice
-    assert PASSWORD not in str(refused.value)
+    refused = refusals[case]
+    assert words in refused.sentence
+    assert advice in refused.advice
+    assert PASSWORD not in str(refused)
 
 
 def test_a_broker_that_stands_still_does_not_answer(own_broker: Kafka) -> None:

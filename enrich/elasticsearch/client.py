@@ -145,9 +145,8 @@ class Client:
         where = f"{meta.node.scheme}://{meta.node.host}:{meta.node.port}{meta.node.path_prefix}"
         if not 200 <= meta.status < 300:
             kind, reason = refused.error(answer, data)
-            is_older = kind == "media_type_header_exception" or (
-                meta.status in {400, 406} and "compatible-with" in reason
-            )
+            # Of a server 8; what another one has against our headers is no question of versions.
+            is_older = kind == "media_type_header_exception" and "compatible-with" in reason
             words = refused.older(self._major) if is_older else refused.words(kind, reason, meta.status)
             unknown = meta.status in _UNKNOWN
             raise ElasticsearchError(words, place=where, status=meta.status, kind=kind, reason=reason, unknown=unknown)

@@ -7,6 +7,7 @@ proven when a certificate that was not signed by it comes with it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import ssl
 import threading
 from typing import Any
@@ -20,6 +21,10 @@ from urllib3.util import Url, make_headers, parse_url
 from enrich.elasticsearch.cluster import Cluster
 from enrich.elasticsearch.unreached import NO_FINGERPRINT
 
+# What it says of nodes that fail is said by our errors; it would go to standard error.
+_QUIET = logging.getLogger("elastic_transport")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 _CONNECT_SECONDS = 10.0
 """How long a node may take to take a connection: others may be there."""
 
@@ -70,6 +75,9 @@ class Pool:
         seconds = options.pop("timeout", self._config.request_timeout)
         if seconds is not None:
             options["timeout"] = urllib3.Timeout(connect=min(seconds, _CONNECT_SECONDS), read=seconds)
+        if self._way.proxy is not None:
+            # urllib3 adds an "Accept" of its own unless there is one that is spelled so.
+            options["headers"] = {key.title(): value for key, value in options["headers"].items()}
         return self._connected().urlopen(method, self._base + target, redirect=False, **options)
 
     def close(self) -> None:

@@ -46,11 +46,10 @@ _CASES = [
     _Case("security_exception", "has been invalidated", "the API key has been invalidated", _NEW_KEY),
     _Case(
         "security_exception",
-        "invalid ApiKey value",
-        "what we show is no API key",
-        "elasticsearch.api_key_file holds it as it is given out under `encoded`: base64 of id:key",
+        "API key",
+        "it does not know the API key",
+        f"it may be another cluster's, or not what is given out under `encoded` (base64 of id:key); else {_NEW_KEY}",
     ),
-    _Case("security_exception", "API key", "it does not know the API key, or it is another cluster's", _NEW_KEY),
     _Case(
         "security_exception",
         "missing authentication credentials",

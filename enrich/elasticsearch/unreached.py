@@ -15,7 +15,8 @@ from enrich.printable import message as printable
 # x509_vfy.h of OpenSSL.
 _EXPIRED = {9, 10}
 _OTHER_NAME = {62, 64}
-_MUTUAL = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "UNSUPPORTED_CERTIFICATE")
+_MUTUAL = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
+"""In the alerts of TLS by which a server refuses ours (RFC 8446, section 6.2)."""
 NO_FINGERPRINT = "no certificate with this fingerprint"
 """How the error begins when nothing that a node shows has the fingerprint."""
 

@@ -71,6 +71,7 @@ class Elastic:
         }
         if tls:
             self.certify("node")
+            shutil.copy(self.authority.certificate, self.config / "ca.pem")
             files = {"key": "node.key", "certificate": "node.pem"}
             told |= {"xpack.security.http.ssl.enabled": True}
             told |= {f"xpack.security.http.ssl.{key}": value for key, value in files.items()}
@@ -119,8 +120,11 @@ class Elastic:
             headers["content-type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = f"?{'&'.join(f'{key}={value}' for key, value in query.items())}" if query else ""
-        ca = str(self.ca) if self.ca else None
-        with urllib3.PoolManager(retries=False, timeout=120, ca_certs=ca) as pool:
+        tls: dict[str, str] = {}
+        if self.ca is not None:  # also for a node that asks for certificates
+            certificate, key = self.authority.sign("test")
+            tls = {"ca_certs": str(self.ca), "cert_file": str(certificate), "key_file": str(key)}
+        with urllib3.PoolManager(retries=False, timeout=120, **tls) as pool:  # type: ignore[arg-type]
             answer = pool.request(method, f"{self.url}/{path.lstrip('/')}{given}", body=data, headers=headers)
             text = answer.data.decode()
         if answer.status >= 300:

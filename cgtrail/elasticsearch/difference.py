@@ -33,8 +33,17 @@ def _walked(path: str, found: Any, wanted: Any) -> Iterator[Difference]:
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         for key in sorted({*found, *wanted}):
             yield from _walked(f"{path}.{key}" if path else key, found.get(key, _MISSING), wanted.get(key, _MISSING))
+    elif _alike(found, wanted):
+        for index, (one, other) in enumerate(zip(found, wanted, strict=True)):
+            yield from _walked(f"{path}.{index}", one, other)
     elif found is _MISSING or wanted is _MISSING or found != wanted:
         yield Difference(path, _shown(found), _shown(wanted))
+
+
+def _alike(found: Any, wanted: Any) -> bool:
+    """Both are lists of as many objects."""
+    lists = isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted)
+    return lists and all(isinstance(each, Mapping) for each in (*found, *wanted))
 
 
 def _shown(value: Any) -> str:

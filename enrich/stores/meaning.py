@@ -90,12 +90,17 @@ def in_range(query: Range, value: Any) -> bool:
             value = values.date(query.field, value).start
         except (QueryError, TypeError):
             return False
-    for bound, sign, included in ((query.low, 1, query.include_low), (query.high, -1, query.include_high)):
+    bounds: tuple[tuple[Any, int, bool], ...] = (
+        (query.low, 1, query.include_low),
+        (query.high, -1, query.include_high),
+    )
+    for bound, sign, included in bounds:
         if bound is None:
             continue
         if type(value) is not type(bound) or (value == bound and not included):
             return False
-        if (value < bound) if sign > 0 else (value > bound):
+        least, most = (bound, value) if sign > 0 else (value, bound)
+        if least > most:
             return False
     return True
 

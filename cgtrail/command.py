@@ -63,7 +63,8 @@ def config(**flags: Any) -> configuration.Config:
     """The configuration, this command's flags included. Call it with dotted keys, dots written as two underscores."""
     known = click.get_current_context().obj
     dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    return configuration.load(known.get("config"), os.environ, {"data": known.get("data"), **dotted})
+    everywhere = {"data": known.get("data"), "store.read": known.get("store")}
+    return configuration.load(known.get("config"), os.environ, everywhere | dotted)
 
 
 def _log_to_stderr(verbose: bool) -> None:

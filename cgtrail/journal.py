@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from heapq import merge
 from itertools import chain
@@ -19,10 +19,12 @@ from cgtrail.journal_exports import Rows, Table
 from cgtrail.journal_form import Form
 from cgtrail.logs import notice
 from cgtrail.recordings.find import AROUND, DAMAGED, instant, one
-from cgtrail.search import POLL_SECONDS, Span, damage, open_store, show
+from cgtrail.search import POLL_SECONDS, Span, damage, show
+from cgtrail.store import is_local, open_store
 from enrich.printable import text
+from enrich.stores import Cursor, Store
+from enrich.stores.narrow import whose
 from enrich.stores.query import Exists, Query, Term, all_of, any_of, negation
-from enrich.stores.sqlite import Cursor, SqliteStore, whose
 
 EVERYTHING = (1 << 63) - 1
 _Key: TypeAlias = tuple[str, int]
@@ -88,11 +90,16 @@ def run(config: Config, chosen: Chosen, *, as_json: bool, follow: bool) -> None:
     if as_json and chosen.format != "text":
         message = f"--json prints documents, and --format {chosen.format} rows made of them: leave one of them out"
         raise click.UsageError(message)
-    store = open_store(config)
+    with closing(open_store(config)) as store:
+        _tell(store, chosen, as_json=as_json, follow=follow)
+
+
+def _tell(store: Store, chosen: Chosen, *, as_json: bool, follow: bool) -> None:
     story = _Story(store, chosen)
     cursor = store.end() if follow else None
     form = _form(chosen, follow=follow)
-    count, damaged = show(story.past(cursor) if as_json else story.settled(cursor), as_json=as_json, form=form)
+    bodies = story.past(cursor) if as_json else story.settled(cursor)
+    count, damaged = show(bodies, as_json=as_json, form=form, local=is_local(store))
     if cursor is None and store.exists and not story.own:
         when = " in that time" if chosen.since or chosen.until else ""
         hint = "`cgtrail containers` and `cgtrail tenants list` tell the names that there are"
@@ -102,13 +109,13 @@ def run(config: Config, chosen: Chosen, *, as_json: bool, follow: bool) -> None:
             click.echo(form.header())
         form.live = True
         _follow(story, cursor, form, as_json=as_json)
-    damage(config, damaged)
+    damage(store, damaged)
 
 
 def _follow(story: _Story, cursor: Cursor, form: _Live, *, as_json: bool) -> None:
     while True:
         found, cursor = story.after(cursor)
-        show(found, as_json=as_json, header=False, form=form)
+        show(found, as_json=as_json, header=False, form=form, local=is_local(story.store))
         if not found:
             time.sleep(POLL_SECONDS)
 
@@ -127,8 +134,8 @@ def _form(chosen: Chosen, *, follow: bool) -> _Live:
 class _Story:
     """The documents of a journal. The store is asked by its columns alone, so that it gives damaged documents too."""
 
-    def __init__(self, store: SqliteStore, chosen: Chosen) -> None:
-        self._store, self._chosen = store, chosen
+    def __init__(self, store: Store, chosen: Chosen) -> None:
+        self.store, self._chosen = store, chosen
         self._since = chosen.since or 0
         self._sessions: set[str] = set()
         self._processes = chosen.processes or chosen.kind == "process"
@@ -158,13 +165,13 @@ class _Story:
         """The same with one document for each typed line, in the order in which they were typed."""
         ended = Term("event.action", typed.ENDED)
         began = self._past(all_of([self._query, negation(ended)]), upto)
-        return chain(self._orphans(all_of([self._query, ended]), upto), typed.settled(self._store, began, upto))
+        return chain(self._orphans(all_of([self._query, ended]), upto), typed.settled(self.store, began, upto))
 
     def after(self, cursor: Cursor) -> tuple[list[bytes], Cursor]:
         """What was stored since the cursor, and the next one; nothing only at the end of the store."""
         query = any_of([self._query, all_of([Term("event.dataset", "cgtrail.loss"), _LOST_BY_ANYBODY])])
         while True:
-            found, cursor = self._store.after(
+            found, cursor = self.store.after(
                 cursor, query if self._with_losses else self._query, kind=self._chosen.kind
             )
             kept = [body for _, body in self._kept(iter(found))]
@@ -179,7 +186,7 @@ class _Story:
             yield body
 
     def _search(self, query: Query, kind: str | None, upto: Cursor | None) -> Iterator[bytes]:
-        return self._store.search(
+        return self.store.search(
             query,
             since=self._since,
             until=self._chosen.until,
@@ -190,14 +197,13 @@ class _Story:
         )
 
     def _orphans(self, query: Query, upto: Cursor | None) -> Iterator[bytes]:
-        """Ends of lines that were typed on days that the store has no longer, the first typed first."""
-        days = self._store.days()
-        oldest = instant(f"{days[0]}T00:00:00Z") if days else 0
+        """Ends of lines that were typed before all that the store has (still), the first typed first."""
+        oldest = self.store.oldest(typed.KIND) or 0
         if self._since >= oldest or self._chosen.kind not in (None, "command"):
             return
         until = oldest if self._chosen.until is None else min(oldest, self._chosen.until)
         found = []
-        for _, body in self._kept(self._store.search(query, limit=EVERYTHING, ascending=True, upto=upto)):
+        for _, body in self._kept(self.store.search(query, limit=EVERYTHING, ascending=True, upto=upto)):
             with suppress(*DAMAGED):  # of that nobody knows when it was typed; its beginning may be there
                 at = instant(typed.when(orjson.loads(body)))
                 if self._since <= at < until:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cgtrail import config as configuration
+from cgtrail.settings import STORES
 from cgtrail.times import Instant
 
 Command = Callable[..., Any]
@@ -39,6 +40,21 @@ def known_sessions(*asked: Any) -> Any:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on standard output.")
+
+
+def _read(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value:
+        context.ensure_object(dict)[option.name] = value
+
+
+store = click.option(
+    "--store",
+    type=click.Choice(STORES),
+    expose_value=False,
+    callback=_read,
+    help="Where to read, instead of what store.read of the configuration says.",
+)
+"""Where a command reads: what `cgtrail.command.config` gives says so."""
 host = click.option("--host/--no-host", default=None, help="Record the host's own processes too, not only containers.")
 content = click.option("--content", is_flag=True, help="Print also what terminals show and what is typed there.")
 whose = together(

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -16,12 +17,12 @@ from cgtrail import table, told_sessions, typed
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED
+from cgtrail.store import is_local, open_store
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
-from enrich.stores import StoreError
+from enrich.stores import Cursor, Store, StoreError
 from enrich.stores.lucene import parse
 from enrich.stores.query import Query, QueryError, all_of, negation
-from enrich.stores.sqlite import Cursor, SqliteStore
 
 POLL_SECONDS = 0.1
 MANY = 5_000
@@ -61,15 +62,16 @@ class Chosen(Span):
 
 def search(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     """Print what matches. Raises QueryError and StoreError, that also at the end when documents were damaged."""
-    store, wanted = open_store(config), parse(query)
-    found = store.search(wanted, **asdict(chosen)) if as_json else _lines_first(store, wanted, chosen)
-    count, damaged = show(found, as_json=as_json)
-    if count == chosen.limit:
-        notice(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit")
-    damage(config, damaged)
+    wanted = parse(query)
+    with closing(open_store(config)) as store:
+        found = store.search(wanted, **asdict(chosen)) if as_json else _lines_first(store, wanted, chosen)
+        count, damaged = show(found, as_json=as_json, local=is_local(store))
+        if count == chosen.limit:
+            notice(f"cgtrail: {count - damaged} documents shown; there may be more: use --limit")
+        damage(store, damaged)
 
 
-def _lines_first(store: SqliteStore, wanted: Query, chosen: Chosen) -> Iterator[bytes]:
+def _lines_first(store: Store, wanted: Query, chosen: Chosen) -> Iterator[bytes]:
     """Typed lines, then what else matches: whoever looks for what somebody did finds it above what came of that."""
     limit = chosen.limit
     if chosen.kind in (None, "command"):
@@ -81,10 +83,10 @@ def _lines_first(store: SqliteStore, wanted: Query, chosen: Chosen) -> Iterator[
         yield from store.search(others, **asdict(replace(chosen, limit=limit)))
 
 
-def damage(config: Config, damaged: int) -> None:
+def damage(store: Store, damaged: int) -> None:
     """Raises StoreError where documents were damaged."""
     if damaged:
-        message = f"{config.store_folder}: {damaged} damaged documents, named above, were left out"
+        message = f"{store.name}: {damaged} damaged documents, named above, were left out"
         raise StoreError(message)
 
 
@@ -93,27 +95,29 @@ def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
     wanted = parse(query)
     if not as_json and chosen.kind is None and not query.strip():
         wanted = negation(told_sessions.RECORDING)  # `cgtrail replay` shows it
-    store = open_store(config)
-    cursor = store.end()
-    if not as_json:
-        click.echo(table.header())
-    while True:
-        found, cursor = store.after(cursor, wanted, container=chosen.container, tenant=chosen.tenant, kind=chosen.kind)
-        show(found, as_json=as_json, header=False)
-        if not found:
-            time.sleep(POLL_SECONDS)
-        elif not as_json:
-            cursor = keep_up(store, cursor)
+    with closing(open_store(config)) as store:
+        cursor = store.end()
+        if not as_json:
+            click.echo(table.header())
+        while True:
+            found, cursor = store.after(
+                cursor, wanted, container=chosen.container, tenant=chosen.tenant, kind=chosen.kind
+            )
+            show(found, as_json=as_json, header=False, local=is_local(store))
+            if not found:
+                time.sleep(POLL_SECONDS)
+            elif not as_json:
+                cursor = keep_up(store, cursor)
 
 
-def keep_up(store: SqliteStore, cursor: Cursor) -> Cursor:
+def keep_up(store: Store, cursor: Cursor) -> Cursor:
     """Where to go on: on a terminal at the store's end when a table has fallen behind, which is said; else there."""
     if not sys.stdout.isatty():
         return cursor
-    end = store.end()
-    behind = sum(length - cursor.get(day, 0) for day, length in end.items())
+    behind = store.behind(cursor)
     if behind <= MANY:
         return cursor
+    end = store.end()
     notice(f"cgtrail: {behind:,} documents are not shown, they come too fast for a table; `cgtrail search` finds them")
     return end
 
@@ -128,10 +132,12 @@ class Form(Protocol):
         """A line, or several; empty: nothing is shown of it. Raises what flipped bytes can cause."""
 
 
-def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: Form = table) -> tuple[int, int]:
+def show(
+    bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: Form = table, local: bool = True
+) -> tuple[int, int]:
     """Print documents for people or as JSON lines; returns how many there were, and how many of them are damaged.
 
-    Those are named on standard error instead.
+    Those are named on standard error instead, with their day file where the store is `local`.
     """
     render = _json if as_json else form.row
     count = damaged = 0
@@ -142,7 +148,7 @@ def show(bodies: Iterable[bytes], *, as_json: bool, header: bool = True, form: F
             line = render(body)
         except DAMAGED as error:
             damaged += 1
-            notice(f"cgtrail: {_name(body)} is damaged: {type(error).__name__}: {text(str(error))}")
+            notice(f"cgtrail: {_name(body, local=local)} is damaged: {type(error).__name__}: {text(str(error))}")
         else:
             if line:
                 click.echo(line)
@@ -154,17 +160,8 @@ def _json(body: bytes) -> str:
     return json_line(body).decode()
 
 
-def _name(body: bytes) -> str:
-    """A damaged document's id and day file, as far as it still tells them."""
+def _name(body: bytes, *, local: bool) -> str:
+    """A damaged document's id and day, as far as it still tells them."""
     name, day = _ID.search(body), _DAY.search(body)
     what = f"document {text(name[1].decode(errors='backslashreplace'))}" if name else "a document without a legible id"
-    return f"{what} in {day[1].decode()}.db" if day else what
-
-
-def open_store(config: Config) -> SqliteStore:
-    """The local store; that nothing was recorded in it yet is said."""
-    store = SqliteStore(config.store_folder)
-    if not store.exists:
-        hint = "start `cgtrail up`, or name a folder with --data"
-        notice(f"cgtrail: nothing has been recorded in {config.data} yet; {hint}")
-    return store
+    return f"{what} {'in' if local else 'of'} {day[1].decode()}{'.db' * local}" if day else what

@@ -21,8 +21,9 @@ def _search(cli: click.Group) -> None:
     @options.filters
     @options.times("--since", "--until")
     @options.part
+    @options.store
     def search(query: tuple[str, ...], as_json: bool, sort: str, **chosen: Any) -> None:
-        """Search the local store.
+        """Search what is stored.
 
         QUERY is a subset of Lucene's syntax: field:value, field:val*, field:"two words", field:[1 TO 9], field:>5, AND,
         OR, NOT and parentheses. A bare word is looked for in typed lines and in programs' command lines. docs/fields.md
@@ -43,6 +44,7 @@ def _search(cli: click.Group) -> None:
 def _tail(cli: click.Group) -> None:
     @command(cli)
     @options.filters
+    @options.store
     def tail(query: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
         """Show documents as they are stored, until Ctrl-C. QUERY is as for search."""
         from cgtrail import search
@@ -75,6 +77,7 @@ def _journal(cli: click.Group) -> None:
     @click.option("--processes", is_flag=True, help="Show also the programs that typed lines started, as a tree.")
     @click.option("--ends", is_flag=True, help="Show also how each process ended.")
     @click.option("--follow", is_flag=True, help="Go on with what is stored from now on, until Ctrl-C.")
+    @options.store
     def journal(as_json: bool, follow: bool, **chosen: Any) -> None:
         """Tell what was typed and what else happened for a tenant, in a container or in a session, the oldest first.
 

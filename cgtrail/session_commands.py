@@ -50,6 +50,7 @@ def _sessions(cli: click.Group) -> None:
     @click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True,
                   help="At most so many, the newest.")  # fmt: skip
     @options.as_json
+    @options.store
     def sessions(as_json: bool, **chosen: Any) -> None:
         """List terminal sessions that were recorded, the newest last.
 
@@ -72,6 +73,7 @@ def _replay(cli: click.Group) -> None:
                   help="Make longer pauses so long.")  # fmt: skip
     @click.option("--from", "start", type=Offset(), help="Begin there: seconds, mm:ss or hh:mm:ss.")
     @click.option("--command", metavar="NUMBER|ID", help="Begin where this line was typed.")
+    @options.store
     def replay(session: str, speed: float, longest: float, start: int | None, command: str | None) -> None:
         """Play a session's recording in this terminal, as it was shown. ID may be the beginning of one.
 
@@ -108,6 +110,7 @@ def _export(cli: click.Group) -> None:
         help="Write to this file, for its owner only, instead of standard output.",
     )
     @click.option("--force", is_flag=True, help="Replace the file if there is one.")  # fmt: skip
+    @options.store
     def export(session: str, form: str, output: Path | None, force: bool) -> None:
         """Write a session's recording in a format that other programs read. ID may be the beginning of one.
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,13 +19,17 @@ from cgtrail import listing, lives, table
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED, Session, sessions
-from cgtrail.search import Span, damage, open_store
+from cgtrail.search import Span, damage
+from cgtrail.store import chosen as chosen_store
+from cgtrail.store import open_store
 from enrich.printable import json_line, text
-from enrich.stores.sqlite import SqliteStore
+from enrich.stores import Store
 
 _COLUMNS = ("STARTED", "DURATION", "CONTAINER", "USER", "ENTRY", "TTY", "LINES", "SHOWN", "SKIPPED", "ID")
 _COMPLETED = 50
 """Sessions at most that a shell is told of."""
+_COMPLETION_SECONDS = 1
+"""How long a server may take for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ def run(config: Config, chosen: Chosen, *, as_json: bool) -> None:
     Raises QueryError, and StoreError also at the end when documents were damaged.
     """
     counts: Counter[str] = Counter()
-    found = list(_wanted(open_store(config), chosen, counts))
+    with closing(open_store(config)) as store:
+        found = list(_wanted(store, chosen, counts))
     rows, marked = [], []
     for session in sorted(found, key=lambda one: one.start):
         if as_json:
@@ -62,10 +67,10 @@ def run(config: Config, chosen: Chosen, *, as_json: bool) -> None:
         listing.table(_COLUMNS, rows, marked=marked)
     if len(found) == chosen.limit:
         notice(f"cgtrail: {chosen.limit:,} sessions shown, the newest; there may be more: use --limit")
-    damage(config, counts["damaged"])
+    damage(store, counts["damaged"])
 
 
-def _wanted(store: SqliteStore, chosen: Chosen, counts: Counter[str]) -> Iterator[Session]:
+def _wanted(store: Store, chosen: Chosen, counts: Counter[str]) -> Iterator[Session]:
     left = chosen.limit
     for found in sessions(
         store, since=chosen.since, until=chosen.until, container=chosen.container, tenant=chosen.tenant
@@ -115,10 +120,11 @@ def complete(context: click.Context, _parameter: click.Parameter, incomplete: st
     """Sessions' ids for the shell, the newest; none where the store can't be read."""
     given = context.find_object(dict) or {}
     with suppress(Exception):  # a shell that completes shows no errors
-        config = configuration.load(given.get("config"), os.environ, {"data": given.get("data")})
-        store = SqliteStore(config.store_folder)
-        wanted = (one for one in sessions(store) if isinstance(one, Session) and one.id.startswith(incomplete))
-        return [CompletionItem(one.id, help=_help(one)) for one, _ in zip(wanted, range(_COMPLETED), strict=False)]
+        flags = {"data": given.get("data"), "store.read": given.get("store")}
+        flags |= {"elasticsearch.timeout_seconds": _COMPLETION_SECONDS}
+        with closing(chosen_store(configuration.load(given.get("config"), os.environ, flags))) as store:
+            wanted = (one for one in sessions(store) if isinstance(one, Session) and one.id.startswith(incomplete))
+            return [CompletionItem(one.id, help=_help(one)) for one, _ in zip(wanted, range(_COMPLETED), strict=False)]
     return []
 
 

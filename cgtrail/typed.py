@@ -11,10 +11,11 @@ import orjson
 
 from cgtrail import lives
 from cgtrail.recordings.find import ANY, DAMAGED, instant
+from enrich.stores import Cursor, Store
 from enrich.stores.query import Term, any_of
-from enrich.stores.sqlite import Cursor, SqliteStore
 
-DATASET = "cgtrail.command"
+KIND = "command"
+DATASET = f"cgtrail.{KIND}"
 STARTED, ENDED = "command_started", "command_ended"
 DOCUMENTS = any_of([Term("event.action", STARTED), Term("event.action", ENDED)])
 """All of the kind, by a field that the store has an index for."""
@@ -85,7 +86,7 @@ def words(document: dict[str, Any], columns: int) -> str:
     return f"{mark(document)} {lives.short(line(document), columns)}"
 
 
-def settled(store: SqliteStore, bodies: Iterable[bytes], upto: Cursor | None = None) -> Iterator[bytes]:
+def settled(store: Store, bodies: Iterable[bytes], upto: Cursor | None = None) -> Iterator[bytes]:
     """Beginnings of lines, and in place of those that have ended their ends, in the order of the beginnings.
 
     Any other document passes. An end behind the cursor `upto` is none yet. Raises StoreError.
@@ -107,9 +108,7 @@ def settled(store: SqliteStore, bodies: Iterable[bytes], upto: Cursor | None = N
         yield from batch
 
 
-def _ends(
-    store: SqliteStore, wanted: dict[str, int], since: int | None, upto: Cursor | None
-) -> Iterator[tuple[str, bytes]]:
+def _ends(store: Store, wanted: dict[str, int], since: int | None, upto: Cursor | None) -> Iterator[tuple[str, bytes]]:
     """Ends by their ids; the search is over with the last of them, whatever days lie behind."""
     if not wanted:
         return

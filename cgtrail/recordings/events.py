@@ -12,8 +12,8 @@ import orjson
 from cgtrail import typed
 from cgtrail.recordings.find import ANY, AROUND, DAMAGED, ID, Session, instant
 from cgtrail.told_sessions import ALERTS
+from enrich.stores import Store
 from enrich.stores.query import Term
-from enrich.stores.sqlite import SqliteStore
 
 _STEP = re.compile(r"\+(?P<wait>\d+)|>(?P<shown>\d+)|<\d+|=(?P<columns>\d+)x(?P<rows>\d+)", re.ASCII)
 """tlog 2.3's notation, as far as documents use it (https://github.com/Scribery/tlog/blob/main/doc/log_format.md)."""
@@ -85,7 +85,7 @@ Event = Shown | Typed | Window | Mark | Gap | Command
 class Recording:
     """A session's events, read from the store one document after another."""
 
-    def __init__(self, store: SqliteStore, session: Session) -> None:
+    def __init__(self, store: Store, session: Session) -> None:
         self.session = session
         self.start = session.start
         self._store, self._own = store, Term(ID, session.id)

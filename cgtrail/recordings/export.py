@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -16,7 +16,7 @@ from cgtrail.logs import notice
 from cgtrail.recordings import casts, tlog, transcript
 from cgtrail.recordings.events import Event, Recording
 from cgtrail.recordings.find import Session, SessionError, one
-from cgtrail.search import open_store
+from cgtrail.store import open_store
 from enrich.printable import message, text
 
 FORMATS: dict[str, Callable[[Session, Iterable[Event]], Iterator[bytes]]] = {
@@ -34,12 +34,12 @@ def run(config: Config, prefix: str, form: str, output: Path | None, *, force: b
     A file appears when it is complete, for its owner only; one that is there stays unless `force`. Raises
     SessionError, StoreError and OSError.
     """
-    store = open_store(config)
-    recording = Recording(store, one(store, prefix))
-    with _written(output, force=force) as write, _progress(recording) as told:
-        shown = form == "txt" and output is None and sys.stdout.isatty()
-        for line in FORMATS[form](recording.session, told(recording.events())):
-            write(_safe(line) if shown else line)
+    with closing(open_store(config)) as store:
+        recording = Recording(store, one(store, prefix))
+        with _written(output, force=force) as write, _progress(recording) as told:
+            shown = form == "txt" and output is None and sys.stdout.isatty()
+            for line in FORMATS[form](recording.session, told(recording.events())):
+                write(_safe(line) if shown else line)
     for words in remarks(recording):
         notice(f"cgtrail: {words}")
 

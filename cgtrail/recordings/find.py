@@ -1,4 +1,4 @@
-"""Sessions in the local store: what `session` documents say of each."""
+"""Sessions in the store: what `session` documents say of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import orjson
 
-from enrich.stores import values
+from enrich.stores import Store, values
 from enrich.stores.query import Gap, Term, Wildcard, any_of
-from enrich.stores.sqlite import SqliteStore
 
 DIGITS = 16
 """Of a whole id."""
@@ -78,7 +77,7 @@ class Session:
 
 
 def sessions(
-    store: SqliteStore,
+    store: Store,
     *,
     since: int | None = None,
     until: int | None = None,
@@ -133,7 +132,7 @@ def _paired(bodies: Iterator[bytes]) -> Iterator[Session | bytes]:
     yield from (Session(name, b"", body) for name, body in ended.items() if body)
 
 
-def one(store: SqliteStore, prefix: str) -> Session:
+def one(store: Store, prefix: str) -> Session:
     """The session whose id is this or begins so. Raises SessionError and StoreError."""
     if not _PREFIX.fullmatch(prefix):
         message = f"{prefix!r} is no session's id, which has up to 16 digits of 0-9a-f: `cgtrail sessions` lists them"
@@ -163,7 +162,7 @@ def one(store: SqliteStore, prefix: str) -> Session:
     raise SessionError(message)
 
 
-def _without_ends(store: SqliteStore, name: str) -> Session:
+def _without_ends(store: Store, name: str) -> Session:
     """A session of which only a part of the recording is left."""
     for body in store.search(Term(ID, name), kind="terminal", limit=1, ascending=True):
         return Session(name, body)

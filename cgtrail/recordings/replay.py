@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 import click
 
@@ -14,7 +15,7 @@ from cgtrail.recordings.export import remarks
 from cgtrail.recordings.find import SessionError, one
 from cgtrail.recordings.player import Player
 from cgtrail.recordings.tty import Terminal
-from cgtrail.search import open_store
+from cgtrail.store import open_store
 
 
 def run(
@@ -31,12 +32,12 @@ def run(
     if start is not None and command is not None:
         message = "--from and --command: it begins at one place; leave one of them out"
         raise click.UsageError(message)
-    store = open_store(config)
-    recording = Recording(store, one(store, prefix))
-    begin = (start or 0) if command is None else _typed_at(recording, command)
-    name = f"{table.container(recording.session.document)}  {recording.session.id}"
-    with Terminal() as terminal:
-        Player(recording, terminal.desk, name, speed=speed, longest=longest).run(begin)
+    with closing(open_store(config)) as store:
+        recording = Recording(store, one(store, prefix))
+        begin = (start or 0) if command is None else _typed_at(recording, command)
+        name = f"{table.container(recording.session.document)}  {recording.session.id}"
+        with Terminal() as terminal:
+            Player(recording, terminal.desk, name, speed=speed, longest=longest).run(begin)
     for words in remarks(recording):
         notice(f"cgtrail: {words}")
 

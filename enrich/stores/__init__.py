@@ -32,8 +32,8 @@ class Store(Protocol):
         """How many documents there are."""
         ...
 
-    def oldest(self) -> int | None:
-        """No document is older, in nanoseconds since 1970 (a day's beginning, say); None: there is none."""
+    def oldest(self, kind: str) -> int | None:
+        """No document of a kind is older, in nanoseconds since 1970 (a day's beginning, say); None: there is none."""
         ...
 
     def search(

@@ -74,8 +74,8 @@ class ElasticsearchStore:
         """How many documents there are."""
         return self._number(EVERY)
 
-    def oldest(self, kind: str | None = None) -> int | None:
-        """When the oldest document was, of a kind or of all."""
+    def oldest(self, kind: str) -> int | None:
+        """When the oldest document of a kind was."""
         answer = self._ask({"size": 1, "_source": False, "sort": [{"@timestamp": "asc"}]}, kind)
         return next((int(hit["sort"][0]) for hit in answer["hits"]["hits"]), None)
 

@@ -49,7 +49,7 @@ class SqliteStore:
         """How many documents there are."""
         return sum(self.end().values())
 
-    def oldest(self) -> int | None:
+    def oldest(self, kind: str) -> int | None:  # noqa: ARG002  a day has all kinds
         """The beginning of the oldest day."""
         days = self.days()
         return values.date("@timestamp", str(days[0])).start if days else None

@@ -12,13 +12,13 @@ from typing import Any
 from bpf.enums import ExitFlag, ImageFlag
 from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image
 from bpf.schema import RECORDS, Record
-from enrich import losses, render
+from enrich import losses, relatives, render
 from enrich.arguments import KEPT_BYTES, Arguments
 from enrich.containers import EXEC, NAMELESS, Shown
-from enrich.document import Part
 from enrich.item import Entry, Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
+from enrich.relatives import Relatives
 from enrich.steps.host import Host
 from shipper.wire.records import AgentStart, Loss
 
@@ -36,6 +36,8 @@ _FLAGS = {
 _SHOWN_FLAGS = int(sum(_FLAGS))
 _TYPES = {"exec": "start", "fork": "start", "end": "end"}
 """event.action → event.type; info for the rest."""
+_NAMED = ("entity_id", "pid", "name", "executable")
+"""What documents about terminals say of a process."""
 _STATE = {Fork, CgroupAttach}
 """Records that only tell later documents who is whose child; forks are documents on request."""
 
@@ -45,6 +47,7 @@ class Documents:
 
     def __init__(self, host: Host, arguments: Arguments, *, forks: bool = False) -> None:
         self._host, self._arguments = host, arguments
+        self._relatives = Relatives(host)
         self._forks = forks
         self._plans = {cls: Plan(cls, host, arguments) for cls in RECORDS.values()}
         self._events = {cls: _event(cls.layout.action) for cls in RECORDS.values()}
@@ -82,13 +85,12 @@ class Documents:
         source = self._plans[cls].source(record, _names(item))
         source["ecs"], source["host"] = ECS, self._host.fields
         source["event"] = {"id": item.id, "sequence": item.sequence, **self._events[cls]}
-        shown = source["process"]
+        own = source["process"]
         if "user" in source:
-            shown["user"] = source["user"]
-        shown["interactive"] = "tty" in shown
+            own["user"] = source["user"]
+        own["interactive"] = "tty" in own
         if process is not None:
-            shown |= _identity(process)
-            _leaders(shown, process)
+            self._leaders(own, process, record)
             if process.entry is not None:
                 self._entry(source, process, process.entry)
             if _partial(process, parent):
@@ -98,41 +100,47 @@ class Documents:
         if process is not None and process.command:
             source["cgtrail"]["command"] = {"id": process.command}
         if parent is not None:
-            shown["parent"] = self._as_parent(parent)
+            own["parent"] = self._relatives.parent(parent)
         self._secrets(source, item)
         return source
 
     def name(self, source: dict[str, Any], process: Process) -> None:
         """Say which process it was that a document is about: one that no record of that process makes."""
         start = {"start": self._host.timestamp(process.start)} if process.start else {}
-        source["process"] = start | _life(process)
+        told = relatives.shown(process.identity)
+        source["process"] = start | {name: told[name] for name in _NAMED if name in told}
         if process.entry is not None:
             self._entry(source, process, process.entry)
 
     def _secrets(self, source: dict[str, Any], item: Item) -> None:
-        """Which kinds were masked: in its own arguments, in those of the process, and in its parent's."""
-        masked = [each.secrets for each in (item.process, item.parent) if each is not None and each.secrets]
+        """Which kinds were masked: in its own arguments, and in those of the processes that it tells of."""
+        process, parent = item.process, item.parent
+        told = [parent.identity] if parent is not None else []
+        if process is not None:
+            entry = process.entry.leader if process.entry is not None else None
+            leaders = (process.identity, process.group_leader, process.session_leader, entry)
+            told += [each for each in leaders if each is not None]
+        masked = [each.program.secrets for each in told if each.program.secrets]
         if isinstance(item.record, (Exec, ExecFailed)):
             masked.append(self._arguments(item.record.args).secrets)
         kinds = sorted({kind for each in masked for kind in each})
         if kinds:
             source["cgtrail"]["secrets"] = kinds
 
-    def _as_parent(self, process: Process) -> Part:
-        """Made once for all its children; its start moves with the clock."""
-        offset = self._host.offset
-        if process.as_parent is None or process.as_parent[0] != offset:
-            start = {"start": self._host.timestamp(process.start)} if process.start else {}
-            process.as_parent = offset, Part(start | _identity(process))
-        return process.as_parent[1]
+    def _leaders(self, own: dict[str, Any], process: Process, record: Any) -> None:
+        """What it runs, and who leads it; of a leader that is not known, its process id is."""
+        told, identity = relatives.shown(process.identity), process.identity
+        group, session = process.group_leader, process.session_leader
+        itself = relatives.itself(told, own) if identity in (group, session) else {}
+        own |= told
+        own["group_leader"] = itself if group is identity else self._relatives.leader(group, record.pgid)
+        own["session_leader"] = itself if session is identity else self._relatives.leader(session, record.sid)
 
     def _entry(self, source: dict[str, Any], process: Process, entry: Entry) -> None:
-        """How its tree was entered; made once for the leader's own documents, and once for those of all others."""
-        offset = self._host.offset
-        if entry.parts is None or entry.parts[0] != offset:
-            leader = _leader(entry) | ({"start": self._host.timestamp(entry.start)} if entry.start else {})
-            entry.parts = offset, Part(leader | {"same_as_process": True}), Part(leader | {"same_as_process": False})
-        source["process"]["entry_leader"] = entry.parts[1 if entry.leader is process.identity else 2]
+        """How its tree was entered."""
+        source["process"]["entry_leader"] = self._relatives.entry(entry, process)
+        if entry.environment and entry.leader is process.identity:
+            source["process"]["env_vars"] = entry.environment
         own = source["cgtrail"]
         own["entry"] = entry.kind
         if entry.source:
@@ -196,40 +204,6 @@ def _event(action: str) -> dict[str, Any]:
         "module": "cgtrail",
         "dataset": "cgtrail.process",
     }
-
-
-def _life(process: Process) -> dict[str, Any]:
-    shown = {
-        "entity_id": process.entity_id,
-        "pid": process.pid,
-        "name": process.name,
-        "executable": process.executable,
-    }
-    return {name: value for name, value in shown.items() if value}
-
-
-def _identity(process: Process) -> dict[str, Any]:
-    identity = _life(process)
-    for name in ("command_line", "working_directory"):
-        if value := getattr(process, name):
-            identity[name] = value
-    if process.args:
-        identity["args"] = process.args
-    return identity
-
-
-def _leaders(shown: dict[str, Any], process: Process) -> None:
-    for name, leader in (("group_leader", process.group_leader), ("session_leader", process.session_leader)):
-        if leader is not None:
-            shown[name] |= {"entity_id": leader.entity_id, "name": leader.name}
-
-
-def _leader(entry: Entry) -> dict[str, Any]:
-    meta: dict[str, Any] = {"type": entry.type}
-    if entry.source:
-        meta["source"] = {"ip": entry.source}
-    leader = {"entity_id": entry.leader.entity_id, "pid": entry.leader.pid, "name": entry.leader.name}
-    return leader | {"entry_meta": meta} | ({"user": entry.user} if entry.user else {})
 
 
 def _names(item: Item) -> Shown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from bpf.schema import Record
 from enrich.containers import Container, Life
@@ -13,14 +13,78 @@ from shipper.wire.records import CgroupInfo, Kind
 
 
 @dataclass(slots=True, eq=False)
+class Program:
+    """What a process runs, as it is shown; never changed, and shared by what it forks."""
+
+    executable: str = ""
+    args: tuple[str, ...] = ()
+    """None where they are long."""
+    args_count: int = 0
+    """0: not known."""
+    command_line: str = ""
+    """Of a long one the beginning."""
+    working_directory: str = ""
+    secrets: tuple[str, ...] = ()
+    """The kinds of secrets that were masked in its arguments."""
+    told: dict[str, Any] = field(init=False)
+    """What documents say of it."""
+
+    def __post_init__(self) -> None:
+        """What is said is worked out once."""
+        self.told = {name: value for name in _TOLD if (value := getattr(self, name))}
+
+
+_TOLD = ("executable", "args", "args_count", "command_line", "working_directory")
+NOTHING = Program()
+"""That of a process of which only a name is known."""
+
+
+class Ids(NamedTuple):
+    """On whose behalf a process runs, and at which terminal: fields of bpf.events.Task."""
+
+    uid: int
+    gid: int
+    real_uid: int
+    saved_uid: int
+    tty: int
+    mount_ns: int
+    user_ns: int
+
+
+@dataclass(slots=True, eq=False)
+class Parts:
+    """What others' documents say of a process, for one offset of the clock and one list of names (enrich.relatives)."""
+
+    key: tuple[Any, ...] = ()
+    parent: Part = field(default_factory=Part)
+    leader: Part | None = None
+
+    def __reduce__(self) -> tuple[type[Parts], tuple[()]]:
+        """Not kept in snapshots: made anew."""
+        return Parts, ()
+
+
+@dataclass(slots=True, eq=False)
 class Identity:
-    """What those it leads keep of a process, also after it has ended. It names no other: chains are never freed."""
+    """What others keep of a process, also after it has ended. It names no other: chains are never freed."""
 
     entity_id: str
     pid: int
+    start: int
+    """Boot time in ns."""
     name: str = ""
     found: bool = False
     """It was running when recording began, and has started no program since."""
+    program: Program = NOTHING
+    ids: tuple[int, ...] | None = None
+    """Ids as of its latest record; None where there was none."""
+    epoch: Epoch | None = None
+    parts: Parts | None = None
+    """None when they have to be made anew."""
+
+    def become(self, name: str, program: Program) -> None:
+        """It runs another program, or more is known of the one it runs."""
+        self.name, self.program, self.parts = name, program, None
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +96,6 @@ class Entry:
     type: str
     """The same in ECS's words (process.entry_leader.entry_meta.type)."""
     leader: Identity
-    start: int
     user: dict[str, str]
     """Its id and name."""
     found: bool
@@ -40,8 +103,10 @@ class Entry:
     source: str = ""
     """Address that an SSH client is said to have come from."""
     port: int = 0
-    parts: tuple[int, Part, Part] | None = None
-    """What documents say of it, for one offset of the clock: the leader's own, and those of all others."""
+    environment: tuple[str, ...] = ()
+    """Of its leader, as far as it was told: NAME=value."""
+    parts: tuple[Parts, Part, Part] | None = None
+    """What documents say of it, for these parts of its leader: the leader's own, and those of all others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,20 +118,11 @@ class Process:
     start: int
     identity: Identity
     name: str = ""
-    executable: str = ""
-    args: tuple[str, ...] = ()
-    """None where they are long."""
-    command_line: str = ""
-    """Of a long one the beginning."""
-    secrets: tuple[str, ...] = ()
-    """The kinds of secrets that were masked in its arguments."""
-    working_directory: str = ""
+    program: Program = NOTHING
     exe_inode: int = 0
     group_leader: Identity | None = None
     session_leader: Identity | None = None
     keyframe: int = 0
-    as_parent: tuple[int, Part] | None = None
-    """What its children's documents say of it, for one offset of the clock; None when that has to be made anew."""
     only_forked: bool = False
     """It was made while we watched, and has not started a program since."""
     epoch: Epoch | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from bpf.events import Header
 from bpf.schema import Field, Record
-from enrich import render
+from enrich import related, render
 from enrich.arguments import Arguments
 from enrich.containers import NAMELESS, Shown
 from enrich.document import Part
@@ -36,6 +36,8 @@ _NAMED = ("uid", "gid", "real_uid", "saved_uid")
 """Fields beside whose id a name stands, where it is known: in the order of enrich.containers.Shown."""
 # A device is written under its own field as {major, minor}; the executable's is of no use to a reader.
 _NOT_SHOWN = frozenset({"cgtrail.exec.device"})
+_OF_OTHERS = ("process.parent.", "process.group_leader.", "process.session_leader.")
+"""What a record says of them is a part of what enrich.relatives makes."""
 
 
 class Plan:
@@ -47,11 +49,11 @@ class Plan:
         self._parts = lru_cache(_REMEMBERED)(partial(_parts, shared))
         show: dict[str, Callable[[bytes], tuple[Any, str | None]]] = {"text": render.text, "args": arguments.text}
         self._texts = tuple((f.name, show[f.wire.kind], _path(f)) for f in texts)
-        self._timestamp = host.timestamp
+        self._host, self._timestamp = host, host.timestamp
 
     def source(self, record: Record, names: Shown = NAMELESS) -> Nested:
         """What the record's own fields say, nested by their ECS names. Its first two levels are the caller's own."""
-        source = self._nest(record, self._parts(self._values(record), names), self._timestamp)
+        source = self._nest(record, self._parts(self._values(record), names, self._host.name), self._timestamp)
         for name, show, path in self._texts:
             value, raw = show(getattr(record, name))
             if value or value == []:
@@ -82,7 +84,8 @@ def put(source: Nested, path: Path, value: Any) -> None:
 
 
 def _shown(cls: type[Record]) -> Iterable[Field]:
-    return (f for f in cls.layout.fields() if f.ecs and f.ecs not in _NOT_SHOWN) if issubclass(cls, Header) else ()
+    fields = cls.layout.fields() if issubclass(cls, Header) else ()
+    return (f for f in fields if f.ecs and f.ecs not in _NOT_SHOWN and not f.ecs.startswith(_OF_OTHERS))
 
 
 def _path(declared: Field) -> Path:
@@ -93,7 +96,7 @@ def _all_shared(fields: list[Field]) -> bool:
     return all(f.wire.kind in _SHARED for f in fields)
 
 
-def _parts(fields: tuple[Field, ...], values: tuple[Any, ...], names: Shown) -> Nested:
+def _parts(fields: tuple[Field, ...], values: tuple[Any, ...], names: Shown, host: str) -> Nested:
     """What a combination of shared values looks like; never changed after."""
     source: Nested = {}
     named = dict(zip(_NAMED, names, strict=True))
@@ -107,11 +110,13 @@ def _parts(fields: tuple[Field, ...], values: tuple[Any, ...], names: Shown) -> 
         raw = render.text(value)[1] if declared.wire.kind == "name" else None
         if raw is not None:
             put(source, ("cgtrail", "raw", ".".join(_path(declared))), raw)
+    own = source.get("process", {})
+    told = related.related(host, source.get("user"), own.get("real_user"), own.get("saved_user"))
     for group in source.values():
         for name, value in group.items():
             if isinstance(value, dict) and (len(value) >= _BIG or "capabilities" in value):
                 group[name] = Part(value)
-    return source
+    return source | ({"related": Part(told)} if told else {})
 
 
 def _compiled(fields: list[Field]) -> Nest:

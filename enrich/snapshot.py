@@ -23,10 +23,11 @@ from enrich.commands.command import Command, Showing, Taker, Typist
 from enrich.commands.room import Room
 from enrich.containers import Container, Life, Names
 from enrich.document import Part
-from enrich.item import Entry, Epoch, Identity, Made, Process, Step
+from enrich.item import Entry, Epoch, Identity, Made, Parts, Process, Program, Step
 from enrich.lines.grid import Grid
 from enrich.lines.picture import Picture
-from enrich.lines.program import Edit, Program, Return
+from enrich.lines.program import Edit, Return
+from enrich.lines.program import Program as LineProgram
 from enrich.lines.syntax import Syntax
 from enrich.lines.typed import Moment
 from enrich.lines.typing import Typing
@@ -40,8 +41,8 @@ from shipper.wire.records import CgroupInfo, ContainerInfo
 
 _CLASSES = (
     Account, Alarm, Belonging, CgroupInfo, Command, Container, ContainerInfo, Draft, Edit, Entry, Epoch, Grid, Identity,
-    Keys, Life, Line, Lives, Made, Names, Picture, Process, Program, Recording, Return, Room, Running, Session,
-    Showing, Stream, Syntax, Taker, Typing, Typist
+    Keys, Life, Line, Lives, Made, Names, Parts, Picture, Process, Program, LineProgram, Recording, Return, Room,
+    Running, Session, Showing, Stream, Syntax, Taker, Typing, Typist
 )  # fmt: skip
 _ALLOWED = {(cls.__module__, cls.__qualname__): cls for cls in (*_CLASSES, Counter, Moment, Part, deque)}
 

@@ -90,7 +90,8 @@ class Belonging:
             return False
         taker = self.takers.get(life(parent)) or _leading(session, record.pgid)
         own = record.pgid == record.tgid
-        words = ["." if word == process.working_directory else word for word in process.args[:_WORDS]]
+        program = process.program
+        words = ["." if word == program.working_directory else word for word in program.args[:_WORDS]]
         habit = (*words, "its own group" if own else "the shell's")
         if taker is None:
             self._remember(parent.entity_id if own else leader.entity_id, habit)

@@ -70,6 +70,7 @@ class CommandTelling:
         code = command.exit_code()
         if code is not None:
             source["process"]["exit_code"] = code
+            source["event"]["outcome"] = "failure" if code else "success"
         told = source["cgtrail"]["command"]
         told |= {"ended": why, "execs_count": command.execs_count}
         if command.execs:

@@ -111,7 +111,6 @@ class Entries:
         """A process runs a program; an entry that begins with it, or None."""
         entry = process.entry
         if entry is not None and entry.leader is process.identity:
-            entry.parts = None  # its name is another one
             return None
         name = parent.name if parent is not None else ""
         if process.entering:
@@ -196,7 +195,9 @@ def _is_stage(record: Image, process: Process) -> bool:
 
 
 def _of_runtime(comm: str, process: Process) -> bool:
-    return comm.startswith("runc:[") or bool({comm, process.name, posixpath.basename(process.executable)} & RUNTIME)
+    return comm.startswith("runc:[") or bool(
+        {comm, process.name, posixpath.basename(process.program.executable)} & RUNTIME
+    )
 
 
 def _leads_in(parent: Process, record: Image, process: Process) -> bool:
@@ -227,8 +228,8 @@ def _is_cron(process: Process | None) -> bool:
     """Busybox's is started by no name of its own, and as /proc/self/exe by its shell: the arguments have the name."""
     if process is None or process.name in CRON:
         return process is not None
-    busybox = process.name in BUSYBOX or posixpath.basename(process.executable) == "busybox"
-    return busybox and any(posixpath.basename(argument) in CRON for argument in process.args[:2])
+    busybox = process.name in BUSYBOX or posixpath.basename(process.program.executable) == "busybox"
+    return busybox and any(posixpath.basename(argument) in CRON for argument in process.program.args[:2])
 
 
 def _leads(record: Task, process: Process) -> bool:
@@ -244,7 +245,7 @@ def _entry(kind: str, type_: str, record: Task, process: Process, epoch: Epoch) 
     name = (NAMELESS if epoch.container is None else epoch.container.named(record))[0]
     user = {"id": str(record.uid)} if record.uid != render.UNSET else {}
     found = isinstance(record, Running)
-    return Entry(kind, type_, process.identity, process.start, user | ({"name": name} if name else {}), found)
+    return Entry(kind, type_, process.identity, user | ({"name": name} if name else {}), found)
 
 
 def _claim(entry: Entry, connection: bytes) -> None:
@@ -255,5 +256,6 @@ def _claim(entry: Entry, connection: bytes) -> None:
         entry.source = str(ipaddress.ip_address(address.decode("ascii").partition("%")[0]))  # a zone is any text
     except ValueError:
         return
+    entry.environment = (f"SSH_CONNECTION={render.text(connection)[0]}",)
     entry.port = int(port) if port.isdigit() and len(port) <= 5 and int(port) < 1 << 16 else 0
     entry.parts = None

@@ -32,6 +32,12 @@ class Host:
         assert isinstance(record, Header)
         item.time = record.time + self.offset
 
+    @property
+    def name(self) -> str:
+        """Its name, empty before it was told."""
+        name: str = self.fields.get("name", "")
+        return name
+
     def unix(self, boot_ns: int) -> int:
         """A boot time as nanoseconds since 1970."""
         return boot_ns + self.offset

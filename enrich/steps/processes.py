@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import struct
+from dataclasses import replace
+from operator import attrgetter
 from typing import ClassVar
 
 from bpf.enums import ImageFlag
 from bpf.events import CgroupAttach, Exec, Exit, Fork, Image, Running, Task
 from enrich import render
 from enrich.arguments import Arguments as Rendered
-from enrich.item import Identity, Item, Process
+from enrich.item import NOTHING, Identity, Ids, Item, Process, Program
 from enrich.steps.host import Host
 from shipper.wire.records import Arguments, KeyframeBegin, KeyframeEnd
 
 _LIFE = struct.Struct("<16sIQ")
+_IDS = attrgetter(*Ids._fields)
 
 
 class ProcessTree:
@@ -38,7 +41,8 @@ class ProcessTree:
             if isinstance(record, Running) and (record.tgid, record.start) in self._ended:
                 return
             item.parent = self._parent(record)
-            item.process = self._see(record, item.parent)
+            item.process = process = self._see(record, item.parent)
+            process.identity.epoch = item.epoch
         elif isinstance(record, Arguments):
             self._tell(self._live.get(record.tgid), record)
         elif isinstance(record, KeyframeBegin):
@@ -65,7 +69,11 @@ class ProcessTree:
             self._find(process, record)
         elif not process.name:
             _inherit_image(process, record, parent)
-        process.identity.name = process.name
+        identity = process.identity
+        if identity.ids is None or type(record) is not Exit:  # by then it has given up its terminal
+            ids = _IDS(record)
+            if ids != identity.ids:
+                identity.ids, identity.parts = ids, None
         process.group_leader = self._leader(process, record.pgid, parent.group_leader)
         process.session_leader = self._leader(process, record.sid, parent.session_leader)
         if isinstance(record, Exit):
@@ -75,23 +83,16 @@ class ProcessTree:
         return process
 
     def _set_image(self, process: Process, record: Image) -> None:
-        process.only_forked, process.as_parent = False, None
+        process.only_forked = False
         process.exe_inode = record.exe_inode
-        process.executable = render.text(record.exe)[0]
-        filename = render.text(record.filename)[0]
+        executable, filename = render.text(record.exe)[0], render.text(record.filename)[0]
         # What fexecve(3) started has a file name only the kernel made: /dev/fd/N.
-        named = process.executable if not filename or filename.startswith("/dev/fd/") else filename
+        named = executable if not filename or filename.startswith("/dev/fd/") else filename
         process.name = posixpath.basename(named) or render.text(record.comm)[0]
-        self._set_arguments(process, record.args)
-        process.working_directory = render.text(record.cwd)[0]
-
-    def _set_arguments(self, process: Process, raw: bytes, *, cut: bool = False) -> None:
-        """What is kept of them goes into the process's end, and into each of its children's documents."""
-        shown = self._arguments(raw)
-        process.secrets = shown.secrets
-        process.args, process.command_line = shown.cut()
-        if cut and process.args:
-            process.args, process.command_line = (), f"{process.command_line}…"
+        shown = self._arguments(record.args)
+        args, line = shown.cut()
+        directory = render.text(record.cwd)[0]
+        _run(process, Program(executable, args, len(shown.args), line, directory, shown.secrets))
 
     def _find(self, process: Process, record: Running) -> None:
         """What a snapshot tells is believed of a process that was not known, or that started a program unseen."""
@@ -103,9 +104,14 @@ class ProcessTree:
 
     def _tell(self, process: Process | None, record: Arguments) -> None:
         """What a process that was found running says of itself, unless it was told or started a program meanwhile."""
-        if process and process.start == record.start and process.identity.found and not process.command_line:
-            self._set_arguments(process, record.args, cut=bool(record.cut))
-            process.as_parent = None
+        if process and process.start == record.start and process.identity.found and not process.program.command_line:
+            shown = self._arguments(record.args)
+            args, line = shown.cut()
+            count = len(shown.args)
+            if record.cut and args:
+                args, count, line = (), 0, f"{line}…"
+            told = process.program
+            _run(process, replace(told, args=args, args_count=count, command_line=line, secrets=shown.secrets))
 
     def known(self, pid: int, start: int) -> Process | None:
         """A process that lives, by its id and when it was made."""
@@ -121,12 +127,13 @@ class ProcessTree:
         parent = self.known(record.ppid, record.parent_start)
         if parent is None:
             parent = self._process(record.ppid, record.parent_start)
-            parent.name = parent.identity.name = render.text(record.parent_comm)[0]
+            parent.name = render.text(record.parent_comm)[0]
+            _run(parent, NOTHING)
         return parent
 
     def _process(self, pid: int, start: int) -> Process:
         entity_id = self.entity_id(pid, start)
-        return Process(entity_id, pid, start, Identity(entity_id, pid))
+        return Process(entity_id, pid, start, Identity(entity_id, pid, start))
 
     def _leader(self, process: Process, pid: int, inherited: Identity | None) -> Identity | None:
         if pid == process.pid:
@@ -143,11 +150,16 @@ class ProcessTree:
 
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:
     """A fork is its parent's image until it execs; of one that is not known, the kernel's name is."""
-    process.identity.found, process.as_parent = parent.identity.found, None
-    if parent.executable:
-        process.name, process.executable = parent.name, parent.executable
-        process.args, process.command_line = parent.args, parent.command_line
-        process.secrets = parent.secrets
-        process.working_directory, process.exe_inode = parent.working_directory, parent.exe_inode
+    process.identity.found = parent.identity.found
+    if parent.program.executable:
+        process.name, process.exe_inode = parent.name, parent.exe_inode
+        _run(process, parent.program)
     else:
         process.name = render.text(record.comm)[0]
+        _run(process, NOTHING)
+
+
+def _run(process: Process, program: Program) -> None:
+    """Its name is set already."""
+    process.program = program
+    process.identity.become(process.name, program)

@@ -10,6 +10,7 @@ from enrich.containers import EXEC, Container
 from enrich.document import Document
 from enrich.documents import Documents
 from enrich.item import Epoch, Item, Made
+from enrich.related import relate
 from enrich.steps.host import Host
 from enrich.steps.registry import Attribution
 from shipper.wire.records import Tick
@@ -119,6 +120,7 @@ class Release:
                 _contain(source, own, container, made.policy, about=kind == "container")
             if not self.quiet:
                 self.counts[attribution] += 1
+        relate(source, self._host.name)
         return Document(made.id, made.time, kind, source)
 
 

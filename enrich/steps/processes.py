@@ -74,8 +74,8 @@ class ProcessTree:
             ids = _IDS(record)
             if ids != identity.ids:
                 identity.ids, identity.parts = ids, None
-        process.group_leader = self._leader(process, record.pgid, parent.group_leader)
-        process.session_leader = self._leader(process, record.sid, parent.session_leader)
+        process.group_leader = self._leader(process, record.pgid, process.group_leader, parent.group_leader)
+        process.session_leader = self._leader(process, record.sid, process.session_leader, parent.session_leader)
         if isinstance(record, Exit):
             del self._live[record.tgid]
             if self._in_keyframe:
@@ -135,11 +135,12 @@ class ProcessTree:
         entity_id = self.entity_id(pid, start)
         return Process(entity_id, pid, start, Identity(entity_id, pid, start))
 
-    def _leader(self, process: Process, pid: int, inherited: Identity | None) -> Identity | None:
+    def _leader(self, process: Process, pid: int, own: Identity | None, inherited: Identity | None) -> Identity | None:
         if pid == process.pid:
             return process.identity
-        if inherited is not None and inherited.pid == pid:
-            return inherited  # also after it ended: a group outlives its leader
+        for known in (own, inherited):
+            if known is not None and known.pid == pid:
+                return known  # also after it ended: a group outlives its leader
         leader = self._live.get(pid)
         return leader.identity if leader else None
 

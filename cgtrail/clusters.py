@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cgtrail import settings_elasticsearch
 from cgtrail.config import Config, ConfigError
 from cgtrail.secret_file import held
 from enrich.elasticsearch.cluster import Cluster
@@ -15,6 +16,10 @@ def cluster(config: Config) -> Cluster:
             "elasticsearch.hosts is empty: name the URL of a node, as https://es-1.example.org:9200"
             " (CGTRAIL_ELASTICSEARCH_HOSTS)"
         )
+    if wrong := settings_elasticsearch.disagreement(own):
+        raise ConfigError(wrong)
+    for key in ("ca_file", "certificate_file", "key_file"):
+        held(f"elasticsearch.{key}", getattr(own, key))  # OpenSSL's words would not say which
     return Cluster(
         hosts=tuple(own.hosts),
         cloud_id=own.cloud_id,

@@ -20,7 +20,8 @@ _LISTS = {"spool.readers", "runtimes.docker", "runtimes.podman", "runtimes.conta
           "tenants.unassigned", "secrets.files", "secrets.disable", "kafka.servers", "kafka.client",
           "elasticsearch.hosts"}  # fmt: skip
 """Keys of several values: comma-separated in the environment."""
-_SECRETS = {"kafka.sasl_password", "kafka.client", "elasticsearch.api_key", "elasticsearch.password"}
+_SECRETS = {"kafka.sasl_password", "kafka.client", "elasticsearch.api_key", "elasticsearch.password",
+            "elasticsearch.hosts", "elasticsearch.proxy"}  # fmt: skip
 """Keys whose values are in no message."""
 SINKS = ("sqlite", "stdout", "elasticsearch")
 """Where a worker can write (`cgtrail.halves`)."""

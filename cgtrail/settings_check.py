@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from cgtrail import settings_kafka
-from cgtrail.settings import OUTPUTS, POLICIES, SOURCES, Config, Runtimes, Tenants
+from cgtrail import settings_elasticsearch, settings_kafka
+from cgtrail.settings import OUTPUTS, POLICIES, SOURCES, STORES, Config, Runtimes, Tenants
 
 MAX_DAYS = 36500
 _RANGES = {
@@ -59,11 +59,11 @@ def check(config: Config, places: Mapping[str, str]) -> None:
     _check_runtimes(config.runtimes, places)
     _check_tenants(config.tenants, places)
     _check_secrets(config, places)
-    for name, what in settings_kafka.wrong(config.kafka):
-        raise ConfigError(f"{places[f'kafka.{name}']}: kafka.{name} {what}")
+    _check_servers(config, places)
     for key, value, known in (
         ("enrich.source", config.enrich.source, SOURCES),
         ("documents.output", config.documents.output, OUTPUTS),
+        ("store.read", config.store.read, STORES),
     ):
         if value not in known:
             raise ConfigError(f"{places[key]}: {key} is {value!r}; it must be one of {', '.join(known)}")
@@ -71,6 +71,13 @@ def check(config: Config, places: Mapping[str, str]) -> None:
     if not config.data or "\0" in config.data or (os.path.exists(config.data) and not os.path.isdir(config.data)):
         message = f"{places['data']}: data is {config.data!r}, which is no folder; name one with --data"
         raise ConfigError(message)
+
+
+def _check_servers(config: Config, places: Mapping[str, str]) -> None:
+    kafka, elasticsearch = settings_kafka.wrong(config.kafka), settings_elasticsearch.wrong(config.elasticsearch)
+    for section, wrong in (("kafka", kafka), ("elasticsearch", elasticsearch)):
+        for name, what in wrong:
+            raise ConfigError(f"{places[f'{section}.{name}']}: {section}.{name} {what}")
 
 
 def _check_metrics(config: Config, places: Mapping[str, str]) -> None:

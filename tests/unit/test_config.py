@@ -107,6 +107,50 @@ OF_EACH_KEY = {
     "metrics.publisher": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "metrics.worker": ('"[::1]:1"', "b:2", "c:3", "[::1]:1", "b:2", "c:3"),
     "store.retention_days": ("1", "2", 3, 1, 2, 3),
+    "store.read": ('"elasticsearch"', "sqlite", "elasticsearch", "elasticsearch", "sqlite", "elasticsearch"),
+    "elasticsearch.hosts": (
+        '["http://a:1/es", "https://[::1]"]',
+        "https://b:2, https://c",
+        ["https://d:3"],
+        ["http://a:1/es", "https://[::1]"],
+        ["https://b:2", "https://c"],
+        ["https://d:3"],
+    ),
+    "elasticsearch.proxy": (
+        '"http://a:1"',
+        "http://u:p@b:2",
+        "https://c:3/",
+        "http://a:1",
+        "http://u:p@b:2",
+        "https://c:3/",
+    ),
+    "elasticsearch.cloud_id": ('"n:YQ=="', "m:YQ", "YQ", "n:YQ==", "m:YQ", "YQ"),
+    "elasticsearch.fingerprint": (
+        f'"{"aB" * 32}"',
+        ":".join(["0f"] * 32),
+        "1" * 64,
+        "aB" * 32,
+        ":".join(["0f"] * 32),
+        "1" * 64,
+    ),
+    **{
+        f"elasticsearch.{name}": ('"a"', "b_b", "c.1", "a", "b_b", "c.1")
+        for name in (
+            "api_key_file",
+            "username",
+            "password",
+            "password_file",
+            "ca_file",
+            "certificate_file",
+            "key_file",
+            "namespace",
+        )
+    },
+    "elasticsearch.api_key": ('"YTpi"', "YTpi=", "Y-_+/", "YTpi", "YTpi=", "Y-_+/"),
+    "elasticsearch.recordings": ("false", "1", False, False, True, False),
+    "elasticsearch.bulk_bytes": ("65536", "65537", 65538, 65536, 65537, 65538),
+    "elasticsearch.in_flight": ("1", "2", 3, 1, 2, 3),
+    "elasticsearch.timeout_seconds": ("1", "2", 3, 1, 2, 3),
     "secrets.files": ('["/a/b.toml"]', "/x.toml, y.toml", ["z.toml"], ["/a/b.toml"], ["/x.toml", "y.toml"], ["z.toml"]),
     "secrets.disable": ('["jwt"]', "jwt, npm", [], ["jwt"], ["jwt", "npm"], []),
     "documents.forks": ("true", "0", True, True, False, True),
@@ -381,7 +425,15 @@ def test_a_broken_file_is_named(file: Path, content: bytes) -> None:
         enrich=st.builds(
             settings.Enrich, source=st.sampled_from(settings.SOURCES), snapshot_seconds=st.integers(1, 86400)
         ),
-        store=st.builds(settings.Store, retention_days=st.integers(1, 10_000)),
+        store=st.builds(settings.Store, retention_days=st.integers(1, 10_000), read=st.sampled_from(settings.STORES)),
+        elasticsearch=st.builds(
+            settings.Elasticsearch,
+            hosts=st.lists(st.from_regex(r"https?://[a-z0-9.-]{1,20}:[1-9][0-9]{0,3}(/[a-z]{0,5})?", fullmatch=True)),
+            api_key=st.from_regex(r"[A-Za-z0-9+/_-]{1,30}={0,2}", fullmatch=True),
+            password=st.text(st.characters(categories=["L", "N", "P"])),
+            recordings=st.booleans(),
+            in_flight=st.integers(1, 64),
+        ),
         documents=st.builds(settings.Documents, forks=st.booleans(), output=st.sampled_from(settings.OUTPUTS)),
     )
 )

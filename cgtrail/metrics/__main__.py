@@ -59,6 +59,7 @@ Rates are made of counters, as in `rate(cgtrail_worker_records_total[5m])`. Wort
 - `cgtrail_agent_spool_bytes / cgtrail_agent_spool_max_bytes > 0.7`: soon less is recorded;
 - `cgtrail_publisher_connected == 0` or `cgtrail_publisher_queue_age_seconds > 60`: the spool fills meanwhile;
 - `max by (partition) (cgtrail_worker_lag_seconds) > 300`: alerts that are made of documents come late;
+- `rate(cgtrail_worker_store_wait_seconds_total[5m]) > 0.8`: the store is what workers wait for;
 - `sum(cgtrail_worker_partitions)` is less than the topic has: nobody reads some of them.
 """
 

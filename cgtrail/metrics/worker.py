@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -30,6 +30,11 @@ def behind(facts: Facts) -> dict[str, float]:
     }
     waiting = {name: waits if lag is None else bool(lag.get(name)) for name in newest}
     return {name: since(time) if waiting[name] else 0.0 for name, time in newest.items()}
+
+
+def _sink(name: str) -> Callable[[Facts], Value]:
+    """What a sink over the network tells of its requests; 0 of others."""
+    return lambda facts: (facts.get("sink") or {}).get(name) or 0
 
 
 def _checkpoint_age(facts: Facts) -> Value:
@@ -101,6 +106,32 @@ METRICS = (
            fact("letters_dropped")),
     Metric("cgtrail_worker_store_writable", GaugeMetricFamily, "1: the store took the last write; 0: it did not",
            lambda facts: 0 if facts.get("store_error") else 1),
+    Metric("cgtrail_worker_store_write_seconds", CounterMetricFamily,
+           "Time in which documents were being written to the store", fact("write_seconds")),
+    Metric("cgtrail_worker_store_wait_seconds", CounterMetricFamily,
+           "Time in which nothing was taken, as the store had not answered; its rate is the share of time that is spent"
+           " waiting", fact("waited_seconds")),
+    Metric("cgtrail_worker_store_requests", CounterMetricFamily, "Requests to the store; Elasticsearch only, as what "
+           "follows about the store", _sink("requests")),
+    Metric("cgtrail_worker_store_request_seconds", CounterMetricFamily,
+           "Time that these requests took; several may be on their way at a time", _sink("seconds")),
+    Metric("cgtrail_worker_store_request_bytes", CounterMetricFamily, "Bytes of these requests", _sink("bytes")),
+    Metric("cgtrail_worker_store_refused_requests", CounterMetricFamily,
+           "Requests that the store had no room for (429)", _sink("refused")),
+    Metric("cgtrail_worker_store_retried_documents", CounterMetricFamily,
+           "Documents that were sent again, as the store could not take them", _sink("retried")),
+    Metric("cgtrail_worker_store_looked_up_documents", CounterMetricFamily,
+           "Documents that were looked up before they were sent, as they may have been stored already",
+           _sink("looked_up")),
+    Metric("cgtrail_worker_store_left_out_documents", CounterMetricFamily,
+           "Documents of what terminals showed that are not written, as elasticsearch.recordings is false",
+           _sink("left_out")),
+    Metric("cgtrail_worker_store_requests_in_flight", GaugeMetricFamily, "Requests that are on their way",
+           _sink("in_flight")),
+    Metric("cgtrail_worker_store_requests_in_flight_limit", GaugeMetricFamily,
+           "So many may be on their way at a time, at the pace that the store allows now", _sink("in_flight_allowed")),
+    Metric("cgtrail_worker_store_bulk_documents", GaugeMetricFamily,
+           "Documents in the largest request of the last write", _sink("bulk_documents")),
     Metric("cgtrail_worker_partitions", GaugeMetricFamily, "Partitions that are this worker's", _assigned),
     Metric("cgtrail_worker_streams", GaugeMetricFamily, "Hosts' streams that stand in them", _streams),
     Metric("cgtrail_worker_rebalances", CounterMetricFamily, "Times that the group has shared out its partitions anew",

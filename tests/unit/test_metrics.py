@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from cgtrail.halves import worker_on
 from cgtrail.metrics import AGENT, PUBLISHER, WORKER, Half
 from cgtrail.metrics.__main__ import FILE, main, reference
 from cgtrail.serving import serving
+from enrich.document import Document
+from enrich.sinks import Outcome
 from enrich.sinks.memory import MemorySink
 from shipper.status import STATUS, read_status
 from tests.kernel.dockerd import wait_until
+from tests.unit.spooled import Spooled
+from tests.unit.stream import container, exec_
 
 ANY = "127.0.0.1:0"
 HALVES = (AGENT, PUBLISHER, WORKER)
@@ -206,3 +210,55 @@ def test_an_agent(tmp_path: Path) -> None:
     assert values(families, "cgtrail_agent_runtime_connected") == {"docker": 0, "podman": 0, "containerd": 0}
     assert values(families, "cgtrail_agent_records")[""] > 3
     assert 0 <= values(families, "cgtrail_agent_keyframe_age_seconds")[""] < 3600
+
+
+def test_what_a_sink_tells_of_its_requests(tmp_path: Path) -> None:
+    """What it has sent, how long it took, and what the store had no room for; a sink without requests has none."""
+
+    class Far(MemorySink):
+        """One over the network."""
+
+        def facts(self) -> dict[str, Any]:
+            """How it goes."""
+            told = {"requests": 7, "retried": 2, "refused": 1, "bytes": 900, "looked_up": 4, "seconds": 1.5}
+            return told | {"in_flight": 1, "in_flight_allowed": 2, "bulk_documents": 500, "left_out": 3}
+
+    with worker_on(tmp_path, "memory", Far(), threading.Event()) as worker:
+        families = scrape(WORKER, worker.facts)
+        assert values(families, "cgtrail_worker_store_requests") == {"": 7}
+        assert values(families, "cgtrail_worker_store_request_seconds") == {"": 1.5}
+        assert values(families, "cgtrail_worker_store_refused_requests") == {"": 1}
+        assert values(families, "cgtrail_worker_store_retried_documents") == {"": 2}
+        assert values(families, "cgtrail_worker_store_requests_in_flight_limit") == {"": 2}
+        assert values(families, "cgtrail_worker_store_left_out_documents") == {"": 3}
+    with worker_on(tmp_path, "memory", MemorySink(), threading.Event()) as worker:
+        assert values(scrape(WORKER, worker.facts), "cgtrail_worker_store_requests") == {"": 0}
+
+
+class Held(MemorySink):
+    """A store that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def write(self, batch: Sequence[Document]) -> list[Outcome]:
+        """Once it may."""
+        assert self.go.wait(60)
+        return super().write(batch)
+
+
+def test_waiting_for_the_store_is_measured(tmp_path: Path) -> None:
+    """As time in which a write went on, and in which nothing was taken meanwhile."""
+    spooled, sink = Spooled(tmp_path), Held()
+    spooled.keyframe(*container())
+    spooled.add(exec_(2, 1, b"/bin/p2"))
+    with worker_on(tmp_path, "memory", sink, threading.Event()) as worker:
+        thread = threading.Thread(target=worker.run, kwargs={"follow": False})
+        thread.start()
+        wait_until(lambda: worker.facts()["write_seconds"] > 0.3, "a write that goes on", 60)
+        sink.go.set()
+        thread.join(60)
+        facts = worker.facts()
+    assert facts["waited_seconds"] > 0.2
+    assert facts["write_seconds"] > 0.3

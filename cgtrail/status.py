@@ -3,101 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from contextlib import closing
+from typing import Any
 
 import click
-import msgspec
 
-from cgtrail.config import Config
+from cgtrail.config import SINKS, Config, ConfigError
+from cgtrail.status_halves import Agent, Publisher, half, sink, workers_of
 from cgtrail.status_ledger import Stream, ledger, newest, streams_of, total
 from cgtrail.status_lines import lines
+from cgtrail.store import chosen
 from enrich.printable import message
 from enrich.statefile import own_file
 from enrich.stores import StoreError
 from enrich.stores.sqlite import SqliteStore
 from shipper import publish
-from shipper.lock import holder
-from shipper.status import LOCK, STATUS, read_status
+from shipper.status import LOCK, STATUS
 from shipper.wire.position import Position, position_file
 from shipper.wire.segment import streams
 
-SILENT_SECONDS = 10
-"""All write their status each second: one that has not for so long hangs."""
-LOOKS, LOOK_SECONDS = 10, 0.2
-"""How often, and with which pauses, a status that looks old is looked at again."""
-GONE_SECONDS = 86400
-"""Of a further worker that does not run, and has not for so long, nothing is shown."""
 _SECOND = 1_000_000_000
-_FURTHER = re.compile(r"enrich\.(sqlite\.[1-9]\d{0,3})\.status\.json")
-Unix = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-
-
-class _Runtime(TypedDict):
-    name: str
-    error: str | None
-    expected: bool
-
-
-class _Agent(TypedDict, total=False):
-    """What is used of an agent's status file."""
-
-    stream: str
-    seen: dict[int, int]
-    records: int
-    containers: int
-    lost: dict[str, int]
-    runtimes: list[_Runtime]
-    not_recorded: list[str]
-    spool_error: str | None
-    tenants_error: str | None
-    unwatched_containers: int
-    admission: float
-    narrowed: dict[str, bool]
-    unread_by: list[str]
-
-
-class _Publisher(TypedDict, total=False):
-    """What is used of a publisher's status file."""
-
-    stream: str | None
-    acknowledged: int
-    backlog_frames: int
-    lag_seconds: float
-    error: str | None
-    partition: int | None
-
-
-class _Counts(TypedDict, total=False):
-    letters: int
-
-
-class _Stream(TypedDict, total=False):
-    host: str
-    name: str | None
-    frame: int
-    frame_time: Unix
-
-
-class _Partition(TypedDict, total=False):
-    streams: dict[str, _Stream]
-
-
-class _Worker(TypedDict, total=False):
-    """What is used of a worker's status file."""
-
-    frame: int
-    frame_time: Unix
-    stream: str | None
-    counts: _Counts
-    accounts: dict[str, Any]
-    partitions: dict[str, _Partition]
-    lag: dict[str, int]
-    error: str | None
-    store_error: str | None
 
 
 def run(config: Config, *, as_json: bool) -> int:
@@ -114,8 +40,8 @@ def run(config: Config, *, as_json: bool) -> int:
 def collect(config: Config) -> dict[str, Any]:
     """Everything that status knows, as one object."""
     unclear: list[str] = []
-    agent = _half(config.folder / LOCK, config.folder / STATUS, _Agent, unclear)
-    workers = _workers(config.folder, unclear)
+    agent = half(config.folder / LOCK, config.folder / STATUS, Agent, unclear)
+    workers = workers_of(config.folder, unclear, _expected(config))
     kafka: dict[str, Any] | None = None
     told: list[dict[str, Stream]] = []
     if config.kafka.servers and config.reads_kafka:
@@ -126,72 +52,68 @@ def collect(config: Config) -> dict[str, Any]:
     rows = ledger(newest([*here, *told]), agent, _hosts(workers, kafka))
     publisher = None
     if config.kafka.servers:
-        publisher = _half(config.folder / publish.LOCK, config.folder / publish.STATUS, _Publisher, unclear)
+        publisher = half(config.folder / publish.LOCK, config.folder / publish.STATUS, Publisher, unclear)
     return {
         "data": str(config.folder),
         "agent": agent,
         "publisher": publisher,
-        "worker": workers["sqlite"],
+        "worker": next(iter(workers.values())),
         "workers": workers,
         "not_understood": unclear,
+        "not_waited_for": _not_waited_for(config, workers),
         "spool": _spool(config, workers, publisher),
-        "store": _store(SqliteStore(config.store_folder)),
+        "store": _store(config),
         "kafka": kafka,
         "ledger": rows,
         "total": total(rows),
     }
 
 
+def _expected(config: Config) -> list[str]:
+    """The sinks whose workers are missed: those that the spool waits for. Of Kafka's, those that ever ran here."""
+    if not config.reads_kafka:
+        return [name for name in SINKS if name in config.readers] or ["sqlite"]
+    ran = (name for name in ("sqlite", "elasticsearch") if own_file(config.folder, "status.json", name).exists())
+    return list(ran) or ["sqlite"]
+
+
+def _not_waited_for(config: Config, workers: dict[str, Any]) -> list[str]:
+    """Sinks whose workers read the spool, and what they have not read may be removed nevertheless."""
+    running = {sink(name) for name, worker in workers.items() if worker["running"]}
+    return [] if config.reads_kafka else sorted(running & {"elasticsearch"} - set(config.readers))
+
+
 def _well(config: Config, status: dict[str, Any]) -> bool:
     """Where Kafka is between them, a machine may have an agent alone or workers alone: who never ran is not missed."""
-    agent, publisher, workers, kafka = (status[name] for name in ("agent", "publisher", "workers", "kafka"))
-    first, *further = workers.values()
+    agent, publisher, kafka = (status[name] for name in ("agent", "publisher", "kafka"))
+    expected = _expected(config)
+    workers = {name: each for name, each in status["workers"].items() if sink(name) in {*expected, *SINKS} - {"stdout"}}
     if status["store"]["error"] is not None:
         return False
     if publisher is None:
-        return all(half["answering"] for half in (agent, first, *further))
+        return all(half["answering"] for half in (agent, *workers.values()))
     ships = agent["running"] or (config.folder / STATUS).exists()
-    enriches = first["running"] or own_file(config.folder, "status.json").exists()
-    halves = [agent, publisher] * ships + [first, *further] * enriches
+    enriches = any(
+        each["running"] or own_file(config.folder, "status.json", name).exists() for name, each in workers.items()
+    )
+    halves = [agent, publisher] * ships + list(workers.values()) * enriches
     if not all(half["answering"] and not half.get("error") for half in halves):
         return False
     return ships if kafka is None or not enriches else kafka["error"] is None
 
 
-def _half(lock: Path, file: Path, form: type[Any], unclear: list[str]) -> dict[str, Any]:
-    """What a status file tells, and whether who writes it runs. A file that makes no sense is `unclear`."""
-    known = read_status(file)
-    try:
-        if not known and file.exists():
-            raise msgspec.ValidationError
-        msgspec.convert(known, form, str_keys=True)
-        if form is _Worker:
-            streams_of(known)
-    except msgspec.ValidationError:
-        unclear.append(str(file))
-        known = {}
-    return known | _process(lock, file)
-
-
-def _workers(folder: Path, unclear: list[str]) -> dict[str, dict[str, Any]]:
-    """The workers that write to the local store: the first one, and those that run beside it or did not long ago."""
-    matches = (_FURTHER.fullmatch(path.name) for path in sorted(folder.glob("enrich.sqlite.*.status.json")))
-    names = sorted((match[1] for match in matches if match), key=lambda name: int(name.rpartition(".")[2]))
-    found = {}
-    for name in ["sqlite", *names]:
-        file = own_file(folder, "status.json", name)
-        worker = _half(own_file(folder, "lock", name), file, _Worker, unclear)
-        if name == "sqlite" or worker["running"] or time.time() - _written(file) < GONE_SECONDS:
-            found[name] = worker
-    return found
-
-
 def _spool(config: Config, workers: dict[str, Any], publisher: dict[str, Any] | None) -> dict[str, Any]:
-    """How much it holds, and how much of it its reader has not read: the publisher, or the first worker."""
-    reader = "kafka" if config.reads_kafka else "sqlite"
-    known, positions = streams(config.spool_folder), position_file(config.spool_folder, reader).load()
-    backlog = sum(max(each.committed - positions.get(each.id.hex(), Position(0)).next, 0) for each in known)
-    behind = publisher.get("lag_seconds") if publisher and config.reads_kafka else _behind(workers["sqlite"])
+    """How much it holds, and how much of it its readers have not read: the publisher, or the worker that is last."""
+    known = streams(config.spool_folder)
+    readers = ["kafka"] if config.reads_kafka else _expected(config)
+    positions = [position_file(config.spool_folder, reader).load() for reader in readers]
+    backlog = max(
+        sum(max(each.committed - own.get(each.id.hex(), Position(0)).next, 0) for each in known) for own in positions
+    )
+    by_reader = [_behind(workers[reader]) for reader in readers if reader in workers]
+    behind = max((seconds for seconds in by_reader if seconds is not None), default=None)
+    if publisher and config.reads_kafka:
+        behind = publisher.get("lag_seconds")
     return {
         "streams": len(known),
         "frames": sum(stream.committed for stream in known),
@@ -211,41 +133,16 @@ def _hosts(workers: dict[str, Any], kafka: dict[str, Any] | None) -> dict[str, s
     return found | {row["stream"]: row["name"] or row["host"] for row in (kafka["hosts"] if kafka else ())}
 
 
-def _store(store: SqliteStore) -> dict[str, Any]:
-    """How much is stored; `documents` is None where that can't be told, and `error` says why."""
-    days = None
+def _store(config: Config) -> dict[str, Any]:
+    """How much is stored where it is read; `documents` is None where that can't be told, and `error` says why."""
+    name, days = "", None
     try:
-        days = len(store.days())
-        return {"days": days, "documents": store.count(), "error": None}
-    except StoreError as error:
-        return {"days": days, "documents": None, "error": str(error)}
-
-
-def _process(lock: Path, told: Path) -> dict[str, Any]:
-    """Who holds a lock, and since when it has not written its status although it should have."""
-    pid = holder(lock)
-    since = max(_written(lock), _written(told))
-    silent = pid is not None and abs(time.time() - since) > SILENT_SECONDS and not _writes(told)
-    at = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds") if silent else None
-    return {"running": pid is not None, "answering": pid is not None and not silent, "silent_since": at, "pid": pid}
-
-
-def _writes(told: Path) -> bool:
-    """Whether a status is written just now: when the clock was set, a file's age says nothing."""
-    before = _written(told)
-    for _ in range(LOOKS):
-        time.sleep(LOOK_SECONDS)
-        if _written(told) != before:
-            return True
-    return False
-
-
-def _written(file: Path) -> float:
-    """When a file was written, a lock when it was taken; 0 where there is none."""
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0
+        with closing(chosen(config)) as store:
+            name = store.name
+            days = len(store.days()) if isinstance(store, SqliteStore) else None
+            return {"name": name, "days": days, "documents": store.count(), "error": None}
+    except (StoreError, ConfigError) as error:
+        return {"name": name, "days": days, "documents": None, "error": str(error)}
 
 
 def _behind(worker: dict[str, Any]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,7 +29,12 @@ def lines(status: Mapping[str, Any]) -> list[str]:
         *(_worker(name, worker) for name, worker in status["workers"].items()),
         *(f"unclear   status of another version, or damaged: {file}" for file in status["not_understood"]),
         f"spool     {spool['frames']} frames, {spool['bytes']:,} bytes; {_backlog(spool, reader)}",
-        f"store     {store['error'] or '{documents:,} documents on {days} day(s)'.format_map(store)}",
+        f"store     {store['error'] or _stored(store)}",
+    ]
+    found += [
+        f"spool     nothing waits for {name}: with spool.readers = {[*dict.fromkeys(['sqlite', name])]} it is named;"
+        " unless it is, what its worker has not read may be removed"
+        for name in status["not_waited_for"]
     ]
     if kafka is not None:
         found += _kafka(kafka)
@@ -37,9 +43,7 @@ def lines(status: Mapping[str, Any]) -> list[str]:
             f"recorded  {agent['records']:,} records since the agent began; {agent['containers']} containers now"
         )
         found += _troubles(agent)
-    letters = sum(worker.get("counts", {}).get("letters", 0) for worker in status["workers"].values())
-    if letters:
-        found.append(f"letters   {letters:,} dead letters since the worker began: see `cgtrail deadletters list`")
+    found += _letters(status["workers"], kafka)
     if kafka is not None:
         found += [*_table(_WORKERS, map(_row_of_worker, kafka["workers"])), *_table(_HOSTS, map(_row, kafka["hosts"]))]
     return found + _ledger(status["ledger"], status["total"])
@@ -61,10 +65,31 @@ def _published(publisher: Mapping[str, Any]) -> str:
 
 
 def _worker(name: str, worker: Mapping[str, Any]) -> str:
-    number = name.rpartition(".")[2] if "." in name else ""
-    shown = f"{f'worker {number}'.rstrip():<9} {_running(worker)}"
+    sink, _, number = name.partition(".")
+    shown = f"{f'worker {number}'.rstrip():<9} {'' if sink == 'sqlite' else f'{sink}: '}{_running(worker)}"
+    if not worker["running"]:
+        return shown
     trouble = worker.get("error") or worker.get("store_error")
-    return f"{shown}; {trouble}" if trouble and worker["running"] else shown
+    waiting = worker.get("backlog_frames") or sum(worker.get("lag", {}).values())
+    waits = f"; {waiting:,} frames are not stored yet" if waiting and sink != "sqlite" else ""
+    return shown + waits + (f"; {trouble}" if trouble else "")
+
+
+def _stored(store: Mapping[str, Any]) -> str:
+    where = f"in {text(store['name'])}" if store["days"] is None else f"on {store['days']} day(s)"
+    return f"{store['documents']:,} documents {where}"
+
+
+def _letters(workers: Mapping[str, Any], kafka: Any) -> Iterator[str]:
+    """Where workers read a spool, each sink has its own; in Kafka they lie together."""
+    by_sink: Counter[str] = Counter()
+    for name, worker in workers.items():
+        sink = "sqlite" if kafka is not None else name.partition(".")[0]
+        by_sink[sink] += worker.get("counts", {}).get("letters", 0)
+    for sink, letters in by_sink.items():
+        if letters:
+            own = "" if sink == "sqlite" else f" --sink {sink}"
+            yield f"letters   {letters:,} dead letters since the worker began: see `cgtrail deadletters list{own}`"
 
 
 def _backlog(spool: Mapping[str, Any], reader: str) -> str:

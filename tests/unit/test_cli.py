@@ -22,7 +22,7 @@ from typing import Any
 import click
 import pytest
 
-from cgtrail import command, config, errors, status
+from cgtrail import command, config, errors, status_halves
 from cgtrail.cli import cli, main
 from enrich.document import Document
 from enrich.sinks import Status
@@ -470,7 +470,7 @@ def test_status_says_that_nothing_runs(run: Run, tmp_path: Path) -> None:
     assert result.out.count("not running") == 2
     shown = json.loads(run("status", "--data", tmp_path, "--json").out)
     assert shown["spool"] == {"streams": 0, "frames": 0, "bytes": 0, "backlog_frames": 0, "backlog_seconds": 0}
-    assert shown["store"] == {"days": 0, "documents": 0, "error": None}
+    assert shown["store"] == {"name": str(tmp_path / "store"), "days": 0, "documents": 0, "error": None}
 
 
 def test_status_says_what_runs(run: Run, data: Path) -> None:
@@ -490,7 +490,7 @@ def test_status_says_who_does_not_answer(
     run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, silent: str, ago: int
 ) -> None:
     """Who holds its lock and has written no status for long is no half that works; since when is told."""
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(status_halves, "LOOK_SECONDS", 0)
     locks = {"agent": data / LOCK, "worker": own_file(data, "lock")}
     told = {"agent": data / STATUS, "worker": own_file(data, "status.json")}
     with only(locks["agent"], "agent"), only(locks["worker"], "worker"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -17,13 +18,16 @@ from hypothesis import strategies as st
 
 from cgtrail import status, status_log
 from cgtrail.config import Config
-from cgtrail.settings import Kafka
+from cgtrail.settings import Kafka, Spool, Store
 from cgtrail.status_lines import SHOWN, lines
 from enrich.kafka.heard import Heard
 from enrich.kafka.told import MAX_ACCOUNTS, MAX_STREAMS, REST, of_facts
 from enrich.statefile import own_file
+from enrich.stores import StoreError
 from shipper.lock import only
 from shipper.status import LOCK, STATUS
+from shipper.wire.position import Position, position_file
+from tests.unit.spooled import Spooled
 
 SECOND = 1_000_000_000
 A, B = "aa" * 16, "bb" * 16
@@ -49,6 +53,8 @@ class Running:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
+        self.readers: list[str] = []
+        self.read = "sqlite"
 
     def agent(self, **told: Any) -> None:
         """The agent runs, and has told this."""
@@ -58,9 +64,9 @@ class Running:
         """The publisher."""
         self._runs(self.folder / "publish.lock", self.folder / "publish.json", told)
 
-    def worker(self, number: int = 0, **told: Any) -> None:
-        """A worker that writes to the local store."""
-        name = f"sqlite.{number}" if number else "sqlite"
+    def worker(self, number: int = 0, sink: str = "sqlite", **told: Any) -> None:
+        """A worker, by default one that writes to the local store."""
+        name = f"{sink}.{number}" if number else sink
         self._runs(own_file(self.folder, "lock", name), own_file(self.folder, "status.json", name), told)
 
     def _runs(self, lock: Path, file: Path, told: dict[str, Any]) -> None:
@@ -69,7 +75,8 @@ class Running:
 
     def config(self, servers: list[str] | None = None) -> Config:
         """Of this folder."""
-        return Config(data=str(self.folder), kafka=Kafka(servers=servers or []))
+        kafka, spool, store = Kafka(servers=servers or []), Spool(readers=self.readers), Store(read=self.read)
+        return Config(data=str(self.folder), kafka=kafka, spool=spool, store=store)
 
     def status(self, servers: list[str] | None = None) -> tuple[int, dict[str, Any], str]:
         """The exit code, what is collected, and what is printed."""
@@ -118,6 +125,90 @@ def test_workers_beside_a_spool(here: Running) -> None:
     assert shown["total"] == {"seen": 105, "stored": 85, "in_flight": 16, "lost": {"ring_full": 4}}
     assert "(total)" in printed
     assert shown["publisher"] is shown["kafka"] is None
+
+
+def test_workers_of_every_sink(here: Running) -> None:
+    """One that writes elsewhere has a line that says what waits and why, and is missed where the spool waits for it."""
+    here.agent()
+    here.worker(**facts("s", A, HOST_A, 9))
+    here.worker(sink="elasticsearch", backlog_frames=1234, store_error="HTTP 403", **facts("s", A, HOST_A, 5))
+    here.worker(2, "stdout")
+    code, shown, text = here.status()
+    assert code == 0
+    assert list(shown["workers"]) == ["sqlite", "stdout.2", "elasticsearch"]
+    assert re.search(r"worker    elasticsearch: running, pid \d+; 1,234 frames are not stored yet; HTTP 403", text)
+    assert (
+        "letters   1 dead letters since the worker began: see `cgtrail deadletters list --sink elasticsearch`" in text
+    )
+    assert "spool     nothing waits for elasticsearch: with spool.readers = ['sqlite', 'elasticsearch']" in text
+    here.readers = ["elasticsearch", "sqlite"]
+    assert "nothing waits" not in here.status()[2]
+
+
+def test_a_worker_that_the_spool_waits_for_is_missed(here: Running) -> None:
+    """Named in spool.readers it has to run; the local store's has not, where it is not named."""
+    here.agent()
+    here.readers = ["elasticsearch"]
+    code, shown, text = here.status()
+    assert (code, list(shown["workers"])) == (1, ["elasticsearch"])
+    assert "worker    elasticsearch: not running" in text
+    here.worker(sink="elasticsearch")
+    assert here.status()[0] == 0
+
+
+def test_a_worker_that_prints_may_end(here: Running) -> None:
+    """Nobody misses one that wrote to standard output."""
+    here.agent()
+    here.worker()
+    own_file(here.folder, "status.json", "stdout").write_text("{}")
+    code, shown, _ = here.status()
+    assert (code, list(shown["workers"])) == (0, ["sqlite", "stdout"])
+
+
+def test_the_slowest_reader_is_told(here: Running, tmp_path: Path) -> None:
+    """Of several that the spool waits for, how far behind the last one is."""
+    spooled = Spooled(here.folder)
+    spooled.keyframe()
+    spooled.tick(9)
+    here.agent()
+    for sink, place in (("sqlite", 10), ("elasticsearch", 4)):
+        here.worker(sink=sink)
+        position_file(here.folder / "spool", sink).store({spooled.stream.id.hex(): Position(place)})
+    assert here.status()[1]["spool"]["backlog_frames"] == 0
+    here.readers = ["sqlite", "elasticsearch"]
+    assert here.status()[1]["spool"]["backlog_frames"] == 6
+
+
+class Far:
+    """A store over the network."""
+
+    name, exists, error = "https://es-1", True, ""
+
+    def count(self) -> int:
+        """So many."""
+        if self.error:
+            raise StoreError(self.error)
+        return 12345
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_store_elsewhere(here: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read says how much it holds, or why it can't say; and settings that can't be used are told likewise."""
+    here.agent()
+    here.worker()
+    here.read = "elasticsearch"
+    code, shown, text = here.status()
+    assert code == 1
+    assert "elasticsearch.hosts is empty" in shown["store"]["error"]
+    monkeypatch.setattr(status, "chosen", lambda _: Far())
+    code, shown, text = here.status()
+    assert (code, shown["store"]["documents"]) == (0, 12345)
+    assert "store     12,345 documents in https://es-1" in text
+    monkeypatch.setattr(Far, "error", "https://es-1: refused")
+    code, shown, text = here.status()
+    assert (code, "store     https://es-1: refused" in text) == (1, True)
 
 
 def test_a_status_file_of_before(here: Running) -> None:

@@ -11,6 +11,7 @@ from cgtrail.check import (
     clock,
     control_groups,
     data_folder,
+    elasticsearch,
     kafka,
     kernel,
     memory,
@@ -37,6 +38,7 @@ LOOKS: dict[str, Look] = {
     "store": store.look,
     "tenants": tenants.look,
     "kafka": kafka.look,
+    "elasticsearch": elasticsearch.look,
     "agents": others.look,
     "clock": clock.look,
 }

@@ -46,8 +46,8 @@ _CASES = [
     _Case("security_exception", "has been invalidated", "the API key has been invalidated", _NEW_KEY),
     _Case(
         "security_exception",
-        "API key",
-        "it does not know the API key",
+        r"unable to authenticate with provided credentials.*?(?:\(API key: (?P<why>.*)\))?$",
+        "it does not take the API key, {why}",
         f"it may be another cluster's, or not what is given out under `encoded` (base64 of id:key); else {_NEW_KEY}",
     ),
     _Case(
@@ -174,6 +174,7 @@ def words(kind: str, reason: str, status: int | None = None) -> Words:
             groups = {name: value or "" for name, value in found.groupdict().items()}
             if groups.get("where"):
                 groups["where"] = f" in {groups['where'].strip('[]')}"
+            groups |= {"why": groups.get("why") or "without saying why"}
             return Words(case.sentence.format(**groups), case.advice.format(**groups))
     said = ": ".join(part for part in (kind, reason) if part)
     known = _STATUS.get(status or 0)

@@ -45,6 +45,7 @@ class Elastic:
         self._folder = folder
         self._made = made
         self._process: subprocess.Popen[bytes] | None = None
+        self._first_key = ""
         self.port, transport = free_ports(2)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.password = made.password
@@ -114,7 +115,9 @@ class Elastic:
 
     def ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """An answer, as it is for elastic. Bytes are sent as NDJSON, all else as JSON. Raises RefusedError."""
-        headers = urllib3.make_headers(basic_auth=f"elastic:{self.password}")
+        return self._asked(urllib3.make_headers(basic_auth=f"elastic:{self.password}"), method, path, body, query)
+
+    def _asked(self, headers: dict[str, str], method: str, path: str, body: Any, query: dict[str, str]) -> Any:
         data: bytes | None = None
         if body is not None:
             headers["content-type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
@@ -188,8 +191,11 @@ class Elastic:
 
     def _answers(self) -> bool:
         with suppress(RefusedError, urllib3.exceptions.HTTPError):
-            self.ask("GET", "_security/_authenticate")
             self.ask("GET", "_cluster/health", wait_for_status="yellow", timeout="1s")
+            if not self._first_key:  # makes the index of users and keys, which else comes a moment later
+                self._first_key = self.key([{"names": ["nothing"], "privileges": ["read"]}])
+            headers = {"authorization": f"ApiKey {self._first_key}"}
+            self._asked(headers, "GET", "_security/_authenticate", None, {})
             return True
         return False
 

@@ -1,4 +1,7 @@
-"""What every sink promises, and what the local store promises beyond it."""
+"""What every sink promises, and what the local store promises beyond it.
+
+Elasticsearch's case stands where its server is: tests/servers/test_elastic_sink.py.
+"""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ a field. https://www.elastic.co/docs/reference/elasticsearch/mapping-reference
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from enrich.elasticsearch.fields import DATA_STREAM, has_text
 from enrich.fields import FIELDS
 
 MAX_KEYWORD = 8191
@@ -18,17 +18,15 @@ MAX_KEYWORD = 8191
 
 In an object that is flattened it is the same for each value; what is longer is not even named in `_ignored` there.
 """
+LONG_TEXTS = ("process.io.text", "cgtrail.command.output.text")
+"""Where a server has no wildcard, they have no columns: nobody sorts by them, and they would be as large as the index
+(2,550 and not 1,940 bytes a document of the kind terminal). Without the index *needle* would take 40 times as long.
+"""
 TYPES = {"wildcard": "keyword", "constant_keyword": "keyword", "match_only_text": "text"}
 """Types that not every server has, and what is next to them."""
 
-# What ECS gives a .text beside the keyword (github.com/elastic/ecs, generated/ecs/ecs_flat.yml), and typed lines
-_WITH_TEXT = re.compile(
-    r"process\.((parent|\w+_leader)\.)?(name|executable|command_line|working_directory|title)"
-    r"|(process\.((parent|\w+_leader)\.)?)?(real_|saved_|attested_)?user\.(name|full_name)"
-    r"|host\.os\.(name|full)"
-    r"|cgtrail\.command\.line"
-)
 _STRICT = "cgtrail"
+_LINE = "cgtrail.command.line"  # words of lines that were typed are found as those of ECS's command lines
 
 
 class Lifecycle(Enum):
@@ -59,8 +57,8 @@ def mappings(features: Features) -> dict[str, Any]:
     root: dict[str, Any] = {"dynamic": "false", "properties": {}}
     for field, declared in FIELDS.items():
         _put(root, field, _mapped(field, declared.type, features))
-    for part in ("type", "dataset", "namespace"):
-        _put(root, f"data_stream.{part}", _keyword("constant_keyword", features))
+    for field in DATA_STREAM:
+        _put(root, field, _keyword("constant_keyword", features))
     root["properties"][_STRICT]["dynamic"] = "strict"
     return root
 
@@ -81,7 +79,9 @@ def _mapped(field: str, kind: str, features: Features) -> dict[str, Any]:
     if kind not in ("keyword", "wildcard"):
         return {"type": kind}
     told = _keyword(kind, features)
-    if _WITH_TEXT.fullmatch(field):
+    if field in LONG_TEXTS and told["type"] == "keyword":
+        told["doc_values"] = False
+    if has_text(field) or field == _LINE:
         text: dict[str, Any] = {"type": features.type("match_only_text")}
         told["fields"] = {"text": text | ({"norms": False} if text["type"] == "text" else {})}
     return told

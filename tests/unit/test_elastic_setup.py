@@ -14,11 +14,12 @@ from cgtrail.elasticsearch.difference import differences
 from cgtrail.elasticsearch.features import features
 from cgtrail.elasticsearch.settle import AGAIN, Manner
 from cgtrail.elasticsearch.setup import Asked, Setup
-from enrich.elasticsearch.mappings import TYPES, Features, Lifecycle
+from enrich.elasticsearch.mappings import MAX_KEYWORD, TYPES, Features, Lifecycle
 from tests.unit.elastic_server import Server
 
 POLICY = "_ilm/policy/logs-cgtrail.process"
 PACKAGE = "_component_template/logs-cgtrail.process@package"
+LUCENE_BYTES = 32_766
 STREAM = "logs-cgtrail.process-default"
 
 
@@ -139,6 +140,7 @@ def test_the_types_that_a_server_has_are_used() -> None:
     line = mappings["properties"]["process"]["properties"]["command_line"]
     assert line == {"type": "wildcard", "fields": {"text": {"type": "match_only_text"}}}
     assert mappings["properties"]["data_stream"]["properties"]["dataset"] == {"type": "constant_keyword"}
+    assert mappings["properties"]["process"]["properties"]["io"]["properties"]["text"] == {"type": "wildcard"}
     own = server.kept[PACKAGE]["template"]["mappings"]["properties"]["data_stream"]["properties"]
     assert own["dataset"] == {"type": "constant_keyword", "value": "cgtrail.process"}
     assert "namespace" not in own
@@ -147,6 +149,10 @@ def test_the_types_that_a_server_has_are_used() -> None:
     poor = Server(types=(), options=False)
     _run(poor)
     assert not any(name in json.dumps(poor.kept) for name in (*TYPES, "failure_store"))
+    mappings = poor.kept["_component_template/logs-cgtrail@mappings"]["template"]["mappings"]
+    text = {"type": "keyword", "ignore_above": MAX_KEYWORD, "doc_values": False}
+    assert mappings["properties"]["process"]["properties"]["io"]["properties"]["text"] == text
+    assert MAX_KEYWORD * 4 <= LUCENE_BYTES
 
 
 def test_a_tenant_has_a_role_where_the_licence_has_one() -> None:

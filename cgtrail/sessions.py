@@ -20,8 +20,7 @@ from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED, Session, sessions
 from cgtrail.search import Span, damage
-from cgtrail.store import chosen as chosen_store
-from cgtrail.store import open_store
+from cgtrail.store import open_store, quiet
 from enrich.printable import json_line, text
 from enrich.stores import Store
 
@@ -122,7 +121,7 @@ def complete(context: click.Context, _parameter: click.Parameter, incomplete: st
     with suppress(Exception):  # a shell that completes shows no errors
         flags = {"data": given.get("data"), "store.read": given.get("store")}
         flags |= {"elasticsearch.timeout_seconds": _COMPLETION_SECONDS}
-        with closing(chosen_store(configuration.load(given.get("config"), os.environ, flags))) as store:
+        with closing(quiet(configuration.load(given.get("config"), os.environ, flags))) as store:
             wanted = (one for one in sessions(store) if isinstance(one, Session) and one.id.startswith(incomplete))
             return [CompletionItem(one.id, help=_help(one)) for one, _ in zip(wanted, range(_COMPLETED), strict=False)]
     return []

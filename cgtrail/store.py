@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from enrich.stores import Store
 from enrich.stores.sqlite import SqliteStore
 
+if TYPE_CHECKING:
+    from enrich.stores.elasticsearch import ElasticsearchStore
+
 
 def open_store(config: Config) -> Store:
-    """The configured store, to be closed by the caller; where nothing is stored in it yet, that is said.
+    """The configured store, to be closed by the caller; what it lacks from the start is said.
 
-    Raises ConfigError and StoreError.
+    That is all, where nothing was stored yet, or kinds of documents that we may not read. Raises ConfigError and
+    StoreError.
     """
-    store = chosen(config)
-    if not store.exists:
-        if is_local(store):
+    store = quiet(config)
+    if isinstance(store, SqliteStore):
+        if not store.exists:
             hint = "start `cgtrail up`, or name a folder with --data"
             notice(f"cgtrail: nothing has been recorded in {config.data} yet; {hint}")
-        else:
-            hint = "does a worker write there (`cgtrail enrich --sink elasticsearch`), and is the namespace the same?"
-            notice(f"cgtrail: nothing is stored in {store.name} yet; {hint}")
+        return store
+    if unreadable := store.unreadable():
+        kinds = ", ".join(unreadable)
+        notice(f"cgtrail: this user may not read documents of the kinds {kinds}: they are left out")
+    if not store.exists:
+        hint = "does a worker write there (--sink elasticsearch), and is the namespace the same?"
+        notice(f"cgtrail: nothing is stored in {store.name} yet; {hint}")
     return store
 
 
@@ -29,11 +39,11 @@ def is_local(store: Store) -> bool:
     return isinstance(store, SqliteStore)
 
 
-def chosen(config: Config) -> Store:
-    """The same without a word."""
+def quiet(config: Config) -> SqliteStore | ElasticsearchStore:
+    """As `open_store`, without a word and without asking anything."""
     if config.store.read == "sqlite":
         return SqliteStore(config.store_folder)
-    from cgtrail import clusters  # its client takes a while to load
-    from enrich.stores.elasticsearch import ElasticsearchStore
+    from cgtrail import clusters
+    from enrich.stores.elasticsearch import ElasticsearchStore  # its client takes a while to load
 
     return ElasticsearchStore(clusters.cluster(config))

@@ -9,7 +9,9 @@ https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-re
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +21,7 @@ from enrich.elasticsearch.streams import pattern, stream, streams
 from enrich.stores import StoreError, follower
 from enrich.stores.dsl import EVERY, Clause, compiled, every
 from enrich.stores.follower import Cursor
-from enrich.stores.hits import Hit, read
+from enrich.stores.hits import Hit, in_order, read
 from enrich.stores.narrow import narrowed, within
 from enrich.stores.query import Query
 
@@ -29,6 +31,8 @@ LARGEST_PAGE = 1_000
 PAGE_BYTES = 4 << 20
 """About how much a page after the first has, as far as documents are as large as those of the page before."""
 _GROWTH = 4
+_MORE = 8
+"""Documents beyond the last one that is wanted: those at its time, which may come before it."""
 
 
 class ElasticsearchStore:
@@ -58,7 +62,7 @@ class ElasticsearchStore:
         return f"{pattern(self._namespace)} at {self._where}"
 
     def unreadable(self) -> list[str]:
-        """Kinds whose data streams we may not read: they are left out of every answer."""
+        """Kinds whose data streams we may not read: they are left out of every answer. Raises StoreError: all are."""
         names = streams(self._namespace)
         wanted = {"index": [{"names": list(names.values()), "privileges": ["read"]}]}
         try:
@@ -68,7 +72,13 @@ class ElasticsearchStore:
                 return []  # it has no security
             raise StoreError(str(error)) from error
         allowed = answer.get("index", {})
-        return [kind for kind, name in names.items() if not allowed.get(name, {}).get("read")]
+        refused = [kind for kind, name in names.items() if not allowed.get(name, {}).get("read")]
+        if len(refused) == len(names):
+            message = (
+                f"{self.name}: this user may not read them; `cgtrail setup elasticsearch` makes a role for readers"
+            )
+            raise StoreError(message)
+        return refused
 
     def count(self) -> int:
         """How many documents there are."""
@@ -102,11 +112,9 @@ class ElasticsearchStore:
         clauses = [compiled(wanted).clause]
         if upto is not None:
             clauses.append(follower.before(upto))
-        for hit in self._hits(wanted, every(clauses), kind, limit, ascending=ascending):
-            if limit <= 0:
-                return
-            limit -= 1
-            yield hit.body
+        if limit > 0:
+            hits = in_order(self._hits(wanted, every(clauses), kind, limit, ascending=ascending), ascending=ascending)
+            yield from (hit.body for hit in islice(hits, min(limit, sys.maxsize)))
 
     def end(self) -> Cursor:
         """Where a follower starts who wants only what is stored from now on."""
@@ -167,8 +175,8 @@ class ElasticsearchStore:
         }
         exact = compiled(query).exact
         size, last = FIRST_PAGE, None
-        while limit > 0:
-            body["size"] = min(limit, size) if exact else size
+        while True:
+            body["size"] = min(max(limit, 0) + _MORE, size) if exact else size
             hits = read(self._ask(body, kind), query, exact=exact)
             for hit in hits:
                 if hit.wanted and hit.id != last:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import orjson
 
 from enrich.stores.meaning import matches
 from enrich.stores.query import Query
+
+# What one record became has one time and one sequence: in this order workers tell it.
+_TOLD = {"created": 0, "renamed": 0, "started": 0, "entered": 0, "exec": 1, "fork": 1, "attach": 1, "end": 1}
+_TOLD |= {"command_ended": 3, "session_closed": 4, "session_opened": 5, "died": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,17 @@ def read(answer: Any, query: Query, *, exact: bool) -> list[Hit]:
     return made
 
 
-def when(hit: Hit) -> tuple[str, int]:
-    """Its time and sequence, to sort by; of a document that somebody else wrote perhaps neither."""
+def in_order(hits: Iterable[Hit], *, ascending: bool) -> Iterator[Hit]:
+    """Hits by time and sequence, and among what one record became in the order in which workers tell it."""
+    for _, alike in groupby(hits, key=lambda hit: hit.place[:2]):
+        first, *others = alike
+        yield from sorted((first, *others), key=when, reverse=not ascending) if others else (first,)
+
+
+def when(hit: Hit) -> tuple[str, int, int, str]:
+    """What to sort by: its time, sequence, place among what its record became, and id."""
     event = hit.source.get("event")
-    sequence = event.get("sequence") if isinstance(event, dict) else None
-    return str(hit.source.get("@timestamp")), sequence if isinstance(sequence, int) else -1
+    told = event if isinstance(event, dict) else {}  # somebody else may write there
+    sequence, action = told.get("sequence"), told.get("action")
+    number = sequence if isinstance(sequence, int) else -1
+    return str(hit.source.get("@timestamp")), number, _TOLD.get(action, 2) if isinstance(action, str) else 2, hit.id

@@ -141,8 +141,9 @@ struct cgtrail_image_block {
     __u32 exe_size; /* path of the executable, seen from the process's root */
     __u32 filename_size; /* the path given to execve, a script's own for #! */
     __u32 args_size; /* arguments, at most 65,535 bytes of them */
+    __u64 permitted; /* permitted capabilities, where it has some */
 };
-_Static_assert(sizeof(struct cgtrail_image_block) == 40, "struct cgtrail_image_block");
+_Static_assert(sizeof(struct cgtrail_image_block) == 48, "struct cgtrail_image_block");
 
 struct cgtrail_exit_block {
     __u32 status; /* wait status as of wait(2): exit code << 8 | signal */
@@ -238,7 +239,7 @@ struct cgtrail_exec {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_exec) == 200, "struct cgtrail_exec");
+_Static_assert(sizeof(struct cgtrail_exec) == 208, "struct cgtrail_exec");
 
 /* A process tried to start a program and could not (execve failed). */
 struct cgtrail_exec_failed {
@@ -247,7 +248,7 @@ struct cgtrail_exec_failed {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_exec_failed) == 200, "struct cgtrail_exec_failed");
+_Static_assert(sizeof(struct cgtrail_exec_failed) == 208, "struct cgtrail_exec_failed");
 
 /* A process was made; the task is the child. Threads are not recorded. */
 struct cgtrail_fork {
@@ -292,7 +293,7 @@ struct cgtrail_running {
     struct cgtrail_image_block image;
     __u8 tail[];
 };
-_Static_assert(sizeof(struct cgtrail_running) == 200, "struct cgtrail_running");
+_Static_assert(sizeof(struct cgtrail_running) == 208, "struct cgtrail_running");
 
 /* A process started a program as the child of an SSH server: a login, or a command over SSH.
 

@@ -88,6 +88,9 @@ class Image(Task):
     exe: Text = field("process.executable", "path of the executable, seen from the process's root", default=b"")
     filename: Text = field("cgtrail.exec.filename", "the path given to execve, a script's own for #!", default=b"")
     args: Args = field("process.args", "arguments, at most 65,535 bytes of them", default=b"")
+    permitted: Capabilities = field(
+        "process.thread.capabilities.permitted", "permitted capabilities, where it has some"
+    )
 
 
 @record(number=1, action="exec", family="exec")

@@ -15,10 +15,12 @@
 static __always_inline struct cgtrail_exec *image__begin(struct scratch *scratch, __u16 type, struct task_struct *task)
 {
     struct cgtrail_exec *e = &scratch->record.exec;
+    const struct cred *cred = task->real_cred;
 
     header__fill(&e->header, type, sizeof(*e), task->cgroups->dfl_cgrp->kn->id);
     task__fill(&e->header, &e->task, task);
     __builtin_memset(&e->image, 0, sizeof(e->image));
+    bpf_probe_read_kernel(&e->image.permitted, sizeof(e->image.permitted), &cred->cap_permitted);
     return e;
 }
 

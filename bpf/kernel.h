@@ -60,6 +60,7 @@ struct cred {
     kuid_t suid;
     kuid_t euid;
     kgid_t egid;
+    struct kernel_capabilities cap_permitted;
     struct kernel_capabilities cap_effective;
     struct user_namespace *user_ns;
 };

@@ -36,6 +36,8 @@ _NAMED = ("uid", "gid", "real_uid", "saved_uid")
 """Fields beside whose id a name stands, where it is known: in the order of enrich.containers.Shown."""
 # A device is written under its own field as {major, minor}; the executable's is of no use to a reader.
 _NOT_SHOWN = frozenset({"cgtrail.exec.device"})
+_LATER = frozenset({"process.thread.capabilities.permitted"})
+"""What older records have not: 0 is not told. (What is effective is permitted, so nothing is hidden by that.)"""
 _OF_OTHERS = ("process.parent.", "process.group_leader.", "process.session_leader.")
 """What a record says of them is a part of what enrich.relatives makes."""
 
@@ -105,7 +107,7 @@ def _parts(fields: tuple[Field, ...], values: tuple[Any, ...], names: Shown, hos
         if name is not None:
             put(source, (*_path(declared)[:-1], "name"), name)
         shown = _SHARED[declared.wire.kind](value)
-        if shown is not None:
+        if shown is not None and (value or declared.ecs not in _LATER):
             put(source, _path(declared), shown)
         raw = render.text(value)[1] if declared.wire.kind == "name" else None
         if raw is not None:

@@ -40,6 +40,8 @@ class Keyframes:
             boot_id=BOOT_ID.read_bytes().strip(),
             kernel=platform.release().encode(),
             version=self.version.encode(),
+            architecture=platform.machine().encode(),
+            system=_distribution().encode(errors="surrogateescape"),
         )
 
     def processes(self, meanwhile: Callable[[], None], arguments: Cmdlines) -> bool:
@@ -65,6 +67,13 @@ def start(before: Before, now: int) -> AgentStart:
     """An agent begins: what was not recorded since the last one, if there was one."""
     blind = before.time if before.end != End.NONE else 0
     return AgentStart(time=now, agent_pid=os.getpid(), blind_since=blind, end=before.end)
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:  # there is none
+        return ""
 
 
 def id_of(file: Path) -> bytes:

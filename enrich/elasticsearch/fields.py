@@ -18,6 +18,8 @@ _NAMED = ("process", "user", "real_user", "saved_user", *OTHERS)
 def has_text(name: str) -> bool:
     """Whether ECS gives a field a `.text` beside it, in which words are found."""
     path = name.split(".")
+    if name == "host.os.full":
+        return True
     if path[0] not in ("process", "user"):
         return False
     return path[-1] in _WITH_TEXT or (path[-1] == "name" and path[-2] in _NAMED)

@@ -50,9 +50,11 @@ class Host:
         boot = render.text(record.boot_id)[0]
         self.boot = bytes.fromhex(boot.replace("-", "")) if boot else bytes(16)
         self.capture_host = bool(record.capture_host)
+        system, architecture = render.text(record.system)[0], render.text(record.architecture)[0]
         self.fields = Part(
             name=render.text(record.host_name)[0],
             id=render.text(record.host_id)[0],
             boot={"id": boot},
-            os={"type": "linux", "kernel": render.text(record.kernel)[0]},
+            os={"type": "linux", "kernel": render.text(record.kernel)[0]} | ({"full": system} if system else {}),
+            **({"architecture": architecture} if architecture else {}),
         )

@@ -134,6 +134,8 @@ class HostInfo(Header):
     boot_id: Text = field("host.boot.id", "/proc/sys/kernel/random/boot_id", default=b"")
     kernel: Text = field("host.os.kernel", "kernel release", default=b"")
     version: Text = field("cgtrail.agent.version", "the agent's version", default=b"")
+    architecture: Text = field("host.architecture", "its machine (uname), as x86_64", default=b"")
+    system: Text = field("host.os.full", "its distribution and release (PRETTY_NAME of os-release(5))", default=b"")
 
 
 @record(number=264)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def _fetched(folder: Path) -> dict[str, dict[str, Any]]:
-    subprocess.run(["npm", "pack", "--silent", f"@elastic/ecs@{VERSION}"], cwd=folder, check=True, stdout=2)
+    subprocess.run(["npm", "pack", "--silent", f"@elastic/ecs@{VERSION}"], cwd=folder, check=True, stdout=sys.stderr)
     (packed,) = folder.glob("*.tgz")
     subprocess.run(["tar", "xf", packed.name, "package/generated/ecs_flat.ts"], cwd=folder, check=True)
     source = (folder / "package/generated/ecs_flat.ts").read_text()

@@ -71,6 +71,7 @@ def image_of(record: Image) -> dict[str, object]:
         "args_bytes": record.args_bytes,
         "error": record.error,
         "flags": record.flags,
+        "permitted": record.permitted,
     }
     return task_of(record) | image
 
@@ -86,5 +87,6 @@ def image_told(report: Report) -> dict[str, object]:
         "args_bytes": len(arguments(report)),
         "error": 0,
         "flags": 0,
+        "permitted": report["permitted"],
     }
     return task_told(report) | image

@@ -94,7 +94,8 @@ def test_programs_of_a_prompt(learned: str, *, substituted: bool) -> None:
         prompt()
     assert lab.programs("cd /") == []
     assert lab.programs("grep x y") == ["grep"]
-    assert lab.command("grep x y")["process"]["exit_code"] == 1
+    over = lab.command("grep x y")
+    assert (over["process"]["exit_code"], over["event"]["outcome"]) == (1, "failure")
     assert "git" in lab.programs("git branch")
 
 
@@ -180,7 +181,9 @@ def test_exit_codes(line: bytes, names: list[str], status: int, code: int | None
     for pid in reversed(pids):
         lab.feed(end(pid, SHELL, status if pid == pids[-1] else 0))
     lab.feed(*shell.prompt())
-    assert lab.command(line.decode())["process"].get("exit_code") == code
+    over = lab.command(line.decode())
+    assert over["process"].get("exit_code") == code
+    assert over["event"].get("outcome") == (None if code is None else "failure" if code else "success")
 
 
 @pytest.mark.parametrize(

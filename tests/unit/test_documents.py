@@ -11,8 +11,8 @@ import pytest
 
 from bpf.schema import RECORDS
 from enrich.document import Part
-from shipper.wire.records import Loss
-from tests.unit.stream import SECOND, Stream, container, end, exec_, undeclared
+from shipper.wire.records import HostInfo, Loss
+from tests.unit.stream import BOOT, SECOND, Stream, container, end, exec_, undeclared
 
 TEXTS_OF_EXE = ("process.executable", "cgtrail.exec.filename", "process.args")
 
@@ -55,6 +55,25 @@ def test_nothing_leaks_into_the_next() -> None:
     assert set(odd["cgtrail"]["raw"]) == {"cgtrail.process.comm", *TEXTS_OF_EXE}
     assert "raw" not in plain["cgtrail"]
     assert set(again["cgtrail"]["raw"]) == {"cgtrail.process.comm"}
+
+
+def test_permitted_capabilities() -> None:
+    """Those in effect are told by name; those permitted where there are some: older records have none of these."""
+    root = document(b"/bin/a", capabilities=1, permitted=1 << 21 | 1)["process"]["thread"]["capabilities"]
+    assert root == {"effective": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN", "CAP_SYS_ADMIN"]}
+    assert document(b"/bin/a")["process"]["thread"]["capabilities"] == {"effective": []}
+
+
+def test_host() -> None:
+    """The host's machine and system are told where its agent tells them; an older one does not."""
+    stream = Stream()
+    stream.feed(*container())
+    before = stream.one(exec_(2, 1, b"/bin/a"))["host"]
+    stream.feed(HostInfo(host_name=b"other", boot_id=BOOT, architecture=b"x86_64", system=b"Debian GNU/Linux 12"))
+    after = stream.one(exec_(3, 1, b"/bin/a"))
+    assert ("architecture" in before, "full" in before["os"]) == (False, False)
+    assert (after["host"]["architecture"], after["host"]["os"]["full"]) == ("x86_64", "Debian GNU/Linux 12")
+    assert (after["related"]["hosts"], undeclared(after)) == (["other"], set())
 
 
 def test_no_user() -> None:

@@ -48,6 +48,7 @@ static void report__ids(void)
     must(getresgid(&gr, &ge, &gs), "getresgid");
     json__add("\"uids\":[%u,%u,%u],\"gids\":[%u,%u,%u],", r, e, s, gr, ge, gs);
     json__add("\"capabilities\":%llu,", status__hex("CapEff:"));
+    json__add("\"permitted\":%llu,", status__hex("CapPrm:"));
     json__number("login_uid", number_in("/proc/self/loginuid"));
     json__number("audit_session", number_in("/proc/self/sessionid"));
 }

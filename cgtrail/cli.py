@@ -74,10 +74,13 @@ def publish(once: bool, beside: bool) -> None:
 @click.option(
     "--worker", "number", type=click.IntRange(0, 255), default=0, hidden=True, help="Which of several this is."
 )
-@options.sink("Where documents go: the local store, or standard output as JSON lines.")
+@options.sink("Where documents go: the local store, standard output as JSON lines, or Elasticsearch.")
 @options.times("--from", "--to")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="With --from: a store in this folder instead of the local one.")  # fmt: skip
+@click.option("--namespace", metavar="NAME",
+              help="With --from and --sink elasticsearch: write to the data streams of this namespace; the one of the"
+              " configuration gets what it does not have. [default: that one with .replay behind it]")  # fmt: skip
 def enrich(
     once: bool,
     workers: int | None,
@@ -86,12 +89,13 @@ def enrich(
     since: int | None,
     until: int | None,
     into: Path | None,
+    namespace: str | None,
 ) -> None:
     """Run the worker only: turn the spool, or Kafka's partitions, into documents.
 
-    Each sink has its own position, so several workers may read the spool side by side; of Kafka's partitions, workers
-    of one sink have each some. With --from, documents of the past are made again, also while a worker runs: a store
-    knows them by their ids, and keeps each once.
+    Each sink has its own position, so several workers may read the spool side by side: name those that must miss
+    nothing in spool.readers. Of Kafka's partitions, workers of one sink have each some. With --from, documents of the
+    past are made again, also while a worker runs: a store knows them by their ids, and keeps each once.
     """
     from cgtrail import halves, past
     from cgtrail import workers as several
@@ -100,7 +104,11 @@ def enrich(
         (once and since is not None, "--once and --from: a replay ends by itself; leave one of them out"),
         (until is not None and since is None, "--to: from when on? Give --from too"),
         (into and since is None, "--into: only a replay writes to another folder; give --from too"),
-        (into and sink == "stdout", "--into: a folder is for the local store; leave out --sink stdout"),
+        (into and sink != "sqlite", f"--into: a folder is for the local store; leave out --sink {sink}"),
+        (
+            namespace is not None and (since is None or sink != "elasticsearch"),
+            "--namespace: it is for --from with --sink elasticsearch; workers have elasticsearch.namespace",
+        ),
         (since is not None and until is not None and since > until, "--from is later than --to: exchange them"),
         (
             workers and since is not None,
@@ -111,7 +119,7 @@ def enrich(
         if wrong:
             raise click.UsageError(message)
     if since is not None:
-        past.run(config(), sink, since, until, into)
+        past.run(past.beside(config(elasticsearch__namespace=namespace), sink, namespace), sink, since, until, into)
     elif workers:
         several.run(config(), sink, workers, once=once)
     else:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from cgtrail.brokers import broker
 from cgtrail.companion import publishing
@@ -41,6 +42,7 @@ from shipper.tenants.declare import policy
 from shipper.wire.broker import Broker
 from shipper.wire.position import position_file
 
+_log = structlog.get_logger()
 GC_OBJECTS = 100_000
 """A batch of documents is many small objects in no cycle: looking for cycles at each 700 took a seventh of the time."""
 _HOUR_NS = 3600 * 1_000_000_000
@@ -74,6 +76,10 @@ def enrich(config: Config, sink: str, *, once: bool, number: int = 0) -> None:
     """
     stop = stop_on_signal()
     name = f"{sink}.{number}" if number else sink
+    if sink == "elasticsearch" and not config.reads_kafka and sink not in config.readers:
+        readers = ", ".join((*config.readers, sink))
+        _log.warning("the spool does not wait for this worker: what it has not read may be removed",
+                     next=f"set spool.readers to {readers}, for the agent too; leave out who never runs")  # fmt: skip
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = {
         "forks": config.documents.forks,

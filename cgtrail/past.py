@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from cgtrail import letters
 from cgtrail.brokers import broker
@@ -22,6 +23,9 @@ from enrich.again import Making, Place, deadly
 from enrich.history import History, SpoolHistory, Stretch
 from enrich.render import timestamp
 from enrich.replay import Replay
+
+REPLAY = ".replay"
+"""Behind the namespace of what is stored, that of what is made again."""
 
 
 def run(config: Config, sink: str, since: int, until: int | None, into: Path | None) -> None:
@@ -45,11 +49,25 @@ def run(config: Config, sink: str, since: int, until: int | None, into: Path | N
     summary = f"{counts['documents']:,} documents, {counts['new']:,} of them new"
     for name, what in (("rejected", "rejected"), ("letters", f"dead letters in {kept.name}")):
         summary += f", {counts[name]:,} {what}" if counts[name] else ""
+    if sink == "elasticsearch":
+        summary += f"; in the namespace {config.elasticsearch.namespace}"
     span = f"{timestamp(since)} to {timestamp(until)}"
     notice(f"cgtrail: {summary}; {span}; {time.monotonic() - began:.1f} s")
     if stop.is_set():
         notice("cgtrail: stopped before the end; run it again, what is stored is only passed over")
         raise click.Abort
+
+
+def beside(config: Config, sink: str, namespace: str | None) -> Config:
+    """The configuration of a replay: in Elasticsearch it has a namespace of its own, unless one was named.
+
+    A backing index knows its own ids only: among what is stored, a document may come twice where we may not look for
+    it. In another namespace it is beside the first one, and can be compared, or deleted as a whole.
+    """
+    if sink != "elasticsearch" or namespace is not None:
+        return config
+    own = config.elasticsearch
+    return structs.replace(config, elasticsearch=structs.replace(own, namespace=f"{own.namespace}{REPLAY}"))
 
 
 def history(config: Config, stop: threading.Event) -> History:

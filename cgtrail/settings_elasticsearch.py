@@ -14,7 +14,8 @@ _PROXY = re.compile(rf"https?://([^\s/?#@]+@)?{_PLACE}/?", re.ASCII)
 _CLOUD = re.compile(r"([^\s:,]+:)?[A-Za-z0-9+/_-]+={0,2}")
 _KEY = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){31}")
-_NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")
+_NAMESPACE = re.compile(r"[a-z0-9_.]{1,90}")
+"""Elasticsearch takes 100 bytes; a replay's is longer than that of what it repeats."""
 _MAX_PORT = 65535
 
 
@@ -40,7 +41,7 @@ def wrong(own: Elasticsearch) -> Iterator[tuple[str, str]]:
     if own.fingerprint and not _FINGERPRINT.fullmatch(own.fingerprint):
         yield "fingerprint", f"is {own.fingerprint!r}; it must be 64 hexadecimal digits, also in pairs with ':' between"
     if not _NAMESPACE.fullmatch(own.namespace) or set(own.namespace) == {"."}:
-        wanted = "it must be up to 100 lowercase letters, digits, '_' and '.': no '-', which parts a data stream's name"
+        wanted = "it must be up to 90 lowercase letters, digits, '_' and '.': no '-', which parts a data stream's name"
         yield "namespace", f"is {own.namespace!r}; {wanted}"
 
 

@@ -180,7 +180,7 @@ class Delivery:
                     self._counts[losses.counter(document.source)] += 1
                 match outcome.status:
                     case Status.OK:
-                        way.new += 1
+                        way.new += not outcome.reason  # what is left out is no news
                     case Status.DUPLICATE:
                         way.new = 0
                     case Status.RETRY:

@@ -32,6 +32,8 @@ class Outcome:
 
 OK = Outcome(Status.OK)
 DUPLICATE = Outcome(Status.DUPLICATE)
+LEFT_OUT = Outcome(Status.OK, "left out by configuration")
+"""It has its end without being stored: that says nothing of what the store has."""
 
 
 class Sink(Protocol):

@@ -17,7 +17,7 @@ from enrich.elasticsearch.pace import Pace
 from enrich.elasticsearch.prepared import Prepared
 from enrich.elasticsearch.sender import Answers, Sender
 from enrich.elasticsearch.verdict import Fate, Verdict
-from enrich.sinks import DUPLICATE, OK, Outcome, Status
+from enrich.sinks import DUPLICATE, LEFT_OUT, OK, Outcome, Status
 
 PATIENCE_SECONDS = 2.0
 """So long a write tries again what a cluster had no room for; then it answers RETRY."""
@@ -63,7 +63,7 @@ class ElasticsearchSink:
             if self._recordings or document.kind != _RECORDINGS:
                 items.append(Item(index, document))
             else:
-                outcomes[index] = OK
+                outcomes[index] = LEFT_OUT
                 self._left_out += 1
         self._error = None
         try:

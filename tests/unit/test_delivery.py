@@ -18,7 +18,7 @@ from enrich.document import Document
 from enrich.history import ReplayError
 from enrich.partition import Partition
 from enrich.replay import send
-from enrich.sinks import DUPLICATE, OK, Outcome, Status
+from enrich.sinks import DUPLICATE, LEFT_OUT, OK, Outcome, Status
 from enrich.sinks.memory import MemorySink
 from tests.unit import logged
 
@@ -90,6 +90,25 @@ def test_doubtful_until_more_than_a_write_was_new() -> None:
         own.made.documents += documents(range(first, first + (1 if first == 35 else ROOM)))
         assert land(made, own)
     assert sink.sure == ["d35", *(f"d{number}" for number in range(56, 66))]
+
+
+def test_what_is_left_out_is_no_news() -> None:
+    """A document that the sink does not store says nothing of those that it does."""
+
+    class Some(Unsure):
+        """Stores every other one."""
+
+        def write(self, batch: Sequence[Document]) -> list[Outcome]:
+            """The others have their end nevertheless."""
+            return [LEFT_OUT if each.time % 2 else super(Some, self).write([each])[0] for each in batch]
+
+    sink = Some()
+    made = Delivery(sink, Counter())
+    own = partition(made)
+    own.made.documents += documents(range(70))
+    while land(made, own):
+        pass
+    assert sink.sure == [f"d{number}" for number in range(30, 70, 2)]
 
 
 @pytest.mark.parametrize("comes", ["anew", "cut"])

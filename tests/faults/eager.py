@@ -20,9 +20,14 @@ def _eager(self: worker.Worker, **options: Any) -> None:
     _run(self, **options)
 
 
-if __name__ == "__main__":
+def begin() -> None:
+    """Run `cgtrail` so."""
     delivery.BATCH = int(os.environ.get("FAULTS_BATCH", "150"))
     spool.READ_BYTES = delivery.BATCH * 100  # type: ignore[attr-defined]
     worker.IDLE_COMMIT_SECONDS = 0.05
     worker.Worker.run = _eager  # type: ignore[method-assign]
     main()
+
+
+if __name__ == "__main__":
+    begin()

@@ -16,7 +16,7 @@ from enrich.elasticsearch.streams import stream
 from enrich.sinks import OK, Status
 from enrich.sinks.elasticsearch import ElasticsearchSink
 from tests.servers.elastic import Elastic, elastic
-from tests.servers.indexed import CREATE_ONLY, document, documents, sink, sources, times_stored
+from tests.servers.written import CREATE_ONLY, document, documents, sink, sources, times_stored
 from tests.servers.prepared import prepare
 
 ENOUGH_SECONDS = 240

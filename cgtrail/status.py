@@ -13,7 +13,7 @@ from cgtrail.config import SINKS, Config, ConfigError
 from cgtrail.status_halves import Agent, Publisher, half, sink, workers_of
 from cgtrail.status_ledger import Stream, ledger, newest, streams_of, total
 from cgtrail.status_lines import lines
-from cgtrail.store import chosen
+from cgtrail.store import quiet
 from enrich.printable import message
 from enrich.statefile import own_file
 from enrich.stores import StoreError
@@ -137,7 +137,7 @@ def _store(config: Config) -> dict[str, Any]:
     """How much is stored where it is read; `documents` is None where that can't be told, and `error` says why."""
     name, days = "", None
     try:
-        with closing(chosen(config)) as store:
+        with closing(quiet(config)) as store:
             name = store.name
             days = len(store.days()) if isinstance(store, SqliteStore) else None
             return {"name": name, "days": days, "documents": store.count(), "error": None}

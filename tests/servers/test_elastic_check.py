@@ -41,7 +41,7 @@ def test_keys_with_just_their_role(es: Elastic) -> None:
     """A worker's and a reader's are told apart and are good; one for something else is not."""
     namespace = es.namespace()
     prepare(es, namespace)
-    told = {}
+    told: dict[int, str] = {}
     for role in (writer(namespace, reads=False), writer(namespace, reads=True), reader(namespace)):
         found = look(es, namespace=namespace, api_key=es.key(role.body["indices"]))
         assert not [each for each in found if each.level is not Level.OK]

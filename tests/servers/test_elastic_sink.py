@@ -21,8 +21,8 @@ from tests.contract.test_sinks import (  # noqa: F401  they run here with the ca
     test_repeats_are_harmless,
 )
 from tests.servers.elastic import Elastic
-from tests.servers.written import CREATE_ONLY, NOON, document, documents, found, roll_over, sink, sources, times_stored
 from tests.servers.prepared import prepare
+from tests.servers.written import CREATE_ONLY, NOON, document, documents, found, roll_over, sink, sources, times_stored
 
 
 @pytest.fixture

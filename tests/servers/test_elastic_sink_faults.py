@@ -16,8 +16,8 @@ from enrich.elasticsearch.streams import stream
 from enrich.sinks import OK, Status
 from enrich.sinks.elasticsearch import ElasticsearchSink
 from tests.servers.elastic import Elastic, elastic
-from tests.servers.written import CREATE_ONLY, document, documents, sink, sources, times_stored
 from tests.servers.prepared import prepare
+from tests.servers.written import CREATE_ONLY, document, documents, sink, sources, times_stored
 
 ENOUGH_SECONDS = 240
 STORED = (Status.OK, Status.DUPLICATE)

@@ -11,8 +11,8 @@ from enrich.elasticsearch.lookup import REALTIME, Lookup
 from enrich.elasticsearch.streams import stream
 from enrich.sinks import DUPLICATE, OK, Status
 from tests.servers.elastic import Elastic
-from tests.servers.written import CREATE_AND_READ, CREATE_ONLY, documents, roll_over, sink, times_stored, unrefreshed
 from tests.servers.prepared import prepare
+from tests.servers.written import CREATE_AND_READ, CREATE_ONLY, documents, roll_over, sink, times_stored, unrefreshed
 
 
 @pytest.fixture

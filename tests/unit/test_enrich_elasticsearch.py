@@ -53,9 +53,8 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(run: Run, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+def cloud(run: Run, monkeypatch: pytest.MonkeyPatch) -> Cloud:  # run has set what is environment before
     """The one that is configured."""
-    assert run
     made = Cloud()
     monkeypatch.setenv("CGTRAIL_ELASTICSEARCH_HOSTS", "https://es-1")
     monkeypatch.setattr(sinks, "ElasticsearchSink", made.sink)

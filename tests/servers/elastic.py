@@ -23,7 +23,7 @@ from tests.servers.authority import Authority
 from tests.servers.distribution import AS_NOBODY, NEWEST, Distribution, distribution, environment
 from tests.servers.listeners import free_ports
 
-READY_SECONDS = 240
+READY_SECONDS = 600
 STOP_SECONDS = 60
 _JAVA = "-Xms512m -Xmx512m -XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true"
 _OPTIONS = ("-Xlog:disable", "-Xlog:all=warning:stderr:utctime,level,tags")

@@ -47,7 +47,7 @@ def client() -> Path:
                 "install",
                 "-q",
                 "--target",
-                fetched / "it",
+                str(fetched / "it"),
                 f"elasticsearch=={CLIENT}",
             ]
             subprocess.run(argv, check=True, timeout=SECONDS)

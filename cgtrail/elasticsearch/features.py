@@ -10,6 +10,8 @@ from enrich.elasticsearch.mappings import TYPES, Features, Lifecycle
 
 NO_FAILURE_STORE = {"failure_store": {"enabled": False}}
 """What can't be taken is refused, so that it becomes a dead letter with its reason, and nobody thinks it is stored."""
+NOT_OURS = "media_type_header_exception"
+"""What a server of another major version than the Python client has against each request."""
 _LIFECYCLES = {
     Lifecycle.ILM: "_ilm/policy/logs-cgtrail.process",
     Lifecycle.STREAM: "_data_stream/logs-cgtrail.*/_lifecycle",
@@ -36,7 +38,7 @@ def _simulates(client: Client, template: Mapping[str, Any]) -> bool:
     try:
         client.ask("POST", "_index_template/_simulate", body)
     except ElasticsearchError as error:
-        if error.status == 400:
+        if error.status == 400 and error.type != NOT_OURS:
             return False
         raise
     return True

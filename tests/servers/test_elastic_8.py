@@ -78,9 +78,9 @@ class Cgtrail:
 
 def test_the_newest_client_is_too_new(old: Elastic, tmp_path: Path) -> None:
     """It is said which one to install."""
-    for command in (("setup", "elasticsearch"), ("search", "x", "--store", "elasticsearch")):
-        said = Cgtrail(old.settings(), tmp_path, None).run(*command, code=1)
-        assert "pip install 'elasticsearch<9'" in said, command
+    newest = Cgtrail(old.settings(), tmp_path, None)
+    for code, command in ((3, ("setup", "elasticsearch")), (1, ("search", "x", "--store", "elasticsearch"))):
+        assert "pip install 'elasticsearch<9'" in newest.run(*command, code=code), command
 
 
 def test_documents_are_the_same_there(old: Elastic, client: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_documents_are_the_same_there(old: Elastic, client: Path, tmp_path: Path
     asked = ("search", "*", "--json", "--limit", "1000000", "--sort", "asc")
     here, there = above.run(*asked), above.run(*asked, "--store", "elasticsearch")
     documents = [json.loads(line) for line in there.splitlines()]
-    assert len(documents) > 200
+    assert len(documents) > 100
     assert documents == [json.loads(line) for line in here.splitlines()]
     some = ("search", "event.kind:event AND NOT process.name:sh", "--json", "--limit", "1000000")
     assert above.run(*some) == above.run(*some, "--store", "elasticsearch")

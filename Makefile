@@ -18,13 +18,13 @@ RUN_NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-d
 TEST_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
 	clang-format:clang-format qemu-system-x86_64:qemu-system-x86 git:git ip:iproute2 zsh:zsh fish:fish \
 	ctr:containerd podman:podman lxc-start:lxc mc:mc less:less vim:vim top:procps tmux:tmux screen:screen \
-	mvn:maven java:default-jre-headless openssl:openssl setpriv:util-linux \
+	mvn:maven java:default-jre-headless javac:default-jdk-headless openssl:openssl setpriv:util-linux \
 	script:bsdutils sshd:openssh-server ssh:openssh-client sudo:sudo /usr/bin/python3:python3-minimal tlog-play:tlog \
 	mysql:mariadb-client-core psql:postgresql-client mariadbd:mariadb-server-core pg_createcluster:postgresql \
 	/usr/bin/sqlite3:sqlite3 /usr/bin/node:nodejs /usr/bin/ipython3:ipython3 \
 	/usr/share/zsh-autosuggestions:zsh-autosuggestions /usr/share/zsh-syntax-highlighting:zsh-syntax-highlighting
 BENCH_NEEDS := gcc:gcc /usr/include/stdio.h:libc6-dev dockerd:docker.io busybox:busybox-static bpftool:bpftool \
-	musl-gcc:musl-tools strace:strace mvn:maven java:default-jre-headless openssl:openssl
+	musl-gcc:musl-tools strace:strace mvn:maven java:default-jre-headless javac:default-jdk-headless openssl:openssl
 
 .PHONY: help run test test-faults fuzz check bench soak bpf format clean packages-run packages-test packages-bench
 

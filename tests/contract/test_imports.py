@@ -87,6 +87,8 @@ def test_clients_are_used_in_one_place() -> None:
     assert len(importers("yaml", ".")) == 1
     own = {"shipper/publish/client.py", "enrich/kafka/client.py", "cgtrail/kafka/admin.py"}
     assert importers("confluent_kafka", ".") <= own
+    own = {"enrich/elasticsearch/client.py", "enrich/elasticsearch/node.py"}
+    assert importers("elasticsearch", ".") | importers("elastic_transport", ".") <= own
 
 
 def test_luqum_is_used_in_one_place() -> None:

@@ -19,7 +19,7 @@ ANSWERS = [
         "security_exception",
         (
             "action [indices:data/write/bulk[s]] is unauthorized for API key id [N5cM] of user [elastic] on indices"
-            " [logs-cgtrail.process-default], this action is granted by the index privileges [create_doc,create,write,all]"
+            " [logs-cgtrail.process-default], this action is granted by the index privileges [create_doc,write,all]"
         ),
         (
             "API key id [N5cM] of user [elastic] may not do this in logs-cgtrail.process-default:"
@@ -61,8 +61,8 @@ ANSWERS = [
     (
         "index_not_found_exception",
         (
-            "no such index [logs-a-b] and the index creation request requires a data stream, but no matching index template"
-            " with data stream template was found for it"
+            "no such index [logs-a-b] and the index creation request requires a data stream, but no matching index"
+            " template with data stream template was found for it"
         ),
         "there is no template for the data stream logs-a-b: run `cgtrail setup elasticsearch`",
     ),

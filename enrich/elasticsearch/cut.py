@@ -12,12 +12,13 @@ from typing import Any
 
 import orjson
 
+from enrich.elasticsearch.mappings import MAX_KEYWORD
 from enrich.fields import FIELDS, FieldType
 
 _WORTH = 1024
 """Bytes: what is smaller is not cut."""
-_FLAT_TERM = 32_000
-"""Bytes of a flattened field's key and value together; Lucene's longest term has 32,766."""
+_FLAT_TERM = 32_766
+"""Bytes of a flattened field's key and value with a NUL between them: Lucene's longest term."""
 _FLAT_DEPTH = 20
 """Levels within a flattened field: Elasticsearch's depth_limit."""
 _INT64 = 1 << 63
@@ -135,10 +136,16 @@ def _clean(value: dict[str, Any], prefix: str, depth: int = 1) -> bool:
         name, member = f"{prefix}{key}", value[key]
         if isinstance(member, dict) and depth < _FLAT_DEPTH and "\0" not in key:
             cut |= _clean(member, f"{name}.", depth + 1)
-        elif isinstance(member, dict) or "\0" in key or len(orjson.dumps([name, member])) > _FLAT_TERM:
+        elif isinstance(member, dict) or "\0" in key or _too_long(name, member):
             del value[key]
             cut = True
     return cut
+
+
+def _too_long(name: str, value: Any) -> bool:
+    """Whether it would make a term that is too long; a value that is not indexed makes none."""
+    texts = [each if isinstance(each, str) else str(each) for each in (value if isinstance(value, list) else [value])]
+    return any(len(f"{name}\0{each}".encode()) > _FLAT_TERM for each in texts if len(each) <= MAX_KEYWORD)
 
 
 def _fits(value: Any, kind: FieldType) -> bool:

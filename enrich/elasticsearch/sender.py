@@ -22,9 +22,10 @@ Answers = list[tuple[Item, Verdict]]
 class Sender:
     """A client, how fast it may go, and what it did. One `send` at a time."""
 
-    def __init__(self, client: Client, pace: Pace) -> None:
-        """Nothing is sent yet."""
+    def __init__(self, client: Client, pace: Pace, shard_seconds: float) -> None:
+        """Nothing is sent yet. `shard_seconds` is how long the server waits for a shard that is not there."""
         self._client = client
+        self._timeout = f"{max(1, int(shard_seconds))}s"
         self.pace = pace
         self.counts: Counter[str] = Counter()
         """requests, refused (429), bytes, documents (sent, repeats included)."""
@@ -62,7 +63,7 @@ class Sender:
             self.in_flight += 1
             self.largest = max(self.largest, len(bulk.items))
         try:
-            answer = self._client.bulk(bulk.body, require_data_stream="true", filter_path=FILTER)
+            answer = self._client.bulk(bulk.body, require_data_stream="true", filter_path=FILTER, timeout=self._timeout)
         except ElasticsearchError as error:
             return self._refused(bulk, error, turn)
         finally:

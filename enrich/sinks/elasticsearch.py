@@ -47,7 +47,8 @@ class ElasticsearchSink:
         pace = Pace(bulk_bytes, in_flight)
         self._client = Client(cluster, connections=in_flight)
         self._encoder = Encoder(cluster.namespace)
-        self._sender = Sender(self._client, pace)
+        # Said by the server, "not now" is told of each document; where we hang up, all are in doubt.
+        self._sender = Sender(self._client, pace, cluster.timeout_seconds / 2)
         self._lookup = Lookup(self._client)
         self._prepared = Prepared(self._client)
         self._recordings = recordings

@@ -94,6 +94,7 @@ LABELS: list[dict[str, Any]] = [
     {"a.b": "1", "a": {"b": "2"}, ".": "3", "..": "4", "c..d": "5", "kept": "1"},
     {"k" * 40_000: "1", "kept": "1"},
     {"k": "v" * 40_000, "kept": "1"},
+    {"emoji": "\U0001f600" * 8191, "kept": "1"},
     {"k" * 27_000: "v" * 6_999, "kept": "1"},
     {"k": HOSTILE, HOSTILE.replace("\0", ""): "v", "kept": "1"},
     {f"label{number}": "v" for number in range(20_000)} | {"kept": "1"},

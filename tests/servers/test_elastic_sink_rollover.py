@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from enrich.elasticsearch.client import Client, ElasticsearchError
 from enrich.elasticsearch.lookup import REALTIME, Lookup
 from enrich.elasticsearch.streams import stream
 from enrich.sinks import DUPLICATE, OK, Status
@@ -68,6 +69,39 @@ def test_a_rollover_between_looking_and_creating(es: Elastic, namespace: str, mo
     assert own.write(documents(1000, again=True)) == [DUPLICATE] * 600 + [OK] * 400
     stored = times_stored(es, namespace)
     assert (len(stored), set(stored.values())) == (1000, {1})
+    own.close()
+
+
+def lose_answers(es: Elastic, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are carried out, then the index rolls over, and their answers never come."""
+    bulk = Client.bulk
+
+    def lost(self: Client, *lines: Any, **query: str) -> Any:
+        bulk(self, *lines, **query)
+        roll_over(es, namespace)
+        raise ElasticsearchError("the connection was cut", unknown=True)
+
+    monkeypatch.setattr(Client, "bulk", lost)
+
+
+@pytest.mark.parametrize("rights", [CREATE_AND_READ, CREATE_ONLY], ids=["may look", "may not"])
+def test_an_answer_that_is_lost_in_a_rollover(
+    es: Elastic, namespace: str, monkeypatch: pytest.MonkeyPatch, rights: list[dict[str, Any]]
+) -> None:
+    """With a key that may look nothing is there twice; else what the lost request held, and no more. None is lost."""
+    own = sink(es, namespace, api_key=es.key(rights))
+    assert own.write(documents(10)) == [OK] * 10
+    batch = documents(1000, 10)
+    with monkeypatch.context() as broken:
+        lose_answers(es, namespace, broken)
+        assert {outcome.status for outcome in own.write(batch)} == {Status.RETRY}
+    doubtful = {each.id for each in batch if each.again}
+    assert 0 < len(doubtful) <= 1000
+    assert {outcome.status for outcome in own.write(batch)} <= {Status.OK, Status.DUPLICATE}
+    stored = times_stored(es, namespace)
+    assert len(stored) == 1010
+    assert {name for name, times in stored.items() if times > 1} == (set() if rights is CREATE_AND_READ else doubtful)
+    assert max(stored.values()) <= 2
     own.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cgtrail.check.finding import Finding, Level
 from cgtrail.elasticsearch import indices, templates
+from cgtrail.elasticsearch.features import NO_FAILURE_STORE
 from cgtrail.elasticsearch.indices import Change, Stream
 from cgtrail.elasticsearch.settle import Manner, refusal
 from enrich.elasticsearch.client import Client, ElasticsearchError
@@ -65,6 +66,24 @@ class Existing:
                     )
             except ElasticsearchError as error:
                 yield refusal(stream.name, "lifecycle", error, _RIGHT)
+
+    def refusing(self, streams: Sequence[Stream]) -> Iterator[Finding]:
+        """See that they refuse what they can't take; a cluster may give logs-*-* a failure store by itself."""
+        for stream in streams:
+            path = f"_data_stream/{stream.name}/_options"
+            try:
+                found = self.client.ask("GET", path)["data_streams"][0].get("options", {}).get("failure_store")
+                if found is None:
+                    if not self.manner.dry:
+                        self.client.ask("PUT", path, NO_FAILURE_STORE)
+                    yield self.manner.done(stream.name, f"data stream: {self.manner.be}without a failure store")
+                elif found.get("enabled"):
+                    told = "data stream: what it can't take goes into its failure store, and is no dead letter"
+                    yield Finding(stream.name, Level.NOTE, told, f"PUT {path} turns it off")
+            except ElasticsearchError as error:
+                if error.status in {400, 405, 410}:  # a server without such options for what is there
+                    return
+                yield refusal(stream.name, "failure store", error, _RIGHT)
 
     def aliased(self, streams: Sequence[Stream], wanted: Mapping[str, Any]) -> Iterator[Finding]:
         """Give them the aliases of tenants that they lack."""

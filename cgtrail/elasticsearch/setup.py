@@ -133,6 +133,8 @@ class Setup:
                 yield from existing.mapped(each, indices.overlaid(ours[needed[0]], ours[needed[1]]))
         if able.lifecycle is Lifecycle.STREAM:
             yield from existing.kept(found, days, self._asked.retention)
+        if able.failure_store:
+            yield from existing.refusing(found)
         own = [each for each in found if each.name == stream(each.kind, self._namespace)]
         begin = f"{tenants.prefix(self._namespace)}-"
         yield from existing.aliased(own, {name: told for name, told in aliases.items() if name.startswith(begin)})

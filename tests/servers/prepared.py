@@ -9,11 +9,13 @@ from enrich.elasticsearch.client import Client
 from tests.servers.elastic import Elastic
 
 
-def prepare(es: Elastic, namespace: str, *, writer_reads: bool = False, tenants: tuple[str, ...] = ()) -> None:
+def prepare(
+    es: Elastic, namespace: str, *, apply: bool = False, writer_reads: bool = False, tenants: tuple[str, ...] = ()
+) -> None:
     """Give the data streams of a namespace what they need."""
     client = Client(es.cluster(namespace))
     try:
-        asked = Asked(Manner(apply=False, dry=False), writer_reads=writer_reads, tenants=tenants)
+        asked = Asked(Manner(apply, dry=False), writer_reads=writer_reads, tenants=tenants)
         bad = [each for each in Setup(client, namespace, asked).run() if each.level is Level.BAD]
     finally:
         client.close()

@@ -13,6 +13,7 @@ import pytest
 from enrich.documents import KINDS
 from enrich.fields import FIELDS
 from tests.servers.elastic import Elastic, RefusedError, elastic
+from tests.servers.prepared import prepare
 from tests.servers.setups import WHEN, Setups, pieces
 
 MAPPINGS = "_component_template/logs-cgtrail@mappings"
@@ -33,7 +34,7 @@ def setups(bare: Elastic) -> Iterator[Setups]:
     for name in ("logs-cgtrail@custom", "logs-cgtrail.process@custom"):
         with suppress(RefusedError):  # a test may have made it
             bare.ask("DELETE", f"_component_template/{name}")
-    Setups(bare).run("--apply")
+    prepare(bare, "default", apply=True)
 
 
 def test_an_empty_cluster_is_set_up_once(setups: Setups) -> None:
@@ -127,7 +128,7 @@ def test_what_somebody_edited_is_shown_and_left(setups: Setups) -> None:
         told = setups.run(*arguments)
         assert (told.code, setups.state()) == (3, before)
         assert "properties.pid.type: was keyword → " in told.about("logs-cgtrail@mappings")
-        assert "indices: was [" in told.about(role)
+        assert "privileges: was [" in told.about(role)
         assert "--apply" in str(arguments) or "overwrites it" in told.about(alias, "bad")
     assert "logs-cgtrail@custom" in setups.run().about("logs-cgtrail@mappings", "bad")
     done = setups.run("--apply")

@@ -27,6 +27,8 @@ class Server(Client):
         """Path → body."""
         self.streams: dict[str, dict[str, Any] | None] = {}
         """Data stream → its lifecycle."""
+        self.refusing: dict[str, Any] = {}
+        """Data stream → its options."""
         self.written = 0
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float | None = None, **query: str) -> Any:
@@ -43,6 +45,8 @@ class Server(Client):
             return {api: {"mappings": {"_meta": {"cgtrail": {}}}}}
         if path.endswith("/_lifecycle") and "_lifecycle" in self.apis:
             return self._lifecycle(method, name.partition("/")[0], body)
+        if path.endswith("/_options") and "_options" in self.apis:
+            return self._options(method, name.partition("/")[0], body)
         if api == "_license" and api in self.apis:
             return {"license": {"type": self.licence}}
         if (api in {"_ilm", "_security"} and api not in self.apis) or api in {"_license", "_data_stream"}:
@@ -68,6 +72,12 @@ class Server(Client):
             self.written += 1
             self.streams[name] = body
         return {"data_streams": [{"name": name, "lifecycle": self.streams.get(name)}]}
+
+    def _options(self, method: str, name: str, body: Any) -> Any:
+        if method == "PUT":
+            self.written += 1
+            self.refusing[name] = body
+        return {"data_streams": [{"name": name, "options": self.refusing.get(name, {})}]}
 
     def _write(self, path: str, body: Any) -> Any:
         self.written += 1

@@ -62,6 +62,19 @@ def test_without_ilm_a_data_stream_has_a_lifecycle() -> None:
     assert not [each for each in _run(server) if each.level is Level.BAD]
 
 
+def test_data_streams_that_are_there_refuse_what_they_can_not_take() -> None:
+    """A failure store that a cluster gives them by itself is turned off; one that somebody wants is named."""
+    server = Server(apis=("_ilm", "_options"))
+    server.streams = {STREAM: None, "logs-cgtrail.session-x": None}
+    server.refusing = {"logs-cgtrail.session-x": {"failure_store": {"enabled": True}}}
+    assert "would be without a failure store" in _about(_run(server, dry=True), STREAM)
+    assert STREAM not in server.refusing
+    told = _run(server)
+    assert server.refusing[STREAM] == {"failure_store": {"enabled": False}}
+    assert "no dead letter" in _about(told, "logs-cgtrail.session-x", Level.NOTE)
+    assert _set_up(server)
+
+
 def test_where_nothing_ages_documents_it_is_said() -> None:
     """A server with neither is set up, and it is told that documents stay."""
     assert "stay until" in _about(_run(Server(apis=())), "retention")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from cgtrail.journal_exports import Rows, Table
 from cgtrail.journal_form import Form
 from cgtrail.logs import notice
 from cgtrail.recordings.find import AROUND, DAMAGED, instant, one
-from cgtrail.search import POLL_SECONDS, Span, damage, show
-from cgtrail.store import is_local, open_store
+from cgtrail.search import Span, damage, show
+from cgtrail.store import is_local, open_store, wait
 from enrich.printable import text
 from enrich.stores import Cursor, Store
 from enrich.stores.narrow import whose
@@ -117,7 +116,7 @@ def _follow(story: _Story, cursor: Cursor, form: _Live, *, as_json: bool) -> Non
         found, cursor = story.after(cursor)
         show(found, as_json=as_json, header=False, form=form, local=is_local(story.store))
         if not found:
-            time.sleep(POLL_SECONDS)
+            wait(story.store)
 
 
 def _form(chosen: Chosen, *, follow: bool) -> _Live:

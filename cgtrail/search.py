@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -17,14 +16,13 @@ from cgtrail import table, told_sessions, typed
 from cgtrail.config import Config
 from cgtrail.logs import notice
 from cgtrail.recordings.find import DAMAGED
-from cgtrail.store import is_local, open_store
+from cgtrail.store import is_local, open_store, wait
 from enrich.documents import KINDS
 from enrich.printable import json_line, text
 from enrich.stores import Cursor, Store, StoreError
 from enrich.stores.lucene import parse
 from enrich.stores.query import Query, QueryError, all_of, negation
 
-POLL_SECONDS = 0.1
 MANY = 5_000
 """Documents that a table on a terminal may be behind: some seconds of them."""
 _ID = re.compile(rb'"event":{[^{}]*"id":"([^"]{1,200})"')
@@ -105,7 +103,7 @@ def tail(config: Config, query: str, chosen: Chosen, *, as_json: bool) -> None:
             )
             show(found, as_json=as_json, header=False, local=is_local(store))
             if not found:
-                time.sleep(POLL_SECONDS)
+                wait(store)
             elif not as_json:
                 cursor = keep_up(store, cursor)
 

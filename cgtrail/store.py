@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from cgtrail.config import Config
@@ -11,6 +12,10 @@ from enrich.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from enrich.stores.elasticsearch import ElasticsearchStore
+
+
+LOCAL_SECONDS = 0.1
+SERVER_SECONDS = 0.5
 
 
 def open_store(config: Config) -> Store:
@@ -37,6 +42,11 @@ def open_store(config: Config) -> Store:
 def is_local(store: Store) -> bool:
     """Whether it is the one of day files."""
     return isinstance(store, SqliteStore)
+
+
+def wait(store: Store) -> None:
+    """Until a follower that has come to the end asks again: a server shows what is new once a second."""
+    time.sleep(LOCAL_SECONDS if is_local(store) else SERVER_SECONDS)
 
 
 def quiet(config: Config) -> SqliteStore | ElasticsearchStore:

@@ -74,9 +74,7 @@ class ElasticsearchStore:
         allowed = answer.get("index", {})
         refused = [kind for kind, name in names.items() if not allowed.get(name, {}).get("read")]
         if len(refused) == len(names):
-            message = (
-                f"{self.name}: this user may not read them; `cgtrail setup elasticsearch` makes a role for readers"
-            )
+            message = f"{self.name}: we may not read it; `cgtrail setup elasticsearch` makes a role for readers"
             raise StoreError(message)
         return refused
 

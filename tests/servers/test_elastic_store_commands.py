@@ -162,9 +162,7 @@ def test_replay(stored: dict[str, str], name: str) -> None:
     last: list[bytes] = []
     for store in ("sqlite", "elasticsearch"):
         told = ["-m", "cgtrail", "replay", name, "--speed", "64", "--max-pause", "0", "--store", store]
-        player: pexpect.spawn[bytes] = pexpect.spawn(
-            sys.executable, told, env=os.environ | stored | {"TERM": "xterm"}, dimensions=(40, 120)
-        )
+        player: pexpect.spawn[bytes] = pexpect.spawn(sys.executable, told, env=environment, dimensions=(40, 120))
         player.expect("end", timeout=PATIENCE)
         player.send("q")
         player.expect(pexpect.EOF, timeout=PATIENCE)

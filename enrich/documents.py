@@ -114,18 +114,19 @@ class Documents:
 
     def _secrets(self, source: dict[str, Any], item: Item) -> None:
         """Which kinds were masked: in its own arguments, and in those of the processes that it tells of."""
+        kinds: set[str] = set()
         process, parent = item.process, item.parent
-        told = [parent.identity] if parent is not None else []
+        if parent is not None:
+            kinds.update(parent.program.secrets)
         if process is not None:
             entry = process.entry.leader if process.entry is not None else None
-            leaders = (process.identity, process.group_leader, process.session_leader, entry)
-            told += [each for each in leaders if each is not None]
-        masked = [each.program.secrets for each in told if each.program.secrets]
+            for each in (process.identity, process.group_leader, process.session_leader, entry):
+                if each is not None and each.program.secrets:
+                    kinds.update(each.program.secrets)
         if isinstance(item.record, (Exec, ExecFailed)):
-            masked.append(self._arguments(item.record.args).secrets)
-        kinds = sorted({kind for each in masked for kind in each})
+            kinds.update(self._arguments(item.record.args).secrets)
         if kinds:
-            source["cgtrail"]["secrets"] = kinds
+            source["cgtrail"]["secrets"] = sorted(kinds)
 
     def _leaders(self, own: dict[str, Any], process: Process, record: Any) -> None:
         """What it runs, and who leads it; of a leader that is not known, its process id is."""

@@ -79,8 +79,8 @@ def publish(once: bool, beside: bool) -> None:
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="With --from: a store in this folder instead of the local one.")  # fmt: skip
 @click.option("--namespace", metavar="NAME",
-              help="With --from and --sink elasticsearch: write to the data streams of this namespace; the one of the"
-              " configuration gets what it does not have. [default: that one with .replay behind it]")  # fmt: skip
+              help="With --from and --sink elasticsearch: write to this namespace's data streams; the configured"
+              " one's get what they do not have. Without it: the configured one, with .replay behind it.")  # fmt: skip
 def enrich(
     once: bool,
     workers: int | None,
@@ -164,6 +164,7 @@ def trace(host: bool | None, as_json: bool, **asked: Any) -> None:  # noqa: ARG0
 
 
 @command(cli)
+@options.store
 @options.as_json
 def status(as_json: bool) -> None:
     """Say whether agent, publisher and workers run, how far they are, and what was lost.

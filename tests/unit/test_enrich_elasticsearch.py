@@ -53,7 +53,7 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(run: Run, monkeypatch: pytest.MonkeyPatch) -> Cloud:  # run has set what is environment before
+def cloud(run: Run, monkeypatch: pytest.MonkeyPatch) -> Cloud:  # it clears the environment first
     """The one that is configured."""
     made = Cloud()
     monkeypatch.setenv("CGTRAIL_ELASTICSEARCH_HOSTS", "https://es-1")

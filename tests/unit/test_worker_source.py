@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -276,3 +277,50 @@ def test_pieces_are_taken_during_a_write(log: list[Taken | Refused], own: Own, m
     assert sorted(bodies(sink.documents.values())) == whole(log)
     assert max(sink.sizes) == 3
     assert source.committed == len(log)
+
+
+class Chancy(MemorySink):
+    """Takes a document now or later, as chance has it, and any time it likes."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__()
+        self.rng = rng
+
+    def write(self, batch: Sequence[Document]) -> list[Outcome]:
+        """Some are to come again."""
+        threading.Event().wait(self.rng.choice((0, 0, 0.002)))
+        later = Outcome(Status.RETRY, "not now")
+        return [later if self.rng.random() < 0.3 else super(Chancy, self).write([each])[0] for each in batch]
+
+
+@pytest.mark.parametrize("own", [True], indirect=True, ids=["ahead"])
+@pytest.mark.parametrize("seed", range(8))
+def test_gone_anywhere_during_writes(
+    log: list[Taken | Refused], own: Own, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whoever goes without a word while he takes pieces and writes had committed nothing that is not stored."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(delivery, "BATCH", 4)
+    rng = random.Random(seed)  # noqa: S311  chance, no secret
+    sink, source = Chancy(rng), LogSource(log, each=1)
+    committed = LogSource.commit
+
+    def commit(self: LogSource, places: dict[str, int], needs: dict[str, int], *, surely: bool) -> None:
+        behind = {each.id for each in take(partition(), log[: places[NAME]]).made.documents}
+        assert behind <= set(sink.documents)
+        committed(self, places, needs, surely=surely)
+
+    monkeypatch.setattr(LogSource, "commit", commit)
+    places = set()
+    for _ in range(6):
+        worker = own.worker(source, sink)
+        worker.snapshot_seconds = rng.choice((0, 0.01, 1e9))
+        for _ in range(rng.randrange(1, 12)):
+            source.each = rng.randrange(1, 4)
+            worker._round()
+        places.add(source.committed)
+        source.at = -1
+    own.worker(source, sink).run(follow=False)
+    assert sorted(bodies(sink.documents.values())) == whole(log)
+    assert source.committed == len(log)
+    assert len(places) > 1

@@ -34,8 +34,14 @@ help: ## show this list
 run: packages-run $(VENV)/run.stamp bpf ## install what is needed, build, and record this host with a live table
 	@exec $(VENV)/bin/cgtrail up --demo auto
 
+# What records this host has it for itself; then unit tests, which compute, beside those of servers, which mostly wait.
 test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs root
-	$(VENV)/bin/pytest
+	@failed=0; unit=; log=$$(mktemp); trap 'rm -f "$$log"; [ -z "$$unit" ] || kill "$$unit" 2>/dev/null || true' EXIT; \
+	$(VENV)/bin/pytest --ignore=tests/servers --ignore=tests/unit || failed=1; \
+	$(VENV)/bin/pytest tests/unit >"$$log" 2>&1 & unit=$$!; \
+	$(VENV)/bin/pytest tests/servers || failed=1; \
+	wait "$$unit" || failed=1; unit=; \
+	cat "$$log"; exit $$failed
 
 test-faults: packages-run packages-test $(VENV)/dev.stamp bpf ## kill and damage at a hundred moments instead of a few; needs root
 	$(VENV)/bin/pytest tests/faults tests/servers -m faults --faults-long

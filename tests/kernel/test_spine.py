@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from tests.kernel.oracle import plain
 from tests.kernel.spine import Document, Spine, spine
 
 pytestmark = pytest.mark.kernel
-RUNS = 100
+RUNS, AT_ONCE = 100, 4
+"""Containers, and how many of them Docker is asked for at the same time."""
 LOOP = "while :; do /bin/busybox sleep 0.2; done"
 
 
@@ -83,12 +85,15 @@ def test_document(running: Spine, debian: Container) -> None:
 
 def test_short_lives(running: Spine, docker_daemon: Dockerd, tmp_path: Path) -> None:
     """Of a hundred containers that each run one short program, every one is there with its id, name and image."""
-    started = {}
-    for number in range(RUNS):
+
+    def run(number: int) -> tuple[str, str]:
         cidfile = tmp_path / f"{number}.cid"
         options = ["--rm", "--network", "none", "--name", f"short-{number}", "--cidfile", str(cidfile)]
         docker_daemon.command("run", *options, "busybox", "true")
-        started[cidfile.read_text()] = f"short-{number}"
+        return cidfile.read_text(), f"short-{number}"
+
+    with ThreadPoolExecutor(AT_ONCE) as asked:
+        started = dict(asked.map(run, range(RUNS)))
     found = running.until("process.name:true AND event.action:exec AND container.name:short-*", RUNS)
     assert {d["container"]["id"]: d["container"]["name"] for d in found} == started
     assert len(found) == RUNS

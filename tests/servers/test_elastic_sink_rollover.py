@@ -76,8 +76,8 @@ def lose_answers(es: Elastic, namespace: str, monkeypatch: pytest.MonkeyPatch) -
     """Requests are carried out, then the index rolls over, and their answers never come."""
     bulk = Client.bulk
 
-    def lost(self: Client, *lines: Any, **query: str) -> Any:
-        bulk(self, *lines, **query)
+    def lost(self: Client, lines: bytes, **query: str) -> Any:
+        bulk(self, lines, **query)
         roll_over(es, namespace)
         raise ElasticsearchError("the connection was cut", unknown=True)
 

@@ -158,7 +158,7 @@ def test_configured(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [RECORDED, "3f2a"])
 def test_replay(stored: dict[str, str], name: str) -> None:
     """What is left on the screen is the same."""
-    os.environ | stored | {"TERM": "xterm"}
+    environment = os.environ | stored | {"TERM": "xterm"}
     last: list[bytes] = []
     for store in ("sqlite", "elasticsearch"):
         told = ["-m", "cgtrail", "replay", name, "--speed", "64", "--max-pause", "0", "--store", store]

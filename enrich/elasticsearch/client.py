@@ -146,7 +146,7 @@ class Client:
         if not 200 <= meta.status < 300:
             kind, reason = refused.error(answer, data)
             # Of a server 8; what another one has against our headers is no question of versions.
-            is_older = kind == "media_type_header_exception" and "compatible-with" in reason
+            is_older = kind == "media_type_header_exception" and b"compatible-with" in data
             words = refused.older(self._major) if is_older else refused.words(kind, reason, meta.status)
             unknown = meta.status in _UNKNOWN
             raise ElasticsearchError(words, place=where, status=meta.status, kind=kind, reason=reason, unknown=unknown)

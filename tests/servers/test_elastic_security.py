@@ -87,7 +87,7 @@ def test_passwords_and_api_keys(es: Elastic) -> None:
     assert asked(es.cluster()) == asked(es.cluster(api_key=key)) == "elastic"
     assert "it knows no user elastic with this password" in str(refusal(es.cluster(password=WRONG)))
     for wrong in (base64.b64encode(b"who:what").decode(), base64.b64decode(key).decode(), "no key"):
-        assert "it does not take the API key" in str(refusal(es.cluster(api_key=wrong)))
+        assert "it does not take the API key" in str(refusal(replace(es.cluster(), api_key=wrong)))
     nobody = replace(es.cluster(), username="", password="")
     assert "we have none" in str(refusal(nobody))
 

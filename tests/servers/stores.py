@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
-import orjson
-
 from enrich.document import Document
-from enrich.elasticsearch.streams import stream
+from enrich.elasticsearch.streams import pattern
 from enrich.sinks import OK
+from enrich.sinks.elasticsearch import ElasticsearchSink
 from enrich.sinks.sqlite import SqliteSink
 from tests.servers.elastic import Elastic
 from tests.unit.meaning import NOON, SECOND
 
+_BATCH = 2_000
+
 
 def put(es: Elastic, namespace: str, documents: Iterable[Document], *, refresh: bool = True) -> None:
-    """Store documents as the sink does, in one request."""
-    lines = bytearray()
-    for each in documents:
-        name = stream(each.kind, namespace)
-        told = {"type": "logs", "dataset": f"cgtrail.{each.kind}", "namespace": namespace}
-        lines += orjson.dumps({"create": {"_index": name, "_id": each.id}}) + b"\n"
-        lines += orjson.dumps({"data_stream": told} | orjson.loads(each.encode())) + b"\n"
-    if lines:
-        answer = es.ask("POST", "_bulk", bytes(lines), refresh="true" if refresh else "false")
-        assert not answer["errors"], [item for item in answer["items"] if item["create"]["status"] != 201][:3]
+    """Store documents by the sink, in a namespace that is prepared; they can be searched at once if it is refreshed."""
+    rest = iter(documents)
+    with closing(ElasticsearchSink(es.cluster(namespace), bulk_bytes=5 << 20, in_flight=1, recordings=True)) as sink:
+        while batch := list(islice(rest, _BATCH)):
+            outcomes = sink.write(batch)
+            assert set(outcomes) <= {OK}, [outcome for outcome in outcomes if outcome != OK][:3]
+    if refresh:
+        es.ask("POST", f"{pattern(namespace)}/_refresh")
 
 
 def keep(folder: Path, documents: list[Document]) -> None:

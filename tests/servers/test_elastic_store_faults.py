@@ -154,5 +154,5 @@ def test_what_a_server_refuses_is_told(es: Elastic, namespace: str, reader: Elas
     index = es.ask("GET", f"logs-cgtrail.process-{namespace}/_search", size="1")["hits"]["hits"][0]["_index"]
     es.ask("PUT", f"{index}/_settings", {"index.blocks.read": True})
     for asked in (lambda: list(reader.search(All(), limit=9)), reader.end, reader.count):
-        with pytest.raises(StoreError, match=r"127\.0\.0\.1.*index.* blocked"):
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1.* blocked .*index read"):
             asked()

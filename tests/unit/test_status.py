@@ -202,7 +202,7 @@ def test_a_store_elsewhere(here: Running, monkeypatch: pytest.MonkeyPatch) -> No
     code, shown, text = here.status()
     assert code == 1
     assert "elasticsearch.hosts is empty" in shown["store"]["error"]
-    monkeypatch.setattr(status, "chosen", lambda _: Far())
+    monkeypatch.setattr(status, "quiet", lambda _: Far())
     code, shown, text = here.status()
     assert (code, shown["store"]["documents"]) == (0, 12345)
     assert "store     12,345 documents in https://es-1" in text

@@ -19,6 +19,7 @@ import structlog
 from tests.bench import (
     agent,
     durability,
+    elasticsearch,
     kafka,
     kernel,
     latency,
@@ -83,6 +84,7 @@ SUBJECTS: dict[str, Callable[[Report, Lab, Size], None]] = {
     "agent": agent.run,
     "worker": worker.run,
     "kafka": kafka.run,
+    "elasticsearch": elasticsearch.run,
     "loss": loss.run,
     "memory": memory.run,
     "latency": latency.run,

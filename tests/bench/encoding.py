@@ -1,6 +1,6 @@
 """`cgtrail` whose documents are encoded and forgotten; what the worker cost is written to a file when it has ended.
 
-python -m tests.bench.encoding --data DIR enrich, with the file in BENCH_REPORT
+python -m tests.bench.encoding --data DIR enrich, with the file in BENCH_REPORT; BENCH_STORES: they go to the real sink.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from enrich.sinks import Outcome
 from tests.bench.worker import Encoded
 
 REPORT = Path(os.environ.pop("BENCH_REPORT", os.devnull))
+STORES = bool(os.environ.pop("BENCH_STORES", ""))
 _run = worker.Worker.run
 _arrivals: list[tuple[str, int]] = []
 """Id of a document and when it came, in ns since 1970."""
@@ -40,10 +41,12 @@ def _measured(self: worker.Worker, **options: Any) -> None:
     cpu, wall = time.process_time(), time.perf_counter()
     _run(self, **options)
     told = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "counts": dict(self.counts)}
-    REPORT.write_text(json.dumps(told | {"arrivals": _arrivals}))
+    facts = {name: self.facts()[name] for name in ("waited_seconds", "write_seconds", "sink")}
+    REPORT.write_text(json.dumps(told | facts | {"arrivals": _arrivals}))
 
 
 if __name__ == "__main__":
-    halves.open_sink = lambda *_, **__: Timed()
+    if not STORES:
+        halves.open_sink = lambda *_, **__: Timed()
     worker.Worker.run = _measured  # type: ignore[method-assign]
     main()

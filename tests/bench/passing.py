@@ -76,10 +76,11 @@ class Passing:
 
     @classmethod
     @contextmanager
-    def of(cls, broker: Kafka, scratch: Path, settings: Mapping[str, str]) -> Iterator[Passing]:
-        """One whose folder goes behind the block."""
+    def of(cls, broker: Kafka, scratch: Path, settings: Mapping[str, str], sink: str = "") -> Iterator[Passing]:
+        """One whose folder goes behind the block. `sink`: workers of another than the local store are a group apart."""
+        name = settings["CGTRAIL_KAFKA_GROUP"] + (f".{sink}" if sink else "")
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            yield cls(Group.of(broker, settings), Path(folder), settings)
+            yield cls(Group(broker, settings["CGTRAIL_KAFKA_TOPIC"], name), Path(folder), settings)
 
     @contextmanager
     def running(self, module: str, data: Path, *arguments: str, **settings: str) -> Iterator[Running]:
@@ -128,10 +129,10 @@ class Passing:
         assert published(data / "spool") or not whole
         return made
 
-    def workers(self, count: int) -> tuple[list[dict[str, Any]], list[Running]]:
+    def workers(self, count: int, *options: str, **settings: str) -> tuple[list[dict[str, Any]], list[Running]]:
         """So many workers take all that is in the topic: what each tells, and its process."""
         with ExitStack() as stack:
-            made = [stack.enter_context(self.worker(number)) for number in range(count)]
+            made = [stack.enter_context(self.worker(number, *options, **settings)) for number in range(count)]
             self.until(lambda: self.group.lag() == 0, "all to be taken")
             for each in made:
                 each.end()
@@ -142,11 +143,11 @@ class Passing:
         return dict(json.loads((self.folder / f"report{number}").read_text()))
 
     @contextmanager
-    def worker(self, number: int) -> Iterator[Running]:
+    def worker(self, number: int, *options: str, **settings: str) -> Iterator[Running]:
         """A worker on the topic; its report is in the folder."""
         own = {"CGTRAIL_KAFKA_INSTANCE": f"w{number}", "BENCH_REPORT": str(self.folder / f"report{number}")}
         data = self.folder / f"worker{number}"
-        with self.running("tests.bench.encoding", data, "enrich", **own) as made:
+        with self.running("tests.bench.encoding", data, "enrich", *options, **own, **settings) as made:
             yield made
 
 

@@ -57,9 +57,13 @@ class Live:
     rng: random.Random
     killed: list[str] = field(default_factory=list)
 
+    def moment(self) -> None:
+        """Some time passes."""
+        time.sleep(self.rng.uniform(0, MOMENT))
+
     def kill(self, name: str) -> None:
         """A moment passes, then one is killed and begins again."""
-        time.sleep(self.rng.uniform(0, MOMENT))
+        self.moment()
         self.killed.append(name)
         print(f"killing: {name}", flush=True)
         match name:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import Consumer, TopicPartition
 from elasticsearch import Elasticsearch, helpers
 
 from cgtrail.elasticsearch.roles import writer
@@ -84,12 +85,6 @@ class Place:
         self.es.ask("POST", f"{pattern(self.namespace)}/_refresh")
         return int(self.es.ask("GET", f"{pattern(self.namespace)}/_count")["count"])
 
-    def empty(self) -> None:
-        """Nothing of it is kept."""
-        indices = self.es.ask("GET", f"_resolve/index/{pattern(self.namespace)}")["data_streams"]
-        for each in indices:
-            self.es.ask("DELETE", f"_data_stream/{each['name']}")
-
 
 @dataclass
 class Passed:
@@ -110,6 +105,14 @@ class Passed:
         self.memory.append(most_bytes / MEGABYTE)
 
 
+def coordinated(broker: Kafka) -> None:
+    """Have groups' coordinator begin: librdkafka's admin client can crash that asks for a group while it does."""
+    broker.create("first")
+    consumer = Consumer({"bootstrap.servers": broker.servers, "group.id": "first"})
+    consumer.commit(offsets=[TopicPartition("first", 0, 0)], asynchronous=False)
+    consumer.close()
+
+
 def throughput(report: Report, broker: Kafka, es: Elastic, size: Size, data: list[Path]) -> None:
     """One worker takes a backlog of some hosts out of Kafka, into indices of its own each round."""
     found = Passed()
@@ -123,7 +126,6 @@ def throughput(report: Report, broker: Kafka, es: Elastic, size: Size, data: lis
             documents = place.count()
             assert documents == worker["counts"]["ok"], "as many are stored as were answered for"
             found.add(worker, documents, made.most_bytes)
-        place.empty()
     for values in vars(found).values():
         del values[0]  # the server had not been used before
     report.row(
@@ -187,7 +189,6 @@ def client_cost(report: Report, es: Elastic, size: Size, documents: Sequence[Doc
             way(place, documents)
             took[name].append((time.process_time() - began) / len(documents) * 1e6)
             assert place.count() == len(documents)
-            place.empty()
     for name, found in took.items():
         ratios = [each / before for each, before in zip(found, took[OURS], strict=True)]
         beside = "" if name == OURS else f"; {spread(ratios, '{:.2f}x')} of the sink"
@@ -212,7 +213,6 @@ def on_disk(report: Report, es: Elastic, documents: Sequence[Document]) -> None:
         stored = found["store"]["size_in_bytes"]
         what = f"{stored / count:,.0f} bytes on disk; {encoded / count:,.0f} as JSON"
         report.row(f"a document of {kind}, of {count:,}", what)
-    place.empty()
 
 
 def latency(report: Report, lab: Lab, es: Elastic, size: Size) -> None:
@@ -231,7 +231,6 @@ def latency(report: Report, lab: Lab, es: Elastic, size: Size) -> None:
         once(size.samples)
         measured = sampled(once, size.samples)
     report.row(f"Return → searchable in Elasticsearch, refresh each second, {size.samples} lines in bash", measured)
-    place.empty()
 
 
 def _worker(data: Path) -> tuple[str, ...]:
@@ -274,6 +273,7 @@ def run(report: Report, lab: Lab, size: Size) -> None:
         data.append(folder)
     with elastic(report.scratch / "elastic") as es:
         with kafka(report.scratch / "kafka") as broker:
+            coordinated(broker)
             throughput(report, broker, es, size, data)
         documents = made_of(data[0])
         client_cost(report, es, size, documents)

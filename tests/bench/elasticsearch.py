@@ -35,7 +35,7 @@ from tests.bench.person import at_bash, enter, keys, with_bash
 from tests.bench.report import Report, spread
 from tests.faults.storm import storm
 from tests.faults.writer import write
-from tests.servers.elastic import Elastic, elastic
+from tests.servers.elastic import Elastic, RefusedError, elastic
 from tests.servers.kafka import Kafka, kafka, topics
 from tests.servers.prepared import prepare
 from tests.servers.prompts import Prompts
@@ -171,7 +171,7 @@ def theirs(place: Place, documents: Sequence[Document], chunk: int, **client: An
 def _orjson() -> dict[str, Any]:
     from elastic_transport import OrjsonSerializer
 
-    return {"serializers": {"application/vnd.elasticsearch+json": OrjsonSerializer()}}
+    return {"serializers": {"application/json": OrjsonSerializer()}}
 
 
 def client_cost(report: Report, es: Elastic, size: Size, documents: Sequence[Document]) -> None:
@@ -243,10 +243,19 @@ def _found_after(place: Place, text: str, since: int) -> float:
     """Seconds from a moment (ns since 1970) until a search has found a line."""
     asked = {"query": {"term": {"cgtrail.command.line": text}}, "size": 1, "_source": False}
     path = f"{stream('command', place.namespace)}/_search"
-    while not place.es.ask("POST", path, asked, ignore_unavailable="true")["hits"]["hits"]:
+    while not _finds(place.es, path, asked):
         assert time.time_ns() - since < DEADLINE_SECONDS * 1e9, f"{text} was never found"
         time.sleep(POLL_SECONDS)
     return (time.time_ns() - since) / 1e9
+
+
+def _finds(es: Elastic, path: str, asked: dict[str, Any]) -> bool:
+    try:
+        return bool(es.ask("POST", path, asked, ignore_unavailable="true")["hits"]["hits"])
+    except RefusedError as error:
+        if error.status != 503:  # the index is about to be made
+            raise
+        return False
 
 
 def _batches(documents: Sequence[Document]) -> Iterator[list[Document]]:

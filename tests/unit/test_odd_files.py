@@ -66,7 +66,12 @@ def test_something_else_in_a_day_files_place(run: Run, sink: SqliteSink, tmp_pat
     assert (result.code, result.err) == (1, "")
     assert f"store     {told}\n" in result.out
     assert result.out.count("not running") == 2
-    assert json.loads(run("status", "--json").out)["store"] == {"days": 1, "documents": None, "error": told}
+    assert json.loads(run("status", "--json").out)["store"] == {
+        "name": str(tmp_path / "store"),
+        "days": 1,
+        "documents": None,
+        "error": told,
+    }
     (answer,) = sink.write([document("a")])
     assert (answer.status, answer.reason) == (Status.RETRY, told)
     assert not dayfile.remove(path)

@@ -1,6 +1,7 @@
 """Commits of a member of a group, waited for so long and no longer.
 
 librdkafka's own wait has no end: when partitions move meanwhile, it waits for who commits to be told of it, who waits.
+So another thread waits for it; but while the client tells of partitions that move, no other thread gets through.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 
 from enrich.kafka import client
 from enrich.kafka.client import Consumer, KafkaException, TopicPartition
+from enrich.sources import SourceError
 
 ANSWER_SECONDS = 5.0
 Answer = Future[list[TopicPartition]]
@@ -45,6 +47,20 @@ class Commits:
         except KafkaException as error:
             raise client.failed("the place can't be committed", error) from error
         return done
+
+    def moving(self, offsets: list[TopicPartition]) -> None:
+        """As `surely`, where the client tells of partitions that move: what other threads ask of it waits until then.
+
+        Brokers answer in the order in which they are asked, so that they tell of this commit. Raises SourceError.
+        """
+        self.later(offsets)
+        try:
+            told = self._consumer.committed(offsets, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise client.failed("the place can't be committed", error) from error
+        if [each.offset for each in told] != [each.offset for each in offsets]:
+            message = "brokers did not take the place of partitions that move: what was stored last is made again"
+            raise SourceError(message)
 
     def idle(self, seconds: float) -> bool:
         """Whether nothing is under way, after so long at the most."""

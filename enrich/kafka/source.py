@@ -101,7 +101,10 @@ class KafkaSource:
         offsets = [self._assignment.at(each.number, places[each.name]) for each in ours]
         if not offsets:
             return
-        if surely:
+        if surely and self._moving:
+            self._commits.moving(offsets)
+            self._have_committed(offsets)
+        elif surely:
             self._have_committed(self._commits.surely(offsets))
         else:
             self._commits.later(offsets)

@@ -23,6 +23,10 @@ def _name(settings: dict[str, str], number: int) -> str:
     return f"{settings['CGTRAIL_KAFKA_TOPIC']}-{number}"
 
 
+def _taken(member: Member) -> set[tuple[bytes, int]]:
+    return {(each.stream, each.piece.number) for each in list(member.recorder.taken)}
+
+
 def test_once_gives_every_message_of_many_partitions_in_order(broker: Kafka) -> None:
     """A hundred partitions, some empty: all is given, in order, with the broker's time, and then it ends."""
     settings = topics(broker, 100)
@@ -110,12 +114,27 @@ def test_a_slow_store_keeps_its_place_in_the_group(broker: Kafka) -> None:
     assert not any(lost for _, lost in member.recorder.left)
     assert member.source.facts()["rebalances"] <= rounds + 4
     slow.set()
-    until(lambda: len(member.recorder.taken) + len(other.recorder.taken) >= 800, "everything")
+    until(lambda: len(_taken(member) | _taken(other)) == 800, "everything")  # some of it by both, perhaps
     member.stop()
     other.stop()
     assert {name: sorted(set(places)) for name, places in stored.items()} == {
         _name(settings, number): list(range(400)) for number in range(2)
     }
+
+
+def test_a_partition_that_moves_is_committed_where_it_is_stored(broker: Kafka) -> None:
+    """Who had it commits while it is told to give it up: the next owner stores nothing once more."""
+    settings = topics(broker, 2)
+    send(broker, settings["CGTRAIL_KAFKA_TOPIC"], {n: messages(n, range(400)) for n in range(2)})
+    stored: dict[str, list[int]] = {}
+    first = Member(reach(settings), "a-0", stored, flush=1000)  # it stores when it has to
+    until(lambda: len(_taken(first)) == 800, "everything")
+    second = Member(reach(settings), "b-0", stored, flush=1000)
+    until(lambda: second.recorder.begun != [], "the other member's partition")
+    second.stop()
+    first.stop()
+    assert [committed for _, committed, _ in second.recorder.begun] == [400]
+    assert stored == {_name(settings, number): list(range(400)) for number in range(2)}
 
 
 def test_once_ends_although_more_comes(broker: Kafka) -> None:

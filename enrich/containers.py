@@ -21,6 +21,11 @@ EVERYTHING = int(ALL)
 _TOLD = attrgetter(*(f.name for f in ContainerInfo.layout.blocks[-1][1]))
 """What a ContainerInfo itself says, without its header."""
 
+MAX_LABEL = 8191
+"""UTF-16 units of a label's value, which is cut visibly beyond: so much of it an index of Elasticsearch takes, and
+documents that had more would not say so. An agent tells less; what stands in place of secrets can be longer than they.
+"""
+
 Shown = tuple[str | None, str | None, str | None, str | None]
 """Names of a process's user, group, real user and saved user."""
 NAMELESS: Shown = (None, None, None, None)
@@ -162,9 +167,14 @@ def _container(info: ContainerInfo, scrubber: Scrubber) -> dict[str, Any]:
         "name": render.text(info.name)[0],
         "runtime": render.text(info.runtime)[0],
         "image": render.image(render.text(info.image)[0]) if info.image else None,
-        "labels": {name: scrubber.named(name, value) for name, value in labels(info.labels).items()},
+        "labels": {name: _cut(scrubber.named(name, value)) for name, value in labels(info.labels).items()},
     }
     return {name: value for name, value in shown.items() if value}
+
+
+def _cut(value: str) -> str:
+    units = len(value) if len(value) <= MAX_LABEL // 2 else len(value.encode("utf-16-le", "surrogatepass")) // 2
+    return value if units <= MAX_LABEL else f"{value[: MAX_LABEL // 2]}…"
 
 
 def _details(info: ContainerInfo, shown: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,11 @@ _DEEPEST = 24
 """Levels of bool: servers take 30 (indices.query.bool.max_nested_depth), and who asks adds some."""
 _SINGLE_GAPS = 8
 """So many ? behind a * a server can turn into an automaton of a bearable size; each doubles it."""
-_INDEXED = ("keyword", "wildcard", "flattened")
+_INDEXED = ("keyword", "wildcard")
 """Types whose values may be too long to be indexed."""
+_UNTOLD = "cgtrail.raw"
+"""It may have values that are in no index, which `_ignored` does not tell of what is flattened. Labels are shorter
+(enrich.containers.MAX_LABEL)."""
 _IN_LISTS = ("process.io.bytes_skipped.",)
 """Fields of objects in lists: SQLite, and what a query means, know no such value."""
 
@@ -153,15 +156,15 @@ class _Compiler:
     def _leaf(self, field: str, clause: Clause, *, least: bool) -> Clause:
         if field.startswith(_IN_LISTS):
             return self._rough(clause, least=least)
-        if least and values.field_type(field) in _INDEXED:
-            return some([clause, _ignored(field)])
-        return clause
+        if _is_untold(field):
+            return self._rough(EVERY, least=least)
+        return _or_ignored(field, clause) if least else clause
 
     def _rough(self, clause: Clause, *, least: bool, field: str | None = None) -> Clause:
         self.exact = False
         if not least:
             return NONE
-        return clause if field is None else some([clause, _ignored(field)])
+        return clause if field is None else EVERY if _is_untold(field) else _or_ignored(field, clause)
 
 
 def _grouped(parts: tuple[Query, ...]) -> tuple[dict[str, list[Value]], list[Query]]:
@@ -176,10 +179,15 @@ def _grouped(parts: tuple[Query, ...]) -> tuple[dict[str, list[Value]], list[Que
     return terms, others
 
 
-def _ignored(field: str) -> Clause:
-    """Some value of the field is in no index. An object that is flattened is named as a whole."""
-    within = None if field in FIELDS else values.flattened(field)
-    return {"term": {"_ignored": {"value": within[0] if within else field}}}
+def _or_ignored(field: str, clause: Clause) -> Clause:
+    """A clause, or some value of the field is in no index."""
+    if values.field_type(field) not in _INDEXED:
+        return clause
+    return some([clause, {"term": {"_ignored": {"value": field}}}])
+
+
+def _is_untold(field: str) -> bool:
+    return f"{field}.".startswith(f"{_UNTOLD}.")
 
 
 def _exists(field: str) -> Clause:

@@ -50,7 +50,9 @@ def more() -> Iterator[Document]:
             "@timestamp": timestamp(time),
             "event": {"id": f"more-{number}", "action": "exec", "sequence": number},
             "process": {"name": text, "args": ["ls", text], "command_line": f"ls {text}", "exit_code": -number},
-            "container": {"labels": {"com.docker.project": text[:100], "s*r": "x", "": "empty", "a.b.": "dots"}},
+            "container": {"labels": {"com.docker.project": text[:8191], "s*r": "x", "": "empty", "a.b.": "dots"}},
+            # Of what is flattened no server says that it is too long to be indexed.
+            "cgtrail": {"raw": {"process.args": text, "process.name": "AA=="} if number % 3 else {"cwd": text}},
         }
         yield Document(source["event"]["id"], time, "process", source)
 
@@ -131,6 +133,12 @@ HAND_MADE = [
     "container.labels.a.b.:dots",
     "container.labels:*mpt*",
     "_exists_:container.labels",
+    "container.labels.com.docker.project:*long*",
+    f'NOT container.labels.com.docker.project:"{LONG[:8191]}"',
+    "cgtrail.raw.process.args:long*",
+    "NOT _exists_:cgtrail.raw.cwd",
+    "NOT cgtrail.raw.process.args:[a TO m]",
+    f'cgtrail.raw:("{LONG}" OR b) AND NOT cgtrail.raw.process.args:{{* TO b]',
     "NOT _exists_:process.name",
     "process.exit_code:[-3 TO -1]",
     "@timestamp:2026-11-22",

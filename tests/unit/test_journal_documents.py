@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from bpf.enums import ExitFlag, Policy
+from enrich.containers import MAX_LABEL
 from enrich.documents import KINDS
+from enrich.elasticsearch.mappings import MAX_KEYWORD
+from shipper.tell import LABELS_BYTES
 from shipper.wire.records import (
     ContainerEvent,
     ContainerFlag,
@@ -70,6 +74,24 @@ def test_started() -> None:
     assert document["cgtrail"]["container"] == {"runtime_socket": False}
     assert document["cgtrail"]["tenant"] == {"id": ["red"]}
     assert document["cgtrail"]["attribution"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("x" * 8183, "x" * 8183),
+        ("\N{GRINNING FACE}" * 4095, "\N{GRINNING FACE}" * 4095),
+        ("\N{GRINNING FACE}" * 4096, "\N{GRINNING FACE}" * 4095 + "…"),
+        ("é" * 8192, "é" * 4095 + "…"),
+    ],
+    ids=["agent's longest", "just", "surrogates", "too long"],
+)
+def test_labels_fit_an_index(label: str, shown: str) -> None:
+    """No label's value is longer than what an index takes: documents with one would not say that it is in none."""
+    document = one(begun(labels=json.dumps({"a": label}, ensure_ascii=False).encode()))
+    assert document["container"]["labels"] == {"a": shown}
+    assert len(shown.encode("utf-16-le")) // 2 <= MAX_LABEL == MAX_KEYWORD
+    assert LABELS_BYTES - len(json.dumps({"": ""})) < MAX_KEYWORD
 
 
 def test_started_is_beside_the_exec() -> None:

@@ -131,6 +131,8 @@ class _Compiler:
     def _wildcard(self, field: str, parts: tuple[str | Gap, ...], *, least: bool, any_case: bool = False) -> Clause:
         if not all(_utf8(part) for part in parts if isinstance(part, str)):
             return NONE if not least else self._leaf(field, NONE, least=True)
+        if not any_case and not any(isinstance(part, Gap) for part in parts):  # an empty pattern finds no empty text
+            return self._values(field, ["".join(map(str, parts))], least=least)
         if field not in FIELDS:
             # Of keys in a flattened object an index knows only beginnings.
             head = parts[0] if isinstance(parts[0], str) else ""

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from bpf.enums import ExitFlag, ImageFlag
-from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image
+from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image, Task
 from bpf.schema import RECORDS, Record
 from enrich import losses, relatives, render
 from enrich.arguments import KEPT_BYTES, Arguments
 from enrich.containers import EXEC, NAMELESS, Shown
-from enrich.item import Entry, Item, Process
+from enrich.item import Entry, Epoch, Item, Process
 from enrich.losses import ECS
 from enrich.plan import Plan
 from enrich.relatives import Relatives
@@ -90,9 +90,9 @@ class Documents:
             own["user"] = source["user"]
         own["interactive"] = "tty" in own
         if process is not None:
-            self._leaders(own, process, record)
+            self._leaders(own, process, item)
             if process.entry is not None:
-                self._entry(source, process, process.entry)
+                self._entry(source, process, process.entry, item.epoch)
             if _partial(process, parent):
                 source["cgtrail"]["partial"] = True
         if item.session is not None:
@@ -100,7 +100,7 @@ class Documents:
         if process is not None and process.command:
             source["cgtrail"]["command"] = {"id": process.command}
         if parent is not None:
-            own["parent"] = self._relatives.parent(parent)
+            own["parent"] = self._relatives.parent(parent.identity, item.epoch)
         self._secrets(source, item)
         return source
 
@@ -110,36 +110,37 @@ class Documents:
         told = relatives.shown(process.identity)
         source["process"] = start | {name: told[name] for name in _NAMED if name in told}
         if process.entry is not None:
-            self._entry(source, process, process.entry)
+            self._entry(source, process, process.entry, process.epoch)
 
     def _secrets(self, source: dict[str, Any], item: Item) -> None:
         """Which kinds were masked: in its own arguments, and in those of the processes that it tells of."""
         kinds: set[str] = set()
-        process, parent = item.process, item.parent
-        if parent is not None:
-            kinds.update(parent.program.secrets)
+        process = item.process
         if process is not None:
+            parent = item.parent.identity if item.parent is not None else None
             entry = process.entry.leader if process.entry is not None else None
-            for each in (process.identity, process.group_leader, process.session_leader, entry):
-                if each is not None and each.program.secrets:
+            for each in (process.identity, parent, process.group_leader, process.session_leader, entry):
+                if each is not None and each.program.secrets and relatives.mine(each, item.epoch):
                     kinds.update(each.program.secrets)
         if isinstance(item.record, (Exec, ExecFailed)):
             kinds.update(self._arguments(item.record.args).secrets)
         if kinds:
             source["cgtrail"]["secrets"] = sorted(kinds)
 
-    def _leaders(self, own: dict[str, Any], process: Process, record: Any) -> None:
+    def _leaders(self, own: dict[str, Any], process: Process, item: Item) -> None:
         """What it runs, and who leads it; of a leader that is not known, its process id is."""
+        record, epoch = item.record, item.epoch
+        assert isinstance(record, Task)
         told, identity = relatives.shown(process.identity), process.identity
         group, session = process.group_leader, process.session_leader
         itself = relatives.itself(told, own) if identity in (group, session) else {}
         own |= told
-        own["group_leader"] = itself if group is identity else self._relatives.leader(group, record.pgid)
-        own["session_leader"] = itself if session is identity else self._relatives.leader(session, record.sid)
+        own["group_leader"] = itself if group is identity else self._relatives.leader(group, record.pgid, epoch)
+        own["session_leader"] = itself if session is identity else self._relatives.leader(session, record.sid, epoch)
 
-    def _entry(self, source: dict[str, Any], process: Process, entry: Entry) -> None:
+    def _entry(self, source: dict[str, Any], process: Process, entry: Entry, epoch: Epoch | None) -> None:
         """How its tree was entered."""
-        source["process"]["entry_leader"] = self._relatives.entry(entry, process)
+        source["process"]["entry_leader"] = self._relatives.entry(entry, process, epoch)
         if entry.environment and entry.leader is process.identity:
             source["process"]["env_vars"] = entry.environment
         own = source["cgtrail"]

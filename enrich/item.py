@@ -164,6 +164,8 @@ class Epoch:
     """It is not known to be a container's, and not known to be the host's."""
     is_host: bool = False
     """It is known to be no container's."""
+    owner: int = 0
+    """The container's topmost cgroup, as the kernel has it; 0: the host's, or not known."""
     cgroup: Part | None = None
     container: Container | None = None
     previous: Epoch | None = None
@@ -186,6 +188,23 @@ class Epoch:
     def life(self) -> Life:
         """Of the container that it belongs to."""
         return self.own if self.container is None else self.container.life
+
+    def together(self, other: Epoch) -> bool:
+        """Whether two cgroups are of one container, or both the host's."""
+        if self is other or (self.is_host and other.is_host):
+            return True
+        here, there = self.container, other.container
+        return here is not None and there is not None and here.key == there.key
+
+    def same(self, other: Epoch | None) -> bool:
+        """The same of who acts there, also before the registry told of both: the kernel knows whose a cgroup is."""
+        if self is other:
+            return True
+        if other is None:
+            return False
+        if self.owner and self.owner == other.owner and (self.undecided or other.undecided):
+            return True
+        return self.together(other)
 
     def tell(self, info: CgroupInfo, cgroup: Part, container: Container | None) -> None:
         """The registry told of it."""

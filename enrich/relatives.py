@@ -1,6 +1,8 @@
 """What documents say of processes beside their own: the parent, and the leaders of its group, session and entry.
 
-Each is said as of its own latest record, in a piece that is made once for all documents that name it.
+Each is said as of its own latest record, in a piece that is made once for all documents that name it. One that is in
+another container, or on the host, is somebody else's: what it runs, as whom and where is not for those who read this
+one's documents.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from typing import Any
 from enrich import render
 from enrich.containers import NAMELESS, Container
 from enrich.document import Part
-from enrich.item import Entry, Identity, Ids, Parts, Process
+from enrich.item import Entry, Epoch, Identity, Ids, Parts, Process
 from enrich.steps.host import Host
 
 _OWN = ("user", "group", "real_user", "saved_user", "tty")
 _USERS = ("user", "group", "real_user", "saved_user")
 """In the order of enrich.item.Ids and enrich.containers.Shown."""
+_FOREIGN = ("entity_id", "pid", "name")
 
 
 class Relatives:
@@ -24,26 +27,36 @@ class Relatives:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def parent(self, process: Process) -> Part:
-        """process.parent of its children's documents."""
-        return self._parts(process.identity).parent
+    def parent(self, parent: Identity, epoch: Epoch | None) -> dict[str, Any]:
+        """process.parent of its children's documents; `epoch`: where the child is."""
+        return self._parts(parent).parent if mine(parent, epoch) else self._foreign(parent)
 
-    def leader(self, leader: Identity | None, pid: int) -> dict[str, Any]:
+    def leader(self, leader: Identity | None, pid: int, epoch: Epoch | None) -> dict[str, Any]:
         """process.group_leader or .session_leader of another process's documents; of one not known, its process id."""
         if leader is None:
             return {"pid": pid, "same_as_process": False}
+        if not mine(leader, epoch):
+            return self._foreign(leader) | {"same_as_process": False}
         parts = self._parts(leader)
         if parts.leader is None:
             parts.leader = Part(parts.parent | {"same_as_process": False})
         return parts.leader
 
-    def entry(self, entry: Entry, process: Process) -> Part:
+    def entry(self, entry: Entry, process: Process, epoch: Epoch | None) -> dict[str, Any]:
         """process.entry_leader of a process's documents."""
+        if not mine(entry.leader, epoch):
+            return self._foreign(entry.leader) | _entered(entry, {}) | {"same_as_process": False}
         parts = self._parts(entry.leader)
         if entry.parts is None or entry.parts[0] is not parts:
             leader = dict(parts.parent) | _entered(entry, parts.parent.get("user", {}))
             entry.parts = parts, Part(leader | {"same_as_process": True}), Part(leader | {"same_as_process": False})
         return entry.parts[1] if entry.leader is process.identity else entry.parts[2]
+
+    def _foreign(self, identity: Identity) -> dict[str, Any]:
+        """As much as a record tells of any parent: which process it is, and a name."""
+        told = shown(identity)
+        start = {"start": self._host.timestamp(identity.start)} if identity.start else {}
+        return start | {name: told[name] for name in _FOREIGN if name in told}
 
     def _parts(self, identity: Identity) -> Parts:
         container = identity.epoch.container if identity.epoch is not None else None
@@ -55,6 +68,12 @@ class Relatives:
             parts = Parts(key, Part(start | shown(identity) | _who(identity, container)))
             identity.parts = parts
         return parts
+
+
+def mine(identity: Identity, epoch: Epoch | None) -> bool:
+    """Whether all that is known of a process is for documents about somebody in that cgroup."""
+    where = identity.epoch
+    return where is epoch or where is None or where.same(epoch)
 
 
 def itself(told: dict[str, Any], process: dict[str, Any]) -> dict[str, Any]:

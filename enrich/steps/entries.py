@@ -17,7 +17,7 @@ from bpf.schema import Record
 from enrich import render
 from enrich.containers import NAMELESS, Life
 from enrich.item import Entry, Epoch, Item, Process
-from enrich.steps.processes import ProcessTree
+from enrich.steps.processes import ProcessTree, came_in
 from shipper.wire.records import KeyframeEnd
 
 RUNTIME = frozenset(
@@ -70,8 +70,10 @@ class Entries:
                 self._found[record.tgid] = record, process, epoch
                 return
             self._place(record, process, epoch)
-        elif not _together(process.epoch, epoch):
+        elif not process.epoch.together(epoch):
             _put_in(process, epoch, record)
+            if not process.epoch.same(epoch) and not isinstance(record, Image):
+                came_in(process)
         process.epoch = epoch
 
     def _place(self, record: Task, process: Process, epoch: Epoch) -> None:
@@ -90,13 +92,15 @@ class Entries:
         """One whose parent is where it belongs."""
         parent = self._tree.known(told.ppid, told.parent_start)
         placed.epoch = where
-        if parent is not None and parent.epoch is not None and _together(parent.epoch, where):
+        if parent is not None and parent.epoch is not None and parent.epoch.together(where):
             placed.entry, placed.entering, placed.outside = parent.entry, parent.entering, parent.outside
             placed.first = parent.first
             if where.is_host and parent.pid == 1:
                 placed.entry = _entry("init", "init", told, placed, where)
         else:
             _put_in(placed, where, told)
+            if parent is not None and not where.same(parent.epoch) and not isinstance(told, Image):
+                came_in(placed)
         if isinstance(told, Running):
             self._start(told, placed, parent, where)
 
@@ -157,14 +161,6 @@ class Entries:
         process.entry = made = _entry("sshd", "sshd", record, process, epoch)
         _claim(made, record.connection)
         return made
-
-
-def _together(one: Epoch, other: Epoch) -> bool:
-    """Whether two cgroups are of one container, or both the host's."""
-    if one is other or (one.is_host and other.is_host):
-        return True
-    here, there = one.container, other.container
-    return here is not None and there is not None and here.key == there.key
 
 
 def _put_in(process: Process, epoch: Epoch, record: Task) -> None:

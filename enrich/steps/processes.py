@@ -42,7 +42,9 @@ class ProcessTree:
                 return
             item.parent = self._parent(record)
             item.process = process = self._see(record, item.parent)
-            process.identity.epoch = item.epoch
+            process.identity.epoch = epoch = item.epoch
+            if epoch is not None and record.owner:
+                epoch.owner = record.owner
         elif isinstance(record, Arguments):
             self._tell(self._live.get(record.tgid), record)
         elif isinstance(record, KeyframeBegin):
@@ -147,6 +149,12 @@ class ProcessTree:
     def entity_id(self, pid: int, start: int) -> str:
         """hash(boot id, pid, start): stable across exec, never the same for two processes."""
         return hashlib.blake2b(_LIFE.pack(self._host.boot, pid, start), digest_size=16).hexdigest()
+
+
+def came_in(process: Process) -> None:
+    """It was put into another container than it started its program in: how it was started is not told there."""
+    if process.program.command_line or process.program.working_directory:
+        _run(process, Program(process.program.executable))
 
 
 def _inherit_image(process: Process, record: Task, parent: Process) -> None:

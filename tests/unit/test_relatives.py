@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bpf.events import SshLogin
+from bpf.events import CgroupAttach, SshLogin
 from enrich.arguments import KEPT_BYTES
 from shipper.wire.records import UserNames
 from tests.unit.stream import Stream, container, end, exec_, fork, process, running, undeclared
@@ -171,3 +171,69 @@ def test_related() -> None:
     login = stream.feed(exec_(14, 10, b"/bin/sh", mount_ns=9, uid=1000, real_uid=1001, saved_uid=7))[-1]
     assert login["related"] == {"user": ["7", "alice", "real"], "hosts": ["node"], "ip": ["192.0.2.7"]}
     assert undeclared(login) == set()
+
+
+OTHER = 88
+FOREIGN = {"entity_id", "pid", "name", "start"}
+
+
+def neighbours() -> Stream:
+    """Two containers of two tenants; in the first a shell whose arguments are its own business."""
+    stream = Stream()
+    stream.feed(*container(container_id=b"a" * 64, tenants=b"first\0"))
+    stream.feed(*container(OTHER, container_id=b"b" * 64, tenants=b"second\0"))
+    shell(stream, b"-c", b"own --password=hunter2hunter2 business")
+    return stream
+
+
+def test_those_of_another_container() -> None:
+    """A parent or leader in another container is told by id and name alone: what it runs is not for these tenants."""
+    stream = neighbours()
+    stream.feed(fork(4, 2, pgid=2, sid=2, cgroup_id=OTHER))
+    ls = stream.one(exec_(4, 2, b"/bin/ls", pgid=2, sid=2, cgroup_id=OTHER))
+    assert ls["cgtrail"]["tenant"]["id"] == ["second"]
+    assert "business" not in str(ls)
+    assert "secrets" not in ls["cgtrail"]
+    for other in ("parent", "group_leader", "session_leader"):
+        told = ls["process"][other]
+        assert told.keys() - {"same_as_process"} == FOREIGN
+        assert told["entity_id"] == stream.documents[0]["process"]["entity_id"]
+    assert "business" in str(stream.one(exec_(5, 2, b"/bin/ls", sid=2)))
+
+
+def test_one_that_moved_to_another_container() -> None:
+    """Who moves keeps its executable there, but not how it was started; those it leaves behind don't see it there."""
+    stream = neighbours()
+    stream.feed(exec_(3, 2, b"/bin/enter", b"business", pgid=2, sid=2), fork(6, 3, pgid=3, sid=2))
+    stream.feed(process(CgroupAttach, 3, 2, pgid=3, sid=2, cgroup_id=OTHER), fork(4, 3, pgid=3, cgroup_id=OTHER))
+    ls = stream.one(exec_(4, 3, b"/bin/ls", pgid=3, sid=2, cgroup_id=OTHER))
+    assert "business" not in str(ls)
+    assert ls["process"]["parent"]["executable"] == "/bin/enter"
+    left = stream.one(exec_(6, 3, b"/bin/ls", pgid=3, sid=2))["process"]
+    assert left["parent"].keys() == FOREIGN
+    assert left["entry_leader"]["args"]
+    stream.feed(exec_(3, 2, b"/bin/next", b"elsewhere", pgid=3, sid=2, cgroup_id=OTHER))
+    assert "elsewhere" not in str(stream.one(end(6, 3, pgid=3, sid=2)))
+
+
+def test_an_entry_leader_that_moved() -> None:
+    """How a tree was entered, and as whom, stays known when its leader has gone elsewhere."""
+    stream = neighbours()
+    stream.feed(process(CgroupAttach, 2, 1, cgroup_id=OTHER))
+    entry = stream.one(exec_(5, 2, b"/bin/ls", sid=2))["process"].get("entry_leader")
+    assert entry is None  # who is forked now comes from there
+    stream = neighbours()
+    stream.feed(fork(5, 2, sid=2), process(CgroupAttach, 2, 1, cgroup_id=OTHER))
+    entry = stream.one(exec_(5, 2, b"/bin/ls", sid=2))["process"]["entry_leader"]
+    assert entry.keys() == FOREIGN | {"entry_meta", "user", "same_as_process"}
+
+
+def test_a_cgroup_that_a_container_made() -> None:
+    """Who moves to one that nobody told of yet is known in full there: the kernel says whose it is."""
+    stream = Stream()
+    stream.feed(*container())
+    shell(stream, b"-c", b"business", owner=77)
+    stream.feed(fork(3, 2, owner=77), process(CgroupAttach, 3, 2, cgroup_id=OTHER, owner=77))
+    stream.feed(exec_(3, 2, b"/bin/ls", sid=2, cgroup_id=OTHER, owner=77), *container(OTHER, key=b"docker/77"))
+    told = stream.documents[-1]["process"]
+    assert (told["parent"]["args"][-1], told["session_leader"]["args"][-1]) == ("business", "business")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import orjson
+
 from enrich import render
 from enrich.secrets.scrub import Scrubber
 
 KEPT_BYTES = 2048
-"""Of a process's arguments, in what is told of it later: its own exec document has them all."""
+"""Of a process's arguments, in what is told of it later: its own exec document has them all. As JSON has them, where
+a byte may take seven: they stand in every document of each process that it is parent or leader of."""
+_WIDEST = 9
+"""More than what a byte of arguments, or a character, can take in JSON: six for \\u001f, seven for a quoted quote."""
+_QUOTES = b'""'
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +32,36 @@ class Shown:
 
     def cut(self) -> tuple[tuple[str, ...], str]:
         """What is kept for later: arguments, none where they are long, and the command line."""
-        if self.size <= KEPT_BYTES:
+        if self.size * _WIDEST <= KEPT_BYTES:
             return tuple(self.args), render.command_line(self.args)
+        whole = len(orjson.dumps(self.args)) <= KEPT_BYTES
+        return tuple(self.args) if whole else (), cut(render.command_line(self._first()), KEPT_BYTES)
+
+    def _first(self) -> list[str]:
+        """As much of the arguments as is worth quoting."""
         kept: list[str] = []
-        room = KEPT_BYTES
+        room = KEPT_BYTES + 1
         for argument in self.args:
             kept.append(argument[:room])
             room -= len(argument) + 1
-            if room <= 0:
+            if room < 0:
                 break
-        return (), f"{render.command_line(kept)}…"
+        return kept
+
+
+def cut(text: str, room: int) -> str:
+    """A text, or so many bytes of JSON of it and an ellipsis."""
+    if _fits(text, room):
+        return text
+    low, high = 0, min(len(text), room)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _fits(text[:middle], room) else (low, middle - 1)
+    return f"{text[:low]}…"
+
+
+def _fits(text: str, room: int) -> bool:
+    return len(text) * _WIDEST <= room or len(orjson.dumps(text)) <= room + len(_QUOTES)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from bpf.enums import ExitFlag, ImageFlag
 from bpf.events import CgroupAttach, Exec, ExecFailed, Exit, Fork, Image, Task
 from bpf.schema import RECORDS, Record
 from enrich import losses, relatives, render
-from enrich.arguments import KEPT_BYTES, Arguments
+from enrich.arguments import Arguments
 from enrich.containers import EXEC, NAMELESS, Shown
 from enrich.item import Entry, Epoch, Item, Process
 from enrich.losses import ECS
@@ -135,6 +135,8 @@ class Documents:
         group, session = process.group_leader, process.session_leader
         itself = relatives.itself(told, own) if identity in (group, session) else {}
         own |= told
+        if process.program.shared is not process.program.told:
+            own |= process.program.told
         own["group_leader"] = itself if group is identity else self._relatives.leader(group, record.pgid, epoch)
         own["session_leader"] = itself if session is identity else self._relatives.leader(session, record.sid, epoch)
 
@@ -152,12 +154,15 @@ class Documents:
 
     def _exec(self, item: Item) -> dict[str, Any]:
         record = item.record
+        process = item.process
         assert isinstance(record, Image)
+        assert process is not None
         source = self._process(item)
         shown, own = source["process"], source["cgtrail"]
         if record.error:  # those shown so far are of the program that goes on
             shown["args"] = self._arguments(record.args).args
-        if record.error or len(record.args) > KEPT_BYTES:  # of others, the process knows it
+        line = process.program.command_line
+        if record.error or not line or line[-1] == "…":  # of others, the process knows it
             shown["command_line"] = render.command_line(shown["args"])
         shown["args_count"] = len(shown["args"])
         shown.setdefault("command_line", "")

@@ -76,7 +76,7 @@ _STEPS: dict[str, DocumentField] = {
     "process.args_count": DocumentField("long", "number of arguments that were recorded"),
     "process.command_line": DocumentField(
         "wildcard",
-        "arguments in one line, quoted for a shell where needed; an end has 2,048 bytes of them, then …",
+        "arguments in one line, quoted for a shell where needed; an end has 2,048 bytes of them as JSON, then …",
     ),
     "process.env_vars": DocumentField(
         "keyword",
@@ -248,10 +248,10 @@ _OF_OTHERS: dict[str, DocumentField] = {
     "name": DocumentField("keyword", "its name"),
     "start": DocumentField("date_nanos", "when it was made"),
     "executable": DocumentField("keyword", "path of its executable"),
-    "args": DocumentField("keyword", "its arguments, where they have at most 2,048 bytes"),
+    "args": DocumentField("keyword", "its arguments, where they have at most 2,048 bytes as JSON"),
     "args_count": DocumentField("long", "how many arguments it has"),
     "command_line": DocumentField(
-        "wildcard", "its arguments in one line; of more than 2,048 bytes the beginning and …"
+        "wildcard", "its arguments in one line; of more than 2,048 bytes as JSON the beginning and …"
     ),
     "working_directory": DocumentField("keyword", "its working directory when its program began"),
     "interactive": DocumentField("boolean", "it has a controlling terminal"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from bpf.schema import Record
+from enrich.arguments import cut
 from enrich.containers import Container, Life
 from enrich.document import Document, Part
 from enrich.terminals.session import Session
@@ -27,13 +28,21 @@ class Program:
     secrets: tuple[str, ...] = ()
     """The kinds of secrets that were masked in its arguments."""
     told: dict[str, Any] = field(init=False)
-    """What documents say of it."""
+    """What its own documents say of it."""
+    shared: dict[str, Any] = field(init=False)
+    """What those of others do: of long paths the beginning."""
 
     def __post_init__(self) -> None:
         """What is said is worked out once."""
-        self.told = {name: value for name in _TOLD if (value := getattr(self, name))}
+        self.told = self.shared = {name: value for name in _TOLD if (value := getattr(self, name))}
+        if len(self.executable) + len(self.working_directory) > _SHORT:
+            self.shared = self.told | {n: cut(self.told[n], PATH_BYTES) for n in _PATHS if n in self.told}
 
 
+PATH_BYTES = 1024
+"""Of a path, as JSON has it, in what is told of a process in others' documents."""
+_SHORT = 100
+_PATHS = ("executable", "working_directory")
 _TOLD = ("executable", "args", "args_count", "command_line", "working_directory")
 NOTHING = Program()
 """That of a process of which only a name is known."""

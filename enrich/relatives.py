@@ -89,8 +89,8 @@ def itself(told: dict[str, Any], process: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(identity: Identity) -> dict[str, Any]:
-    """Which process it is, and what it runs."""
-    told = {"entity_id": identity.entity_id, "pid": identity.pid, "name": identity.name, **identity.program.told}
+    """Which process it is, and what it runs, as others' documents have it."""
+    told = {"entity_id": identity.entity_id, "pid": identity.pid, "name": identity.name, **identity.program.shared}
     if not identity.pid or not identity.name:
         return {name: value for name, value in told.items() if value}
     return told

@@ -110,8 +110,8 @@ class ProcessTree:
             shown = self._arguments(record.args)
             args, line = shown.cut()
             count = len(shown.args)
-            if record.cut and args:
-                args, count, line = (), 0, f"{line}…"
+            if record.cut and line:
+                args, count, line = (), 0, f"{line.removesuffix('…')}…"
             told = process.program
             _run(process, replace(told, args=args, args_count=count, command_line=line, secrets=shown.secrets))
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from bpf.events import CgroupAttach, SshLogin
+from enrich import render
 from enrich.arguments import KEPT_BYTES
+from enrich.item import PATH_BYTES
 from shipper.wire.records import UserNames
 from tests.unit.stream import Stream, container, end, exec_, fork, process, running, undeclared
 
@@ -126,6 +129,34 @@ def test_long_arguments_are_told_once() -> None:
         assert "args" not in told
         assert told["args_count"] == 2
         assert len(told["command_line"]) == KEPT_BYTES + 1
+
+
+@pytest.mark.parametrize("byte", [b"x", b"'", b"\x01", b"\xff", b"\0", b'"', "\u20ac".encode()])
+def test_what_is_told_of_others_is_bounded(byte: bytes) -> None:
+    """Whatever arguments and paths are made of, four relatives add little to a document; its own has all of it."""
+    stream = begun()
+    long, path = byte * (2000 // len(byte)), b"/" + (byte.strip(b"\0") or b"x") * (4000 // len(byte))
+    own = shell(stream, long, exe=path, cwd=path)["process"]
+    child = stream.one(exec_(3, 2, b"/bin/ls", pgid=2, sid=2))["process"]
+    for told in (*(own[leader] for leader in LEADERS), *(child[other] for other in OTHERS)):
+        assert len(orjson.dumps(told)) < 2 * (KEPT_BYTES + PATH_BYTES) + 1000
+        assert own["executable"].startswith(told["executable"].removesuffix("…"))
+    assert len(own["executable"]) == len(own["working_directory"]) >= len(path.decode(errors="replace"))
+    assert own["command_line"] == render.command_line(own["args"])
+    ended = stream.one(end(2, 1, mount_ns=9))["process"]
+    assert len(ended["command_line"]) <= KEPT_BYTES + 1
+
+
+def test_what_fits_is_told_whole() -> None:
+    """The longest arguments and paths that fit are told as they are; one byte more, and they end in an ellipsis."""
+    for more in (0, 1):
+        stream = begun()
+        path = b"/" + b"p" * (PATH_BYTES - 1 + more)
+        shell(stream, b"x" * (KEPT_BYTES - len(b"/bin/sh ") + more), cwd=path)
+        told = stream.one(exec_(3, 2, b"/bin/ls", pgid=2, sid=2))["process"]["parent"]
+        assert told["working_directory"] == path[:PATH_BYTES].decode() + "…" * more
+        assert told["command_line"].endswith("…" if more else "x")
+        assert len(told["command_line"]) == KEPT_BYTES + more
 
 
 def test_secrets_of_leaders_are_named() -> None:

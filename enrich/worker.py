@@ -36,7 +36,7 @@ from enrich.snapshot import SnapshotError
 from enrich.sources import Refused, Source, Taken
 
 _log = structlog.get_logger()
-_ROOM = "see that the store has room and answers, and that nobody else locks its files; `cgtrail check` tells"
+_ROOM = "do what the reason asks for; see that the store is reached and has room: `cgtrail check` tells"
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 1.0
@@ -45,6 +45,8 @@ IDLE_COMMIT_SECONDS = 1.0
 SNAPSHOT_SECONDS = 60.0
 PATIENCE_SECONDS = 0.2
 """A write that takes longer is waited for by the source, which stays a member meanwhile."""
+TELL_SECONDS = 60.0
+"""What a sink refuses all the time is said so often."""
 LEAVE_SECONDS = 5.0
 """A write that takes longer is given up when a partition leaves: the next owner makes its documents again."""
 
@@ -81,6 +83,8 @@ class Worker:
         """Partitions that have ended: committed once, and forgotten."""
         self._schema = self._fresh(bytes(16), 0).schema
         self._progress = Progress(self.source, self.checkpoints, self.letters, self.counts, self._schema)
+        self._told = -TELL_SECONDS
+        """When it was said why the sink does not take documents."""
         self._waited = 0.0
         """Seconds in which nothing was taken, as the sink had not answered."""
 
@@ -212,12 +216,18 @@ class Worker:
                 break
             if not self._answered(once=once):
                 return False
-            if reason := self._delivery.refused:
-                _log.warning("the store can't take documents now; trying again",
-                             documents=self._delivery.waiting, reason=reason, next=_ROOM)  # fmt: skip
-                if once or self._waits():
-                    return False
+            self._tell(self._delivery.refused)
+            if self._delivery.refused and (once or self._waits()):
+                return False
         return True
+
+    def _tell(self, reason: str) -> None:
+        """Say why the sink takes documents later, now and then; empty: it takes them."""
+        self._told = self._told if reason else -TELL_SECONDS
+        if reason and time.monotonic() - self._told >= TELL_SECONDS:
+            self._told = time.monotonic()
+            _log.warning("the store can't take documents now; trying again", documents=self._delivery.waiting,
+                         reason=reason, next=_ROOM)  # fmt: skip
 
     def _waits(self) -> bool:
         """Leave the sink alone for a moment; whether a stop came."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from enrich.printable import message as printable
 
 _MAX_REASON = 1000
-_NEW_KEY = "make a new API key and put it into the file of elasticsearch.api_key_file"
+_NEW_KEY = "make a new API key, put it into the file of elasticsearch.api_key_file, and start what uses it again"
 
 
 class Words(NamedTuple):
@@ -164,8 +164,8 @@ def error(answer: Any, data: bytes) -> tuple[str, str]:
     return "", _short(found if isinstance(found, str) else _page(data))
 
 
-def words(kind: str, reason: str, status: int | None = None) -> Words:
-    """For an error's type and reason, of a whole answer or of one document in a bulk; `status` of HTTP."""
+def known(kind: str, reason: str) -> Words | None:
+    """For an error's type and reason; None where we have no words of our own for it."""
     for case in _CASES:
         if case.kind and kind not in case.kind.split("|"):
             continue
@@ -176,10 +176,17 @@ def words(kind: str, reason: str, status: int | None = None) -> Words:
                 groups["where"] = f" in {groups['where'].strip('[]')}"
             groups |= {"why": groups.get("why") or "without saying why"}
             return Words(case.sentence.format(**groups), case.advice.format(**groups))
+    return None
+
+
+def words(kind: str, reason: str, status: int | None = None) -> Words:
+    """For an error's type and reason, of a whole answer; `status` of HTTP."""
+    if found := known(kind, reason):
+        return found
     said = ": ".join(part for part in (kind, reason) if part)
-    known = _STATUS.get(status or 0)
-    if known is not None:
-        return Words(f"{known.sentence} ({f'{status}, ' if status else ''}{said or 'no more is said'})", known.advice)
+    usual = _STATUS.get(status or 0)
+    if usual is not None:
+        return Words(f"{usual.sentence} ({f'{status}, ' if status else ''}{said or 'no more is said'})", usual.advice)
     return Words(f"{f'{status} ' if status else ''}{said or 'no more is said'}", "")
 
 

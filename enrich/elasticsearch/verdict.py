@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from enrich import printable
+from enrich.elasticsearch import refused
 from enrich.fields import FIELDS
 
 FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by,items.*.failure_store"
@@ -94,6 +95,9 @@ def _refused(status: int, error: dict[str, Any]) -> Verdict:
     reason = words(error)
     if status == 429 and kind != "cluster_block_exception":
         return Verdict(Fate.PRESSED, reason)
+    if status != 400 and (found := refused.known(kind, str(error.get("reason", "")))):
+        reason = f"{printable.message(str(found)[:_MAX_REASON])} ({reason})"
+        return Verdict(Fate.UNKNOWN if status >= 500 else Fate.LATER, reason)
     if status == 400:
         operators = _operators(kind, str(error.get("reason", "")))
         return Verdict(Fate.LATER, f"{operators} ({reason})") if operators else Verdict(Fate.UNFIT, reason)

@@ -36,6 +36,10 @@ def test_each_stands_in_its_place() -> None:
         (item(429, "circuit_breaking_exception", "memory"), Fate.PRESSED, "memory"),
         (item(429, "cluster_block_exception", "flood-stage watermark"), Fate.LATER, "watermark"),
         (item(403, "cluster_block_exception", "index write (api)"), Fate.LATER, "index write"),
+        (item(403, "cluster_block_exception", "index [x] blocked by: [FORBIDDEN/8/index write (api)];"), Fate.LATER,
+         "somebody blocked x: index write (api): take the block away"),
+        (item(404, "resource_not_found_exception", "[require_data_stream] request flag is [true] and [x] is not a data"
+              " stream"), Fate.LATER, "x is there and is no data stream: look what it is"),
         (item(403, "security_exception", "unauthorized"), Fate.LATER, "unauthorized"),
         (item(401, "security_exception", "invalidated"), Fate.LATER, "invalidated"),
         (item(404, "index_not_found_exception", "no such index"), Fate.LATER, "cgtrail setup elasticsearch"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from enrich import render
 from enrich.document import Document
@@ -48,6 +49,17 @@ def test_again_until_it_is_stored(spool: Spooled) -> None:
     assert sink.asked.count(f"{ID}-2-0") == 1
     assert stop.waits == 3
     assert position(spool).next == spool.number
+
+
+def test_a_refusal_is_said_once(spool: Spooled) -> None:
+    """However often it is tried again, until all is taken; what is refused then is said again."""
+    sink = Fickle(lambda document, call: Status.RETRY if "-3-" in document.id and call % 4 else None)
+    with capture_logs() as logs, spooled.worker(spool.data, sink, Mending(lambda _: None)) as worker:
+        worker.run(follow=False)
+        assert sink.calls == 4
+        assert [each["reason"] for each in logs if "can't take" in each["event"]] == ["because"]
+        worker._tell("again")
+        assert [each["reason"] for each in logs if "can't take" in each["event"]] == ["because", "again"]
 
 
 def test_stopped_while_the_sink_refuses(spool: Spooled) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -31,6 +31,8 @@ class Progress:
     schema: str
     committed: float = 0.0
     """Of time.monotonic: when all was noted down last."""
+    unsure: set[str] = field(default_factory=set)
+    """Partitions whose place nobody waited for to be committed."""
     unwritable: str = ""
     """Why nothing can be noted down; empty when it can."""
     snapshot_bytes: int = 0
@@ -45,7 +47,10 @@ class Progress:
         False, with the reason in `unwritable`, when that can't be done now.
         """
         every = list(partitions)
-        moved = {each.name: places[each.name] for each in every if places[each.name] != each.committed}
+        again = self.unsure if surely else set()
+        moved = {
+            each.name: places[each.name] for each in every if places[each.name] != each.committed or each.name in again
+        }
         try:
             self._add_letters(every)
             if moved:
@@ -57,6 +62,7 @@ class Progress:
             return False
         for each in every:
             each.committed = places[each.name]
+        self.unsure = set() if surely else self.unsure | moved.keys()
         self.unwritable, self.committed = "", time.monotonic()
         return True
 

@@ -103,6 +103,20 @@ def test_taken_over_at_every_place(log: list[Taken | Refused], own: Own, each: i
     assert sorted(bodies(sink.documents.values())) == whole(log)
 
 
+def test_a_snapshot_waits_for_a_commit_that_nobody_waited_for(log: list[Taken | Refused], own: Own) -> None:
+    """It may have failed: where nothing came since, the same place is committed surely before a snapshot is of it."""
+    source = LogSource(log)
+    worker = own.worker(source, MemorySink())
+    worker.snapshot_seconds = 1e9
+    while worker._round() or source.committed < len(log):
+        pass
+    assert {surely for _, surely in source.commits} == {False}
+    worker.snapshot_seconds = worker._progress.committed = 0
+    worker._round()
+    assert source.commits[-2:] == [(len(log), True), (len(log), False)]
+    assert worker.counts["snapshots"] == 1
+
+
 def test_a_snapshot_is_stored_behind_a_durable_commit(log: list[Taken | Refused], own: Own) -> None:
     """No snapshot is of a place that is not surely committed."""
     source = LogSource(log)

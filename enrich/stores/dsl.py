@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -39,8 +40,16 @@ EVERY: Clause = {"match_all": {}}
 NONE: Clause = {"match_none": {}}
 _DEEPEST = 24
 """Levels of bool: servers take 30 (indices.query.bool.max_nested_depth), and who asks adds some."""
-_SINGLE_GAPS = 8
-"""So many ? behind a * a server can turn into an automaton of a bearable size; each doubles it."""
+_SINGLE_GAPS = 4
+_PATTERN = 64
+"""Of a pattern with a * so many ? and characters at most make an automaton for which a server has effort enough
+(Lucene's limit for determinizing), whatever they are: each ? doubles it, and what repeats itself makes it grow by
+the square. A pattern is asked for as far as that."""
+_PATTERNS = 2_048
+_LEAST = 8
+"""Characters of all patterns of a query, in whose memory a server keeps all automata; but of each at least so many."""
+_TERM_BYTES = 32_000
+"""No index has a longer term, and a server does not take one in a query (Lucene: 32,766 bytes, a flattened key too)."""
 _INDEXED = ("keyword", "wildcard")
 """Types whose values may be too long to be indexed."""
 _UNTOLD = "cgtrail.raw"
@@ -62,7 +71,7 @@ class Compiled:
 
 def compiled(query: Query) -> Compiled:
     """The clause for a query. Never raises."""
-    compiler = _Compiler()
+    compiler = _Compiler(_patterns(query))
     clause = compiler.clause(query, least=True, depth=0)
     return Compiled(clause, compiler.exact)
 
@@ -90,8 +99,9 @@ def none_of(clause: Clause) -> Clause:
 class _Compiler:
     """It remembers whether anything could be said only roughly."""
 
-    def __init__(self) -> None:
+    def __init__(self, patterns: int) -> None:
         self.exact = True
+        self._longest = max(_LEAST, min(_PATTERN, _PATTERNS // max(patterns, 1)))
 
     def clause(self, query: Query, *, least: bool, depth: int) -> Clause:  # noqa: C901  one case a node
         """What finds at `least` what is meant, or else at most."""
@@ -126,7 +136,13 @@ class _Compiler:
             # An address has many forms, a network is none, and a text that is neither is no error of ours.
             known = [value for value in known if _is_address(str(value))]
             return self._rough(one_of(field, known) if known else NONE, least=least)
-        return self._leaf(field, one_of(field, known) if known else NONE, least=least)
+        fitting = [value for value in known if not _is_long(field, value)]
+        clause = self._leaf(field, one_of(field, fitting) if fitting else NONE, least=least)
+        if len(fitting) == len(known) or field not in FIELDS:  # of what is flattened nothing is as long
+            return clause
+        patterns = {(str(value)[:_LEAST], Gap.MANY) for value in known if _is_long(field, value)}
+        rough = [self._rough(_matching(field, parts), least=least, field=field) for parts in sorted(patterns, key=str)]
+        return some([clause, *rough])
 
     def _wildcard(self, field: str, parts: tuple[str | Gap, ...], *, least: bool, any_case: bool = False) -> Clause:
         if not all(_utf8(part) for part in parts if isinstance(part, str)):
@@ -137,9 +153,11 @@ class _Compiler:
             # Of keys in a flattened object an index knows only beginnings.
             head = parts[0] if isinstance(parts[0], str) else ""
             return self._rough({"prefix": {field: {"value": head}}}, least=least, field=field)
-        if Gap.MANY in parts and parts.count(Gap.ONE) > _SINGLE_GAPS:
-            return self._rough(_matching(field, parts, Gap.MANY, any_case=any_case), least=least, field=field)
-        return self._leaf(field, _matching(field, parts, Gap.ONE, any_case=any_case), least=least)
+        asked = _simple(parts, self._longest)
+        clause = _matching(field, asked, any_case=any_case)
+        return (
+            self._leaf(field, clause, least=least) if asked == parts else self._rough(clause, least=least, field=field)
+        )
 
     def _range(self, wanted: Range, *, least: bool) -> Clause:
         kind = values.field_type(wanted.field)
@@ -150,7 +168,7 @@ class _Compiler:
         ):
             if bound is None:
                 continue
-            if kind == "ip" or (isinstance(bound, str) and not _utf8(bound)):
+            if kind == "ip" or (isinstance(bound, str) and (not _utf8(bound) or _is_long(wanted.field, bound))):
                 return self._rough(_exists(wanted.field), least=least, field=wanted.field)
             bounds[operator] = values.timestamp(int(bound)) if kind in ("date", "date_nanos") else bound
         return self._leaf(wanted.field, {"range": {wanted.field: bounds}}, least=least)
@@ -189,7 +207,7 @@ def _or_ignored(field: str, clause: Clause) -> Clause:
 
 
 def _is_untold(field: str) -> bool:
-    return f"{field}.".startswith(f"{_UNTOLD}.")
+    return f"{field}.".startswith(f"{_UNTOLD}.") or (field not in FIELDS and _is_long(field, ""))
 
 
 def _exists(field: str) -> Clause:
@@ -197,11 +215,44 @@ def _exists(field: str) -> Clause:
     return {"exists": {"field": field}} if field in FIELDS else {"prefix": {field: {"value": ""}}}
 
 
-def _matching(field: str, parts: tuple[str | Gap, ...], one: Gap, *, any_case: bool) -> Clause:
-    """A wildcard; `one` is what stands for a gap of one character."""
-    shown = (_escaped(part) if isinstance(part, str) else one.value if part is Gap.ONE else "*" for part in parts)
+def _matching(field: str, parts: Sequence[str | Gap], *, any_case: bool = False) -> Clause:
+    shown = (_escaped(part) if isinstance(part, str) else part.value for part in parts)
     wanted: Clause = {"value": "".join(shown)}
     return {"wildcard": {field: wanted | ({"case_insensitive": True} if any_case else {})}}
+
+
+def _simple(parts: tuple[str | Gap, ...], longest: int) -> tuple[str | Gap, ...]:
+    """The pattern itself where a server can do it, else one that fits whatever the pattern does."""
+    length = sum(len(part) if isinstance(part, str) else part is Gap.ONE for part in parts)
+    if length > longest:
+        kept: list[str | Gap] = []
+        for part in parts:
+            if longest <= 0:
+                break
+            kept.append(part[:longest] if isinstance(part, str) else part)
+            longest -= len(part) if isinstance(part, str) else part is Gap.ONE
+        parts = (*kept, Gap.MANY)
+    if Gap.MANY in parts and parts.count(Gap.ONE) > _SINGLE_GAPS:
+        parts = tuple(Gap.MANY if part is Gap.ONE else part for part in parts)
+    return parts
+
+
+def _patterns(query: Query) -> int:
+    """How many automata a query takes."""
+    match query:
+        case And(parts) | Or(parts):
+            return sum(map(_patterns, parts))
+        case Not(part):
+            return _patterns(part)
+        case Text():
+            return len(LINE_FIELDS)
+        case _:
+            return isinstance(query, Wildcard)
+
+
+def _is_long(field: str, value: Value) -> bool:
+    key = "" if field in FIELDS else field
+    return isinstance(value, str) and len(key.encode()) + len(value.encode()) > _TERM_BYTES
 
 
 def _escaped(text: str) -> str:

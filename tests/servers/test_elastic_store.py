@@ -15,7 +15,7 @@ from enrich.stores import Store
 from enrich.stores.elasticsearch import ElasticsearchStore
 from enrich.stores.lucene import parse
 from enrich.stores.meaning import matches
-from enrich.stores.query import And, Not, Query, Term
+from enrich.stores.query import And, Exists, Gap, Not, Or, Query, Range, Term, Text, Wildcard
 from enrich.stores.sqlite import SqliteStore
 from enrich.stores.values import timestamp
 from tests.servers.elastic import Elastic
@@ -151,7 +151,8 @@ HAND_MADE = [
     "process.entry_leader.entry_meta.source.ip:nothing",
     "process.io.bytes_skipped.offset:>=0",
     "process.name:*a" + "?" * 25 + "b*",
-    "NOT process.name:*a" + "?" * 25 + "b*",
+    "process.name:*a????a????a????a*",
+    f"container.labels.{'k' * 1_000}:*",
     " OR ".join(f"process.name:a{n}*" for n in range(511)) + " OR process.name:ls",
     " AND ".join(f"NOT process.pid:{n}" for n in range(500)),
     "(".join(["NOT process.name:ls AND NOT "] * 9) + "user.id:0" + ")" * 8,
@@ -164,6 +165,34 @@ def test_hand_made(both: tuple[SqliteStore, ElasticsearchStore], text: str) -> N
     for ascending in (False, True):
         found = same(both, parse(text), ascending=ascending)
     assert sorted(found) == sorted(each.encode() for each in CORPUS if matches(parse(text), each.source))
+
+
+BEYOND: list[Query] = [
+    Text("x" * 30_000),
+    Text("long " * 80),
+    Not(Text("long " * 800)),
+    Wildcard("process.name", (Gap.MANY, "ab" * 12_000, Gap.MANY)),
+    Wildcard("process.name", (Gap.MANY, *("a", Gap.MANY) * 3_000, "b")),
+    Not(Wildcard("process.name", (Gap.ONE,) * 30_000)),
+    Or((Wildcard("process.name", (Gap.ONE,) * 100), Wildcard("process.name", (Gap.ONE,) * 12))),
+    Or(tuple(Wildcard("process.args", (Gap.MANY, str(n), *[Gap.ONE] * 12)) for n in range(20))),
+    Or((*(Text("é" * 20 + str(n)) for n in range(200)), Term("process.name", "ls"))),
+    Term("process.args", "x" * 40_000),
+    Not(Term("process.args", "x" * 40_000)),
+    Or((Term("process.args", "ls"), Term("process.args", "é" * 16_300))),
+    Range("process.name", "a" * 40_000, None),
+    Not(Range("process.name", None, "a" * 40_000)),
+    Term("container.labels.a", "x" * 40_000),
+    Not(Exists("container.labels." + "k" * 40_000)),
+    Wildcard("container.labels." + "k" * 40_000, ("x", Gap.MANY)),
+    Term("container.labels." + "k" * 10_000, "x" * 23_000),
+]
+
+
+@pytest.mark.parametrize("query", BEYOND, ids=range(len(BEYOND)))
+def test_more_than_a_server_does(both: tuple[SqliteStore, ElasticsearchStore], query: Query) -> None:
+    """Terms that no index has and patterns that a server refuses as too complex mean what they mean."""
+    assert sorted(same(both, query)) == sorted(each.encode() for each in CORPUS if matches(query, each.source))
 
 
 def test_deeper_than_a_server_takes(both: tuple[SqliteStore, ElasticsearchStore]) -> None:

@@ -89,6 +89,12 @@ _CASES = [
         "there is no {name}",
         "if nothing was written yet, run `cgtrail setup elasticsearch`; otherwise compare elasticsearch.namespace",
     ),
+    _Case(
+        "index_closed_exception",
+        r"^index (?P<name>\S+) is closed$",
+        "the index {name} is closed",
+        "open it: POST /{name}/_open; or delete it, where its documents are no longer wanted",
+    ),
     _Case("index_closed_exception", "", "the index is closed", "open it: POST /INDEX/_open"),
     # What may not be written
     _Case(
@@ -158,6 +164,11 @@ def error(answer: Any, data: bytes) -> tuple[str, str]:
     """Type and reason of an answer that is an error; of one that is not Elasticsearch's, what can be seen of it."""
     found = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(found, dict):
+        causes = found.get("root_cause")
+        if found.get("type") == "search_phase_execution_exception" and isinstance(causes, list) and causes:
+            found = causes[0] if isinstance(causes[0], dict) else found  # "all shards failed", and why
+        if found.get("reason") == "closed" and isinstance(found.get("index"), str):
+            found = found | {"reason": f"index {found['index']} is closed"}
         more = found.get("additional_unsuccessful_credentials")
         said = f"{found.get('reason', '')}{f' ({more})' if more else ''}"
         return str(found.get("type", "")), _short(said)

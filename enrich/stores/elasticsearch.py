@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from enrich.documents import KINDS
 from enrich.elasticsearch.client import Client, ElasticsearchError
 from enrich.elasticsearch.cluster import Cluster
 from enrich.elasticsearch.streams import pattern, stream, streams
@@ -154,10 +155,11 @@ class ElasticsearchStore:
         return self._asked("_search", {"track_total_hits": False} | body, kind, **told)
 
     def _asked(self, what: str, body: dict[str, Any], kind: str | None, **options: str) -> Any:
-        names = streams(self._namespace).values() if kind is None else [stream(kind, self._namespace)]
-        path = f"/{','.join(quote(name, safe='') for name in names)}/{what}"
+        # Patterns: of those that are not there, or not for us, they find none, but an index that is closed is an error.
+        names = [stream(f"{each[:-1]}*", self._namespace) for each in (KINDS if kind is None else [kind])]
+        path = f"/{','.join(quote(name, safe='*') for name in names)}/{what}"
         try:
-            return self._client.ask("POST", path, body, timeout=None, ignore_unavailable="true", **options)
+            return self._client.ask("POST", path, body, timeout=None, **options)
         except ElasticsearchError as error:
             raise StoreError(str(error)) from error
 

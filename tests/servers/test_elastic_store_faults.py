@@ -156,3 +156,32 @@ def test_what_a_server_refuses_is_told(es: Elastic, namespace: str, reader: Elas
     for asked in (lambda: list(reader.search(All(), limit=9)), reader.end, reader.count):
         with pytest.raises(StoreError, match=r"127\.0\.0\.1.* blocked .*index read"):
             asked()
+
+
+def test_a_closed_index(es: Elastic, namespace: str, reader: ElasticsearchStore) -> None:
+    """What stands in an index that somebody closed is not left out without a word."""
+    put(es, namespace, numbered(0, 3))
+    old = rolled_over(es, namespace)
+    put(es, namespace, numbered(3, 6))
+    cursor = reader.end()
+    es.ask("POST", f"{old}/_close")
+    for asked in (
+        lambda: list(reader.search(All(), limit=9)),
+        lambda: list(reader.search(All(), limit=9, kind="process")),
+        lambda: reader.after(cursor, All()),
+        lambda: reader.oldest("process"),
+        reader.count,
+    ):
+        with pytest.raises(StoreError, match=rf"the index {old} is closed: open it: POST /{old}/_open"):
+            asked()
+    assert list(reader.search(All(), limit=9, kind="session")) == []
+    es.ask("POST", f"{old}/_open")
+    assert names(reader.search(All(), limit=9)) == [5, 4, 3, 2, 1, 0]
+
+
+def test_why_a_query_is_refused_is_told(reader: ElasticsearchStore, es: Elastic, namespace: str) -> None:
+    """It is what the shards say, not that a node is away."""
+    put(es, namespace, numbered(0, 3))
+    body = {"query": {"wildcard": {"process.args": {"value": "*" + "x" * 2_000 + "*"}}}}
+    with pytest.raises(StoreError, match=r"400 query_shard_exception: .*effort"):
+        reader._ask(body)

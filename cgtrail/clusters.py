@@ -20,12 +20,16 @@ def cluster(config: Config) -> Cluster:
         raise ConfigError(wrong)
     for key in ("ca_file", "certificate_file", "key_file"):
         held(f"elasticsearch.{key}", getattr(own, key))  # OpenSSL's words would not say which
+    api_key = held("elasticsearch.api_key_file", own.api_key_file)
+    password = held("elasticsearch.password_file", own.password_file)
+    for key, why in settings_elasticsearch.wrong_secrets(api_key, password):
+        raise ConfigError(f"elasticsearch.{key}_file: what {getattr(own, f'{key}_file')} holds {why}")
     return Cluster(
         hosts=tuple(own.hosts),
         cloud_id=own.cloud_id,
-        api_key=held("elasticsearch.api_key_file", own.api_key_file) or own.api_key,
+        api_key=api_key or own.api_key,
         username=own.username,
-        password=held("elasticsearch.password_file", own.password_file) or own.password,
+        password=password or own.password,
         ca_file=own.ca_file,
         fingerprint=own.fingerprint,
         certificate_file=own.certificate_file,

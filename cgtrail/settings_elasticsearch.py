@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from cgtrail.settings import Elasticsearch
 
-_USER = re.compile(r"^[^/?#]*//[^/?#]*@")
+_SHOWN = re.compile(r"([^:@?#=\s]*(://|:/))?[^:@?#=\s]*(:\d{0,6})?/?")
+"""What can't hold a password: behind a colon come digits, and there is no query."""
 _PLACE = r"([\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?"
 _URL = re.compile(rf"https?://{_PLACE}(/[^\s?#,@]*)?", re.ASCII)
 _PROXY = re.compile(rf"https?://([^\s/?#@]+@)?{_PLACE}/?", re.ASCII)
@@ -22,7 +23,7 @@ _MAX_PORT = 65535
 def wrong(own: Elasticsearch) -> Iterator[tuple[str, str]]:
     """Keys that can't be meant as they are, and why. No password and no API key is in it."""
     for place, url in enumerate(own.hosts, 1):
-        if _USER.match(url):
+        if "@" in url:
             yield (
                 "hosts",
                 (
@@ -31,9 +32,10 @@ def wrong(own: Elasticsearch) -> Iterator[tuple[str, str]]:
                 ),
             )
         elif not _is_url(_URL, url):
-            yield "hosts", f"has {url!r}; a node is http(s)://host:port, as in https://es-1.example.org:9200"
+            shown = repr(url) if _SHOWN.fullmatch(url) else f"in its {place}. place what is not shown"
+            yield "hosts", f"has {shown}; a node is http(s)://host:port, as in https://es-1.example.org:9200"
     if own.proxy and not _is_url(_PROXY, own.proxy):
-        shown = "what is not shown" if "@" in own.proxy else repr(own.proxy)
+        shown = repr(own.proxy) if _SHOWN.fullmatch(own.proxy) else "what is not shown"
         yield "proxy", f"is {shown}; it must be a URL, as in http://proxy.example.org:3128"
     if own.cloud_id and not _CLOUD.fullmatch(own.cloud_id):
         yield "cloud_id", f"is {own.cloud_id!r}; it must be as Elastic Cloud shows it, name:letters and digits"
@@ -46,11 +48,18 @@ def wrong(own: Elasticsearch) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_login(own: Elasticsearch) -> Iterator[tuple[str, str]]:
-    if own.api_key and not _KEY.fullmatch(own.api_key):
-        yield "api_key", "is not one; it must be as Elasticsearch gives it out under `encoded`, base64 of id:key"
     if ":" in own.username or not own.username.isprintable():
-        yield "username", f"is {own.username!r}; it must be printable characters without ':' (RFC 7617)"
-    if not all(char.isprintable() for char in own.password):
+        shown = "what is not shown" if ":" in own.username else repr(own.username)
+        wanted = "it must be printable characters without ':' (RFC 7617); a password goes into password_file"
+        yield "username", f"is {shown}; {wanted}"
+    yield from wrong_secrets(own.api_key, own.password)
+
+
+def wrong_secrets(api_key: str, password: str) -> Iterator[tuple[str, str]]:
+    """What they can't be, wherever they come from."""
+    if api_key and not _KEY.fullmatch(api_key):
+        yield "api_key", "is not one; it must be as Elasticsearch gives it out under `encoded`, base64 of id:key"
+    if not all(char.isprintable() for char in password):
         yield "password", "has a character that can't be printed, which HTTP does not carry (RFC 7617)"
 
 

@@ -28,6 +28,13 @@ HOST = "https://es-1.example.org:9200"
         ("hosts", [f"https://{HIDDEN}@es-1"], "elasticsearch.password_file"),
         ("hosts", [f"https://a@{HIDDEN}@es-1"], "elasticsearch.password_file"),
         ("hosts", [f"elastic:{HIDDEN}//x@es-1"], "elasticsearch.password_file"),
+        ("hosts", [f"elastic:{HIDDEN}@es-1:9200"], "in the 1. URL"),
+        ("hosts", [f"https:/elastic:{HIDDEN}@es-1"], "in the 1. URL"),
+        ("hosts", [f"https://es-1/?api_key={HIDDEN}"], "in its 1. place what is not shown"),
+        ("hosts", [f"elastic:{HIDDEN}"], "what is not shown"),
+        ("proxy", f"a:{HIDDEN}", "is what is not shown"),
+        ("proxy", f"http://a:{HIDDEN}", "is what is not shown"),
+        ("username", f"elastic:{HIDDEN}", "without ':'"),
         ("proxy", "proxy:3128", "is 'proxy:3128'; it must be a URL"),
         ("proxy", f"socks5://a:{HIDDEN}@proxy:1", "is what is not shown"),
         ("cloud_id", "a b", "as Elastic Cloud shows it"),
@@ -110,3 +117,29 @@ def test_secrets_come_from_files_and_show_nowhere(tmp_path: Path, key: str) -> N
     found = cluster(Config(elasticsearch=Elasticsearch([HOST], **{f"{key}_file": str(file)} | who)))
     assert getattr(found, key) == HIDDEN
     assert HIDDEN not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("key", "held", "words"),
+    [
+        ("api_key", "", "is empty"),
+        ("api_key", "\n", "is empty"),
+        ("api_key", f"id:{HIDDEN}", "holds is not one; it must be as Elasticsearch gives it out"),
+        ("api_key", f"YQ==\n{HIDDEN}", "holds is not one"),
+        ("password", "", "is empty"),
+        ("password", f"{HIDDEN}\nsecond", "holds has a character that can't be printed"),
+        ("ca", "", "is empty"),
+        ("ca", "x" * ((1 << 20) + 1), "is too large"),
+    ],
+)
+def test_a_file_that_holds_something_else(tmp_path: Path, key: str, held: str, words: str) -> None:
+    """It is named, what it holds is not shown, and an empty one does not pass for none."""
+    file = tmp_path / "held"
+    file.write_text(held)
+    who: dict[str, Any] = {"username": "u"} if key == "password" else {}
+    with pytest.raises(ConfigError) as refused:
+        cluster(Config(elasticsearch=Elasticsearch([HOST], **{f"{key}_file": str(file)} | who)))
+    assert words in str(refused.value)
+    assert f"elasticsearch.{key}_file: " in str(refused.value)
+    assert str(file) in str(refused.value)
+    assert HIDDEN not in str(refused.value)

@@ -96,6 +96,13 @@ _CASES = [
         "open it: POST /{name}/_open; or delete it, where its documents are no longer wanted",
     ),
     _Case("index_closed_exception", "", "the index is closed", "open it: POST /INDEX/_open"),
+    _Case(
+        "illegal_argument_exception",
+        r"Fielddata is disabled on \[(?P<field>.*?)\] in \[(?P<name>.*?)\]",
+        "{name} was not made by cgtrail's templates: it has {field} as text",
+        "run `cgtrail setup elasticsearch`, so that a new one is begun; while this one is there, searches end so:"
+        " delete it when its documents may go, and make them again (`cgtrail enrich --from`)",
+    ),
     # What may not be written
     _Case(
         "cluster_block_exception",
@@ -164,15 +171,21 @@ def error(answer: Any, data: bytes) -> tuple[str, str]:
     """Type and reason of an answer that is an error; of one that is not Elasticsearch's, what can be seen of it."""
     found = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(found, dict):
-        causes = found.get("root_cause")
-        if found.get("type") == "search_phase_execution_exception" and isinstance(causes, list) and causes:
-            found = causes[0] if isinstance(causes[0], dict) else found  # "all shards failed", and why
+        found = _root(found)
         if found.get("reason") == "closed" and isinstance(found.get("index"), str):
             found = found | {"reason": f"index {found['index']} is closed"}
         more = found.get("additional_unsuccessful_credentials")
         said = f"{found.get('reason', '')}{f' ({more})' if more else ''}"
         return str(found.get("type", "")), _short(said)
     return "", _short(found if isinstance(found, str) else _page(data))
+
+
+def _root(found: dict[str, Any]) -> dict[str, Any]:
+    """Why a search failed: the error itself says only that shards did, which is all there is where none answered."""
+    roots = found.get("root_cause")
+    if found.get("type") != "search_phase_execution_exception" or not isinstance(roots, list):
+        return found
+    return next((each for each in roots if isinstance(each, dict) and each.get("type")), found)
 
 
 def known(kind: str, reason: str) -> Words | None:

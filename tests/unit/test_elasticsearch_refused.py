@@ -84,6 +84,21 @@ def test_answers_in_words(kind: str, reason: str, said: str) -> None:
     assert told.advice
 
 
+def test_a_search_that_failed_tells_why() -> None:
+    """Not that a node does not answer, where one has answered; where none has, there is nothing else to say."""
+    text = {
+        "type": "illegal_argument_exception",
+        "reason": "Fielddata is disabled on [event.id] in [.ds-logs-cgtrail.session-own-1]. Text fields are not …",
+    }
+    failed = {"type": "search_phase_execution_exception", "reason": "all shards failed", "root_cause": [text]}
+    told = refused.words(*refused.error({"error": failed}, b""), 400)
+    assert ".ds-logs-cgtrail.session-own-1 was not made by cgtrail's templates: it has event.id as text" in str(told)
+    assert "delete it" in told.advice
+    for roots in ([], None, ["?"], [{}]):
+        told = refused.words(*refused.error({"error": failed | {"root_cause": roots}}, b""), 503)
+        assert "does not answer" in str(told)
+
+
 @pytest.mark.parametrize(
     ("status", "page", "said"),
     [

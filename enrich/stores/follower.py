@@ -182,7 +182,8 @@ def _refuse_many_shards(ask: Ask) -> None:
     if every_shard > first:
         message = (
             f"a data stream of cgtrail has several primary shards ({every_shard} in {first} indices), and can't be"
-            " followed: set index.number_of_shards to 1, as `cgtrail setup elasticsearch` does, and roll it over"
+            " followed while these are there: take number_of_shards out of your own template, and roll over; what is"
+            " older goes when its retention is over"
         )
         raise StoreError(message)
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
 from cgtrail import clusters
 from cgtrail.check.finding import Finding, Level
 from cgtrail.config import Config, ConfigError
-from cgtrail.elasticsearch import templates
-from cgtrail.elasticsearch.pieces import INDEX, VERSION, Piece
+from cgtrail.elasticsearch import indices, setup, templates
+from cgtrail.elasticsearch.pieces import INDEX, VERSION
 from cgtrail.elasticsearch.roles import CREATE, READ
 from enrich.documents import KINDS
 from enrich.elasticsearch.client import Client, ElasticsearchError, place
 from enrich.elasticsearch.cluster import Cluster
-from enrich.elasticsearch.streams import pattern
+from enrich.elasticsearch.streams import pattern, stream, streams
 
 _SECONDS = 6.0
 """For a node to answer: the whole look must not take longer than `cgtrail check` waits for one."""
@@ -106,7 +107,13 @@ def _asked(client: Client, cluster: Cluster) -> Iterator[Finding]:
         yield Finding("elasticsearch", Level.NOTE, found, "turn it on: xpack.security.enabled")
     else:
         yield from _rights(client, cluster, me)
-    yield from _templates(client)
+    yield from _templates(client, cluster.namespace)
+    try:
+        for name, what in indices.in_the_way(client, cluster.namespace):
+            yield setup.in_the_way(name, what)
+    except ElasticsearchError as error:
+        if error.status not in {403, 404}:  # 403: a worker's key need not see what there is
+            raise
 
 
 def _rights(client: Client, cluster: Cluster, me: Mapping[str, Any]) -> Iterator[Finding]:
@@ -136,11 +143,11 @@ def _rights(client: Client, cluster: Cluster, me: Mapping[str, Any]) -> Iterator
         yield Finding("elasticsearch rights", Level.BAD, found, advice)
 
 
-def _templates(client: Client) -> Iterator[Finding]:
+def _templates(client: Client, namespace: str) -> Iterator[Finding]:
     """Whether data streams will be made as they must be."""
     names = [templates.name(kind) for kind in KINDS]
     try:
-        found = client.ask("GET", f"{INDEX.path}/logs-cgtrail.*")["index_templates"]
+        found = client.ask("GET", INDEX.path)["index_templates"]
     except ElasticsearchError as error:
         if error.status == 403:
             told = "templates are not shown to us; `cgtrail setup elasticsearch --dry-run` looks, as somebody who may"
@@ -149,12 +156,17 @@ def _templates(client: Client) -> Iterator[Finding]:
         if error.status != 404:
             raise
         found = []
-    there = {each["name"]: Piece(INDEX, each["name"], {}).found({"index_templates": [each]}) for each in found}
+    wanted = {piece.name: piece for piece in templates.indices()}
+    there = {
+        each["name"]: wanted[each["name"]].found({"index_templates": [each]})
+        for each in found
+        if each["name"] in wanted
+    }
     if lacking := [name for name in names if name not in there]:
         told = f"no index template {', '.join(lacking)}: nothing of these kinds is written"
         yield Finding("elasticsearch", Level.BAD, told, _SETUP)
     for name in names:
-        if (piece := there.get(name)) is None:
+        if (piece := there.get(name)) is None or (piece.holds(wanted[name]) and not piece.newer):
             continue
         if piece.edited:
             told = "index template: edited, or made by somebody else"
@@ -162,8 +174,21 @@ def _templates(client: Client) -> Iterator[Finding]:
         elif piece.seal is not None and piece.seal.version != VERSION:
             advice = f"use that cgtrail here, {VERSION} is older" if piece.newer else _SETUP
             yield Finding(name, Level.NOTE, f"index template: of cgtrail {piece.seal.version}", advice)
-    if not lacking:
+    winners = {kind: _winner(found, name) for kind, name in streams(namespace).items()}
+    bad = [kind for kind, winner in winners.items() if winner not in {None, templates.name(kind)}]
+    yield from (setup.overruled(stream(kind, namespace)) for kind in bad)
+    if not lacking and not bad:
         yield Finding("elasticsearch", Level.OK, f"index templates for {', '.join(KINDS)}")
+
+
+def _winner(found: Iterable[Mapping[str, Any]], name: str) -> str | None:
+    """The template that makes an index of this name: of those with a pattern for it the one of the highest priority."""
+    fit = [
+        (each["index_template"].get("priority", 0), each["name"])
+        for each in found
+        if any(fnmatchcase(name, pattern) for pattern in each["index_template"]["index_patterns"])
+    ]
+    return max(fit)[1] if fit else None
 
 
 def _how(cluster: Cluster) -> str:

@@ -29,9 +29,10 @@ class Existing:
     def mapped(self, stream: Stream, ours: Mapping[str, Any]) -> Iterator[Finding]:
         """Bring its newest backing index up to date, or begin another. `ours`: what templates say once written."""
         try:
-            wanted = indices.simulated(self.client, stream.kind, stream.name)
-            if wanted is None:
+            template = indices.simulated(self.client, stream.kind, stream.name)
+            if template is None:
                 return  # that is told of all kinds
+            wanted: Mapping[str, Any] = template.get("mappings", {})
             if self.manner.dry:
                 own = indices.custom(self.client, (templates.CUSTOM, f"{templates.name(stream.kind)}@custom"))
                 wanted = indices.overlaid(indices.overlaid(wanted, ours), own)

@@ -10,7 +10,8 @@ from cgtrail.elasticsearch import templates
 from cgtrail.elasticsearch.difference import Difference, differences
 from enrich.documents import KINDS
 from enrich.elasticsearch.client import Client, ElasticsearchError
-from enrich.elasticsearch.streams import stream
+from enrich.elasticsearch.streams import pattern, stream
+from enrich.elasticsearch.streams import streams as ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,30 @@ def mapping(client: Client, index: str) -> dict[str, Any]:
     return dict(client.ask("GET", f"{index}/_mapping")[index]["mappings"])
 
 
+def in_the_way(client: Client, namespace: str) -> Iterator[tuple[str, str]]:
+    """Names of our data streams under which there is something else, and what that is. Raises ElasticsearchError."""
+    names = set(ours(namespace).values())
+    found = client.ask("GET", f"_resolve/index/{pattern(namespace)}", expand_wildcards="all")
+    yield from ((each["name"], "an index") for each in found.get("indices", ()) if each["name"] in names)
+    for each in found.get("aliases", ()):
+        if each["name"] in names:
+            yield each["name"], f"an alias of {', '.join(each['indices'])}"
+
+
 def simulated(client: Client, kind: str, name: str) -> dict[str, Any] | None:
-    """How the next backing index of a data stream would be mapped; None: our template is there, and not used for it.
+    """The template of a data stream's next backing index; None: ours is there, and not used for it.
 
     Raises ElasticsearchError.
     """
     answer = client.ask("POST", f"_index_template/_simulate_index/{name}")
     if any(each["name"] == templates.name(kind) for each in answer.get("overlapping", ())):
         return None
-    return dict(answer.get("template", {}).get("mappings", {}))
+    return dict(answer.get("template", {}))
+
+
+def shards(template: Mapping[str, Any]) -> str:
+    """How many primary shards an index of this template has."""
+    return str(template.get("settings", {}).get("index", {}).get("number_of_shards", "1"))
 
 
 def change(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Change | None:

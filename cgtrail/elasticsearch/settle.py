@@ -43,7 +43,7 @@ def refusal(what: str, noun: str, error: ElasticsearchError, right: str, level: 
     """What a server did not do, and what would help. Raises the error where it concerns everything."""
     if error.status in _FATAL:
         raise error
-    if error.status == 403:
+    if error.status == 403 and error.type != "cluster_block_exception":
         return Finding(what, level, f"{noun}: refused: {error.reason}", f"do it as somebody with the privilege {right}")
     return Finding(what, level, f"{noun}: refused: {error}", "mend what it names, and run this again")
 

@@ -6,7 +6,7 @@ kept between two runs but in the cluster, so that any two of them agree, also at
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from enrich.elasticsearch.mappings import Features, Lifecycle
 from enrich.elasticsearch.streams import stream
 
 _TRIES = 5
+_EVERY = "logs-cgtrail.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Setup:
             if settled:
                 ours[piece.path] = piece.body.get("template", {}).get("mappings", {})
         if self._aliases:
-            yield from self._kept_apart()
+            yield from self._kept_apart(written=f"{COMPONENT.path}/{templates.TENANTS}" in ours)
         yield from self._streams(able, days, ours, aliases)
         yield from self._roles()
 
@@ -102,14 +103,15 @@ class Setup:
             if name in there and there[name] != told and not self._manner.apply:
                 yield Finding(name, Level.BAD, "alias: edited, it shows something else", "--apply overwrites it")
 
-    def _kept_apart(self) -> Iterator[Finding]:
+    def _kept_apart(self, *, written: bool) -> Iterator[Finding]:
         """Two who add tenants at once would each write what they knew: look again, and add what is lost."""
-        for _ in range(0 if self._manner.dry else _TRIES):
+        for _ in range(_TRIES if written and not self._manner.dry else 0):
             there = self._aliases_there()
             if not set(self._aliases) - set(there):
                 break
             piece = Piece(COMPONENT, templates.TENANTS, {"template": {"aliases": self._merged(there)}})
-            yield from settle(self._client, piece, self._manner, merged=True)
+            if not (yield from settle(self._client, piece, self._manner, merged=True)):
+                break
         told = "no wall: who may read the data streams sees every tenant's documents, by whatever name"
         yield Finding(
             "aliases", Level.NOTE, f"filters of aliases are {told}", "give tenants the role, where there is one"
@@ -119,11 +121,14 @@ class Setup:
         self, able: Features, days: Mapping[str, int], ours: Mapping[str, Any], aliases: Mapping[str, Any]
     ) -> Iterator[Finding]:
         existing = Existing(self._client, self._manner)
+        hidden = False
         try:
+            hidden = yield from self._hidden()
             found = indices.streams(self._client)
-            yield from self._overruled()
+            yield from self._foreseen()
         except ElasticsearchError as error:
-            yield refusal("data streams", "looked for", error, "view_index_metadata on logs-cgtrail.*")
+            if not (hidden and error.status == 403):
+                yield refusal("data streams", "looked for", error, "view_index_metadata on logs-cgtrail.*")
             return
         shared = f"{COMPONENT.path}/{templates.MAPPINGS}"
         for each in found:
@@ -139,14 +144,35 @@ class Setup:
         begin = f"{tenants.prefix(self._namespace)}-"
         yield from existing.aliased(own, {name: told for name, told in aliases.items() if name.startswith(begin)})
 
-    def _overruled(self) -> Iterator[Finding]:
-        """Say whose data streams would be made by another template than ours, though that is there."""
+    def _foreseen(self) -> Iterator[Finding]:
+        """Say what becomes of data streams that are not as they should be though the templates are there."""
+        for name, what in indices.in_the_way(self._client, self._namespace):
+            yield in_the_way(name, what)
         for kind in KINDS:
             name = stream(kind, self._namespace)
-            if indices.simulated(self._client, kind, name) is None:
-                told = f"made by another index template, whose priority is above {templates.PRIORITY}"
-                advice = f"GET _index_template shows it: take {name} out of its patterns, or lower its priority"
-                yield Finding(name, Level.BAD, f"data stream: it would be {told}", advice)
+            template = indices.simulated(self._client, kind, name)
+            if template is None:
+                yield overruled(name)
+            elif (count := indices.shards(template)) != "1":
+                told = f"data stream: begun with {count} primary shards, so that `tail` and `--follow` can't follow it"
+                own = f"{templates.CUSTOM} or {templates.name(kind)}@custom"
+                advice = f"take number_of_shards out of {own}; then POST {name}/_rollover, where there is one"
+                yield Finding(name, Level.NOTE, told, advice)
+
+    def _hidden(self) -> Generator[Finding, None, bool]:
+        """Whether data streams may be there that are not shown to us: a server leaves them out without a word."""
+        wanted = {"names": [_EVERY], "privileges": ["view_index_metadata"]}
+        try:
+            has = self._client.ask("POST", "_security/user/_has_privileges", {"index": [wanted]})
+        except ElasticsearchError as error:
+            if error.status in {400, 404, 405}:  # no security
+                return False
+            raise
+        if has["index"][_EVERY]["view_index_metadata"]:
+            return False
+        told = "those that are not shown to us stay as they are: we lack view_index_metadata"
+        yield Finding("data streams", Level.BAD, told, f"do it as somebody with the privilege manage on {_EVERY}")
+        return True
 
     def _roles(self) -> Iterator[Finding]:
         try:
@@ -177,6 +203,21 @@ class Setup:
         for name in self._asked.tenants:
             role = roles.tenant(name, self._namespace)
             yield from settle(self._client, role, self._manner, level=Level.NOTE)
+
+
+def overruled(name: str) -> Finding:
+    """A data stream that somebody else's template makes, though ours is there."""
+    told = f"data stream: it would be made by another index template, whose priority is above {templates.PRIORITY}"
+    advice = f"GET _index_template shows it: take {name} out of its patterns, or lower its priority"
+    return Finding(name, Level.BAD, told, advice)
+
+
+def in_the_way(name: str, what: str) -> Finding:
+    """Something else stands where a data stream should."""
+    told = f"there is {what} of this name, so that there can be no data stream: nothing of this kind is written"
+    return Finding(
+        name, Level.BAD, told, "move its documents elsewhere and delete it; an alias: remove it (POST _aliases)"
+    )
 
 
 def _told(able: Features, days: Mapping[str, int]) -> Iterator[Finding]:

@@ -46,7 +46,12 @@ def pieces(features: Features, days: Mapping[str, int], aliases: Mapping[str, An
     if aliases:
         told.append(Piece(COMPONENT, TENANTS, {"template": {"aliases": dict(aliases)}}))
     told += [Piece(COMPONENT, f"{name(kind)}@package", _package(kind, features, days[kind])) for kind in KINDS]
-    return told + [Piece(INDEX, name(kind), _index(kind)) for kind in KINDS]
+    return told + indices()
+
+
+def indices() -> list[Piece]:
+    """The index templates: the same on every server."""
+    return [Piece(INDEX, name(kind), _index(kind)) for kind in KINDS]
 
 
 def _package(kind: str, features: Features, days: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -82,13 +83,45 @@ def test_the_way_there(es: Elastic) -> None:
     assert "reached by http" in about(some, Level.OK)
     assert "Connection refused" in about(look(es, hosts=dead), Level.BAD)
     assert "it knows no user elastic" in about(look(es, password=uuid4().hex), Level.BAD)
-    assert "/no/such.pem" in about(look(es, ca_file="/no/such.pem"), Level.BAD)
+    assert "/no/such.key" in about(look(es, api_key_file="/no/such.key"), Level.BAD)
 
 
 def test_what_can_be_read_on_the_way(es: Elastic) -> None:
     """Plain HTTP to another machine is told, without what a URL holds of secrets."""
-    cluster = es.cluster(hosts="http://us:secret@es.example.org:9200")
+    cluster = replace(es.cluster(), hosts=("http://us:secret@es.example.org:9200",))
     told = about(list(looked_at._way(cluster)), Level.NOTE)
     assert "http://es.example.org:9200 can be read on the way" in told
     assert "secret" not in told
     assert not list(looked_at._way(es.cluster()))
+
+
+def test_what_setup_would_leave_is_no_finding(own_es: Elastic) -> None:
+    """A template of an older cgtrail, or whose mark is gone, that holds what it should: setup has nothing to do."""
+    prepare(own_es, "default")
+    name = "_index_template/logs-cgtrail.process"
+    body = own_es.ask("GET", name)["index_templates"][0]["index_template"]
+    body = {key: value for key, value in body.items() if not key.endswith(("_date", "_date_millis"))}
+    older = {"cgtrail": {**body["_meta"]["cgtrail"], "version": "0.0.1"}}
+    for meta in ({}, older):
+        own_es.ask("PUT", name, body | {"_meta": meta})
+        assert "logs-cgtrail.process" not in [each.what for each in look(own_es)]
+
+
+def test_what_keeps_streams_from_being_made_is_told(es: Elastic) -> None:
+    """Another template that wins, and an index under a stream's name; a reader is told of the second."""
+    namespace = es.namespace()
+    prepare(es, namespace)
+    template = f"_index_template/plain-{namespace}"
+    name = f"logs-cgtrail.loss-{namespace}"
+    es.ask("PUT", template, {"index_patterns": [name], "priority": 99_998})
+    es.ask("PUT", name)
+    try:
+        found = about(look(es, namespace=namespace), Level.BAD)
+        assert "made by another index template" in found
+        assert "there is an index of this name" in found
+        reads = about(look(es, namespace=namespace, api_key=es.key(reader(namespace).body["indices"])), Level.BAD)
+        assert "there is an index of this name" in reads
+    finally:
+        es.ask("DELETE", name)
+        es.ask("DELETE", template)
+    assert not about(look(es, namespace=namespace), Level.BAD)

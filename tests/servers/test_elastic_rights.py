@@ -124,6 +124,9 @@ def test_who_may_not_is_told_which_privilege_is_missing(setups: Setups) -> None:
     assert "monitor" in some.about("tenants", "note")
     assert "view_index_metadata" in some.about("data streams", "bad")
     assert setups.state()["roles"] == before["roles"]
+    elsewhere = setups.es.key([{"names": ["elsewhere"], "privileges": ["read"]}], ["manage_index_templates"])
+    blind = setups.run(api_key=elsewhere)  # to whom the server says that there is nothing
+    assert (blind.code, "manage on logs-cgtrail.*" in blind.about("data streams", "bad")) == (3, True)
     streams = [{"names": ["logs-cgtrail.*"], "privileges": ["view_index_metadata"]}]
     seeing = setups.es.key(streams, ["manage_index_templates"])
     told = setups.run("--tenant", "gerd", api_key=seeing)

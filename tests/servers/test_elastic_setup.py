@@ -191,6 +191,31 @@ def test_another_template_that_wins_is_told(setups: Setups) -> None:
         setups.es.ask("DELETE", path)
 
 
+def test_what_stands_in_the_place_of_a_data_stream_is_told(setups: Setups) -> None:
+    """An alias of somebody's index: no document can be stored there, and only they can take it away."""
+    setups.run()
+    own = f"somebodys-{setups.namespace}"
+    setups.es.ask("PUT", own, {"aliases": {setups.stream(): {}}})
+    told = setups.run("--apply")
+    assert told.code == 3
+    assert f"there is an alias of {own} of this name" in told.about(setups.stream(), "bad")
+    setups.es.ask("DELETE", own)
+    assert setups.run().code == 0
+
+
+def test_more_shards_than_can_be_followed_are_told(setups: Setups) -> None:
+    """A user's own template may have them; nobody finds out only when `tail` refuses."""
+    path = "_component_template/logs-cgtrail.process@custom"
+    setups.es.ask("PUT", path, {"template": {"settings": {"number_of_shards": 3}}})
+    try:
+        told = setups.run()
+        assert told.code == 0
+        assert "3 primary shards" in told.about(setups.stream(), "note")
+    finally:
+        setups.es.ask("PUT", path, {"template": {}})
+    assert not setups.run().about(setups.stream(), "note")
+
+
 def _put_older(es: Elastic, change: Any, version: str = "0.0.1") -> None:
     """The templates as another version would have written them."""
     for path, piece in pieces().items():

@@ -80,8 +80,8 @@ _STEPS: dict[str, DocumentField] = {
     ),
     "process.env_vars": DocumentField(
         "keyword",
-        "in documents of the program that an SSH login began with: SSH_CONNECTION as it stood there"
-        " (cgtrail.entry_claimed)",
+        "in documents of the program that an SSH login began with: SSH_CONNECTION, where it holds two addresses"
+        " and ports (cgtrail.entry_claimed)",
     ),
     "process.end": DocumentField("date_nanos", "when the process ended"),
     "process.exit_code": DocumentField(

@@ -246,12 +246,25 @@ def _entry(kind: str, type_: str, record: Task, process: Process, epoch: Epoch) 
 
 def _claim(entry: Entry, connection: bytes) -> None:
     """Where an SSH client came from, as SSH_CONNECTION says; nothing where that is no address and port (ssh(1))."""
-    address, _, rest = connection.partition(b" ")
-    port = rest.partition(b" ")[0]
+    told = connection.split(b" ")
+    address, port = told[0], told[1] if len(told) > 1 else b""
     try:
-        entry.source = str(ipaddress.ip_address(address.decode("ascii").partition("%")[0]))  # a zone is any text
+        entry.source = _address(address)
     except ValueError:
         return
-    entry.environment = (f"SSH_CONNECTION={render.text(connection)[0]}",)
-    entry.port = int(port) if port.isdigit() and len(port) <= 5 and int(port) < 1 << 16 else 0
+    entry.port = _port(port)
+    try:
+        both = [str(each) for i in (0, 2) for each in (_address(told[i]), _port(told[i + 1]))]
+    except (ValueError, IndexError):
+        both = []
+    if both and len(told) == len(both):  # what else it holds is whatever somebody put there
+        entry.environment = (f"SSH_CONNECTION={' '.join(both)}",)
     entry.parts = None
+
+
+def _address(told: bytes) -> str:
+    return str(ipaddress.ip_address(told.decode("ascii").partition("%")[0]))  # a zone is any text
+
+
+def _port(told: bytes) -> int:
+    return int(told) if told.isdigit() and len(told) <= 5 and int(told) < 1 << 16 else 0

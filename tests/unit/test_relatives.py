@@ -182,15 +182,23 @@ CONNECTION = b"192.0.2.7 50000 192.0.2.1 22"
 
 @pytest.mark.parametrize(
     ("connection", "variables"),
-    [(CONNECTION, ["SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22"]), (b"nowhere", None), (b"", None)],
+    [
+        (CONNECTION, ["SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22"]),
+        (b"fe80::1%eth0 50000 fe80::2%eth0 22", ["SSH_CONNECTION=fe80::1 50000 fe80::2 22"]),
+        (b"192.0.2.7 50000 192.0.2.1 22 --password=hunter2hunter2", None),
+        (b"192.0.2.7 50000 \x1b]0;x\x07 22", None),
+        (b"192.0.2.7 50000", None),
+        (b"nowhere", None),
+        (b"", None),
+    ],
 )
 def test_environment_of_a_login(connection: bytes, variables: list[str] | None) -> None:
-    """The login's own documents have SSH_CONNECTION as it was claimed, where that is one; nobody else's have it."""
+    """The login's own documents have SSH_CONNECTION where it is two addresses and ports; nobody else's have it."""
     stream = begun()
     stream.feed(running(10, 1, b"/usr/sbin/sshd"), fork(14, 10), process(SshLogin, 14, 10, connection=connection))
     login = stream.feed(exec_(14, 10, b"/bin/sh"))[-1]
     assert login["process"].get("env_vars") == variables
-    assert login["cgtrail"].get("entry_claimed") is (True if variables else None)
+    assert login["cgtrail"].get("entry_claimed") is (True if b"192" in connection or b"fe80" in connection else None)
     child = stream.one(exec_(15, 14, b"/bin/ls", sid=14))
     assert "env_vars" not in child["process"]
 

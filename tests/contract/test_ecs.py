@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import shipper.wire.records  # noqa: F401  declares its records
+from bpf.events import SshLogin
 from bpf.schema import RECORDS
 from enrich import losses
 from enrich.document import Document
@@ -20,7 +20,10 @@ from enrich.elasticsearch.fields import DATA_STREAM, has_text
 from enrich.fields import FIELDS
 from enrich.losses import ECS, Trouble
 from enrich.steps.host import Host
+from shipper.wire.records import ContainerEvent, HostInfo, Life
 from tests.contract.ecs import FILE, VERSION
+from tests.unit.at_terminal import begun as at_terminal
+from tests.unit.stream import BOOT, contained, exec_, process, running
 
 DEFINITION: dict[str, dict[str, Any]] = json.loads(FILE.read_text())["fields"]
 SECOND = 1_000_000_000
@@ -47,10 +50,26 @@ def declared_names() -> set[str]:
 
 @cache
 def golden() -> list[dict[str, Any]]:
-    """Documents of every kind: those of a recording, and of a loss, which it has none of."""
+    """Documents of every kind and with every field: those of a recording, and what that has none of."""
     loss = losses.document(Host(), "id", SECOND, 1, Trouble.NOT_DELIVERED, 1, count=1)
     made = Document("id", SECOND, "loss", loss).encode()
-    return [json.loads(line) for line in [*GOLDEN.read_bytes().splitlines(), made]]
+    return [json.loads(line) for line in [*GOLDEN.read_bytes().splitlines(), made]] + rare()
+
+
+def rare() -> list[dict[str, Any]]:
+    """Of a pod's container with an image and labels, of an SSH login in it, and of a terminal that skipped bytes."""
+    stream, terminal = at_terminal()
+    info: dict[str, Any] = {"image": b"debian:12", "digest": b"sha256:0", "labels": b'{"a":"b"}', "pod": b"web-0"}
+    stream.feed(HostInfo(host_name=b"node", boot_id=BOOT, architecture=b"x86_64", system=b"Debian 12"))
+    stream.feed(
+        contained(pod_id=b"1-2", namespace=b"default", **info), ContainerEvent(life=Life.CREATED, key=b"docker/77")
+    )
+    terminal.skip(100)
+    stream.feed(terminal.output(b"a"))
+    stream.wait(SECOND)
+    login = process(SshLogin, 14, 10, connection=b"192.0.2.7 50000 192.0.2.1 22")
+    stream.feed(running(10, 1, b"/usr/sbin/sshd"), login, exec_(14, 10, b"/bin/sh", permitted=1, capabilities=1))
+    return stream.documents + stream.journal
 
 
 def values(source: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -102,6 +121,12 @@ def test_the_golden_documents_are_of_every_kind() -> None:
     assert kinds == set(KINDS)
 
 
+def test_every_field_is_in_some_document() -> None:
+    """What is held below is held of every field of ECS that documents can have; data_stream is the sink's."""
+    found = {name for document in golden() for name, _ in values(document)} | {"container.labels"}
+    assert DEFINITION.keys() - DATA_STREAM.keys() <= found
+
+
 def test_every_field_of_every_document_is_declared() -> None:
     """A field that a document has can be searched, and is mapped."""
     found = {name for document in golden() for name, _ in values(document)}
@@ -122,11 +147,20 @@ def test_arrays_and_single_values() -> None:
                     ipaddress.ip_address(str(each))
 
 
+def test_flattened_fields_are_objects_of_texts() -> None:
+    """container.labels and cgtrail.raw have no fields of their own, and hold nothing but text."""
+    labels = [d["container"]["labels"] for d in golden() if "labels" in d.get("container", {})]
+    raw = [d["cgtrail"]["raw"] for d in golden() if "raw" in d["cgtrail"]]
+    assert labels
+    assert all(isinstance(text, str) for each in labels + raw for text in each.values())
+
+
 def test_arrays_of_objects_are_arrays() -> None:
     """ECS's process.io.bytes_skipped is one."""
     skipped = [
         d["process"]["io"]["bytes_skipped"] for d in golden() if "bytes_skipped" in d.get("process", {}).get("io", {})
     ]
+    assert skipped
     assert all(isinstance(each, list) for each in skipped)
 
 

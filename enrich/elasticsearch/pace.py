@@ -23,7 +23,7 @@ class Pace:
         """Go at full speed. Raises ValueError where nothing would be allowed."""
         if max_bytes < 1 or max_in_flight < 1:
             raise ValueError(f"bulk_bytes {max_bytes} and in_flight {max_in_flight}: 1 at least")
-        self._max_bytes, self._max_in_flight = max_bytes, max_in_flight
+        self._told, self._max_bytes, self._max_in_flight = max_bytes, max_bytes, max_in_flight
         self._share, self._flights = 1.0, float(max_in_flight)
         self._turn = 0
         self._lock = threading.Lock()
@@ -65,6 +65,11 @@ class Pace:
         """A request of so many bytes is more than what stands on the way ever takes (413)."""
         with self._lock:
             self._max_bytes = max(1, min(self._max_bytes, size // 2))
+
+    def none_passes(self) -> None:
+        """What stands on the way takes nothing at all: once it does, it may take as much as is allowed."""
+        with self._lock:
+            self._max_bytes = self._told
 
     def _less(self, turn: int, factor: float) -> None:
         with self._lock:

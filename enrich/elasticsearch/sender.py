@@ -16,6 +16,8 @@ _WORTH_A_REQUEST = 250
 """Documents: fewer are not divided among requests."""
 LEAST_LIMIT = 64 << 10
 """Bytes of a document that everything on the way must take."""
+_LEAST_REQUEST = 4 << 10
+"""Bytes: what does not take so many takes nothing, and no document is to blame."""
 Answers = list[tuple[Item, Verdict]]
 
 
@@ -82,7 +84,8 @@ class Sender:
     def _refused(self, bulk: Bulk, error: ElasticsearchError, turn: int) -> tuple[list[Verdict], str]:
         count = len(bulk.items)
         if error.status == 413:
-            return [self._too_large(bulk, str(error))] * count, ""
+            verdict = self._too_large(bulk, str(error))
+            return [verdict] * count, verdict.reason if verdict.fate is Fate.LATER else ""
         if error.status == 429:
             self._pressed(turn)
             return [Verdict(Fate.PRESSED, str(error))] * count, ""
@@ -91,9 +94,12 @@ class Sender:
         return [Verdict(Fate.UNKNOWN if error.unknown else Fate.LATER, str(error))] * count, str(error)
 
     def _too_large(self, bulk: Bulk, reason: str) -> Verdict:
+        item = bulk.items[0]
+        if len(bulk.items) == 1 and len(bulk.body) <= _LEAST_REQUEST:
+            self.pace.none_passes()
+            return Verdict(Fate.LATER, f"what stands on the way lets nothing through: {reason}")
         self.pace.too_large(len(bulk.body))
         if len(bulk.items) == 1:
-            item = bulk.items[0]
             item.limit = min(item.limit, len(bulk.body)) // 2
             if item.limit < LEAST_LIMIT:
                 item.mend = True

@@ -175,6 +175,25 @@ def test_a_document_that_is_always_too_large(between: Between) -> None:
     assert "413" in outcomes[3].reason
 
 
+def test_a_proxy_that_takes_nothing(between: Between) -> None:
+    """A small document is not to blame: all wait for who runs the proxy, and then go as they would have gone."""
+    refused = [True]
+
+    def nothing(ids: list[str]) -> tuple[int, bytes]:
+        return (413, b"<html>") if refused else created(ids)
+
+    between.answers = [nothing] * 1000
+    batch = documents(200)
+    with sink(between.url) as own:
+        outcomes = own.write(batch)
+        assert {outcome.status for outcome in outcomes} == {Status.RETRY}
+        assert "lets nothing through" in outcomes[0].reason
+        refused.clear()
+        asked = len(between.asked)
+        assert set(own.write(batch)) == {OK}
+    assert len(between.asked) == asked + 1
+
+
 def test_too_many_requests(between: Between) -> None:
     """A refusal for want of room is tried again, smaller, within the same write."""
     between.answers = [lambda _: (429, b"slow down")] * 2

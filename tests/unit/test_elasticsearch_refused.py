@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 import urllib3.exceptions as net
@@ -94,7 +95,8 @@ def test_a_search_that_failed_tells_why() -> None:
     told = refused.words(*refused.error({"error": failed}, b""), 400)
     assert ".ds-logs-cgtrail.session-own-1 was not made by cgtrail's templates: it has event.id as text" in str(told)
     assert "delete it" in told.advice
-    for roots in ([], None, ["?"], [{}]):
+    odd: list[Any] = [[], None, ["?"], [{}]]
+    for roots in odd:
         told = refused.words(*refused.error({"error": failed | {"root_cause": roots}}, b""), 503)
         assert "does not answer" in str(told)
 

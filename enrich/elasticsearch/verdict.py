@@ -9,6 +9,7 @@ from typing import Any
 
 from enrich import printable
 from enrich.elasticsearch import refused
+from enrich.elasticsearch.fields import DATA_STREAM
 from enrich.fields import FIELDS
 
 FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by,items.*.failure_store"
@@ -122,9 +123,9 @@ def _operators(kind: str, reason: str) -> str:
     if kind == "illegal_argument_exception":
         return "the index refuses it whatever stands in it" if _OPERATORS.search(reason) else ""
     if kind == "strict_dynamic_mapping_exception" and (found := _STRICT.search(reason)):
-        name = f"{found[2]}.{found[1]}"
-        if any(field == name or field.startswith(f"{name}.") for field in FIELDS):
-            return f"the index is older than this cgtrail and does not know {name}: {SETUP} --apply"
+        name = found[1] if found[2] == "_doc" else f"{found[2]}.{found[1]}"
+        if any(field == name or field.startswith(f"{name}.") for field in (*FIELDS, *DATA_STREAM)):
+            return f"the index does not know {name}, as it is older than this cgtrail or another's: {SETUP} --apply"
     if found := _CONFLICT.search(reason):
         declared = FIELDS.get(found[1])
         if declared and found[2] not in _MAPPED_AS.get(declared.type, {declared.type}):

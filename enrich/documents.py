@@ -122,7 +122,7 @@ class Documents:
             for each in (process.identity, parent, process.group_leader, process.session_leader, entry):
                 if each is not None and each.program.secrets and relatives.mine(each, item.epoch):
                     kinds.update(each.program.secrets)
-        if isinstance(item.record, (Exec, ExecFailed)):
+        if type(item.record) is ExecFailed:  # of an exec, the process knows it
             kinds.update(self._arguments(item.record.args).secrets)
         if kinds:
             source["cgtrail"]["secrets"] = sorted(kinds)

@@ -29,13 +29,13 @@ class Relatives:
 
     def parent(self, parent: Identity, epoch: Epoch | None) -> dict[str, Any]:
         """process.parent of its children's documents; `epoch`: where the child is."""
-        return self._parts(parent).parent if mine(parent, epoch) else self._foreign(parent)
+        return self._parts(parent).parent if parent.epoch is epoch or mine(parent, epoch) else self._foreign(parent)
 
     def leader(self, leader: Identity | None, pid: int, epoch: Epoch | None) -> dict[str, Any]:
         """process.group_leader or .session_leader of another process's documents; of one not known, its process id."""
         if leader is None:
             return {"pid": pid, "same_as_process": False}
-        if not mine(leader, epoch):
+        if leader.epoch is not epoch and not mine(leader, epoch):
             return self._foreign(leader) | {"same_as_process": False}
         parts = self._parts(leader)
         if parts.leader is None:
@@ -44,7 +44,7 @@ class Relatives:
 
     def entry(self, entry: Entry, process: Process, epoch: Epoch | None) -> dict[str, Any]:
         """process.entry_leader of a process's documents."""
-        if not mine(entry.leader, epoch):
+        if entry.leader.epoch is not epoch and not mine(entry.leader, epoch):
             return self._foreign(entry.leader) | _entered(entry, {}) | {"same_as_process": False}
         parts = self._parts(entry.leader)
         if entry.parts is None or entry.parts[0] is not parts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -31,6 +32,10 @@ FIRST_PAGE = 200
 LARGEST_PAGE = 1_000
 PAGE_BYTES = 4 << 20
 """About how much a page after the first has, as far as documents are as large as those of the page before."""
+PATIENCE_SECONDS = 5.0
+"""So long a question is asked again that a server can't answer now: behind a rollover a shard is not there yet."""
+_FIRST_PAUSE = 0.05
+_PASSING = frozenset({429, 502, 503, 504})
 _GROWTH = 4
 _MORE = 8
 """Documents beyond the last one that is wanted: those at its time, which may come before it."""
@@ -158,10 +163,15 @@ class ElasticsearchStore:
         # Patterns: of those that are not there, or not for us, they find none, but an index that is closed is an error.
         names = [stream(f"{each[:-1]}*", self._namespace) for each in (KINDS if kind is None else [kind])]
         path = f"/{','.join(quote(name, safe='*') for name in names)}/{what}"
-        try:
-            return self._client.ask("POST", path, body, timeout=None, **options)
-        except ElasticsearchError as error:
-            raise StoreError(str(error)) from error
+        until, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
+        while True:
+            try:
+                return self._client.ask("POST", path, body, timeout=None, **options)
+            except ElasticsearchError as error:
+                if error.status not in _PASSING or time.monotonic() + pause > until:
+                    raise StoreError(str(error)) from error
+            time.sleep(pause)
+            pause *= 2
 
     def _hits(self, query: Query, clause: Clause, kind: str | None, limit: int, *, ascending: bool) -> Iterator[Hit]:
         order, missing = ("asc", "_first") if ascending else ("desc", "_last")

@@ -102,6 +102,23 @@ def test_a_search_that_failed_tells_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("causes", "said"),
+    [
+        ([{"type": "query_shard_exception", "reason": "more than 10000 effort"}], "more than 10000 effort"),
+        ([{"type": "index_closed_exception", "reason": "closed", "index": ".ds-a-1"}], "POST /.ds-a-1/_open"),
+        ([], "a node that holds some of the documents does not answer"),
+        (["?"], "a node that holds some of the documents does not answer"),
+        ({}, "a node that holds some of the documents does not answer"),
+    ],
+    ids=str,
+)
+def test_what_shards_say(causes: object, said: str) -> None:
+    """Of a search that failed on all shards it is told why, as far as they said."""
+    answer = {"type": "search_phase_execution_exception", "reason": "all shards failed", "root_cause": causes}
+    assert said in str(refused.words(*refused.error({"error": answer}, b""), 503))
+
+
+@pytest.mark.parametrize(
     ("status", "page", "said"),
     [
         (502, b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", "502 Bad Gateway"),

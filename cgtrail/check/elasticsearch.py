@@ -24,7 +24,7 @@ from enrich.elasticsearch.streams import pattern, stream, streams
 _SECONDS = 6.0
 """For a node to answer: the whole look must not take longer than `cgtrail check` waits for one."""
 _ME = ("GET", "_security/_authenticate")
-_NO_SUCH = {400, 404, 405}
+_NO_SUCH = {400, 405}
 """What a cluster without security answers to questions about it."""
 _SETUP = "run `cgtrail setup elasticsearch`"
 

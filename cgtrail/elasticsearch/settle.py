@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from cgtrail.check.finding import Finding, Level
 from cgtrail.elasticsearch.difference import differences
+from cgtrail.elasticsearch.features import NOT_OURS
 from cgtrail.elasticsearch.pieces import Found, Piece, canonical, digest
 from enrich.elasticsearch.client import Client, ElasticsearchError
 
 AGAIN = "run this without --dry-run"
-_FATAL = {None, 401}
-"""Statuses after which nothing else is worth a try: no answer, or nobody knows us."""
+_FATAL = {None, 401, 502, 503, 504}
+"""Statuses after which nothing else is worth a try: no answer, nobody knows us, the cluster is down."""
+_UNTYPED = {400, 403, 405}
+"""With these Elasticsearch answers without a type what it has no API for; all else without one comes from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Manner:
 
 def refusal(what: str, noun: str, error: ElasticsearchError, right: str, level: Level = Level.BAD) -> Finding:
     """What a server did not do, and what would help. Raises the error where it concerns everything."""
-    if error.status in _FATAL:
+    foreign = not error.type and error.status not in _UNTYPED
+    if error.status in _FATAL or error.type == NOT_OURS or foreign:
         raise error
     if error.status == 403 and error.type != "cluster_block_exception":
         return Finding(what, level, f"{noun}: refused: {error.reason}", f"do it as somebody with the privilege {right}")

@@ -150,7 +150,12 @@ _CASES = [
     ),
 ]
 # Of an answer whose type is none of these, and of what is not Elasticsearch's at all.
+_ELSEWHERE = Words(
+    "it sends us elsewhere, as what asks people to log in does, or what wants https://",
+    "name the address of Elasticsearch itself in elasticsearch.hosts",
+)
 _STATUS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: Words("who we are was not accepted", "correct elasticsearch.api_key_file, or username and password_file"),
     403: Words("it is forbidden, by Elasticsearch or by what stands before it", "ask who runs it"),
     404: Words("this is not there", "compare the path in elasticsearch.hosts with the one that the proxy serves"),

@@ -79,8 +79,8 @@ class Cgtrail:
 def test_the_newest_client_is_too_new(old: Elastic, tmp_path: Path) -> None:
     """It is said which one to install."""
     newest = Cgtrail(old.settings(), tmp_path, None)
-    for code, command in ((3, ("setup", "elasticsearch")), (1, ("search", "x", "--store", "elasticsearch"))):
-        assert "pip install 'elasticsearch<9'" in newest.run(*command, code=code), command
+    for command in (("setup", "elasticsearch"), ("search", "x", "--store", "elasticsearch")):
+        assert "pip install 'elasticsearch<9'" in newest.run(*command, code=1), command
 
 
 def test_documents_are_the_same_there(old: Elastic, client: Path, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from cgtrail.check.finding import Finding, Level
 from cgtrail.elasticsearch import lifecycle
 from cgtrail.elasticsearch.difference import differences
 from cgtrail.elasticsearch.features import features
-from cgtrail.elasticsearch.settle import AGAIN, Manner
+from cgtrail.elasticsearch.settle import AGAIN, Manner, refusal
 from cgtrail.elasticsearch.setup import Asked, Setup
+from enrich.elasticsearch.client import ElasticsearchError
 from enrich.elasticsearch.mappings import MAX_KEYWORD, TYPES, Features, Lifecycle
 from tests.unit.elastic_server import Server
 
@@ -196,6 +197,33 @@ def test_differences_are_told_by_path() -> None:
     assert told[3].startswith('new: was nothing → would be {"f": "zzz')
     assert len(told[3]) < 200
     assert len(told) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "raised"),
+    [
+        (None, "", True),
+        (401, "security_exception", True),
+        (503, "", True),
+        (200, "", True),
+        (302, "", True),
+        (404, "", True),
+        (400, "media_type_header_exception", True),
+        (400, "", False),
+        (403, "security_exception", False),
+        (403, "cluster_block_exception", False),
+        (404, "index_not_found_exception", False),
+    ],
+)
+def test_what_can_not_be_asked_is_no_finding(status: int | None, kind: str, *, raised: bool) -> None:
+    """It ends with 1, whoever answers in the cluster's place; what was refused is told, and all else is done."""
+    error = ElasticsearchError("words", status=status, kind=kind, reason="why")
+    if raised:
+        with pytest.raises(ElasticsearchError):
+            refusal("what", "noun", error, "manage")
+        return
+    told = refusal("what", "noun", error, "manage")
+    assert ("privilege" in told.advice) == (kind == "security_exception")
 
 
 def _run(server: Server, *, apply: bool = False, dry: bool = False, **asked: Any) -> list[Finding]:

@@ -124,6 +124,7 @@ def test_what_shards_say(causes: object, said: str) -> None:
         (502, b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", "502 Bad Gateway"),
         (413, b"<html>Too\n large</html>", "lower elasticsearch.bulk_bytes"),
         (407, b"", "no more is said"),
+        (302, b"<html><title>Log in</title></html>", "name the address of Elasticsearch itself"),
         (418, b"\x1b[2J\xffteapot", "teapot"),
     ],
 )

@@ -66,6 +66,8 @@ class Elastic:
             "path.data": str(folder / "data"),
             "path.logs": str(folder / "logs"),
             "cluster.routing.allocation.disk.threshold_enabled": False,
+            # 512 MB of heap are half garbage before a serial collector looks: that is no pressure.
+            "indices.breaker.total.use_real_memory": False,
             "xpack.security.enabled": True,
             "xpack.security.authc.api_key.enabled": True,
             "xpack.security.transport.ssl.enabled": False,

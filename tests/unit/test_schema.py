@@ -214,7 +214,9 @@ def test_damage_is_named(change: tuple[tuple[int, int], ...], length: int | None
 def test_a_tail_beyond_the_record_is_refused() -> None:
     """A text that is said to be longer than what is left is named."""
     data = bytearray(Exec(args=b"sh\0").encode())
-    offset = struct.calcsize("<" + "".join(f.wire.code for f in Exec.layout.fields())) - 4
+    names = [f.name for f in Exec.layout.fields()]
+    before = list(Exec.layout.fields())[: names.index("args")]
+    offset = struct.calcsize("<" + "".join(f.wire.code for f in before))
     struct.pack_into("<I", data, offset, 4)
     with pytest.raises(RecordError, match=r"Exec\.args: 4 bytes"):
         decode(bytes(data), 0, len(data))

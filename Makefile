@@ -35,10 +35,11 @@ run: packages-run $(VENV)/run.stamp bpf ## install what is needed, build, and re
 	@exec $(VENV)/bin/cgtrail up --demo auto
 
 # What records this host has it for itself; then unit tests, which compute, beside those of servers, which mostly wait.
+# A shell has its background jobs ignore Ctrl-C, and what they start would too: env undoes that.
 test: packages-run packages-test $(VENV)/dev.stamp bpf ## run every test; needs root
 	@failed=0; unit=; log=$$(mktemp); trap 'rm -f "$$log"; [ -z "$$unit" ] || kill "$$unit" 2>/dev/null || true' EXIT; \
 	$(VENV)/bin/pytest --ignore=tests/servers --ignore=tests/unit || failed=1; \
-	$(VENV)/bin/pytest tests/unit >"$$log" 2>&1 & unit=$$!; \
+	env --default-signal=INT,QUIT $(VENV)/bin/pytest tests/unit >"$$log" 2>&1 & unit=$$!; \
 	$(VENV)/bin/pytest tests/servers || failed=1; \
 	wait "$$unit" || failed=1; unit=; \
 	cat "$$log"; exit $$failed

@@ -177,5 +177,5 @@ def test_several_primary_shards_are_refused() -> None:
     shards = Shards()
     shards.show(INDICES[0], 0)
     shards.primaries = 2
-    with pytest.raises(StoreError, match=r"\(2 in 1 indices\).* index.number_of_shards to 1"):
+    with pytest.raises(StoreError, match=r"\(2 in 1 indices\).* take number_of_shards out"):
         follower.end(shards.ask)

@@ -25,7 +25,7 @@ def test_exact() -> None:
 
 @pytest.mark.parametrize("labels", [b"{", b"[1]", b'{"a": 1}', b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000])
 def test_labels_that_are_none(labels: bytes) -> None:
-    """Labels that can't be read show as they came, as far as an index takes them; the container is named all the same."""
+    """Labels that can't be read show as they came, as far as an index takes them; the container is named."""
     shown = Stream().feed(*container(labels=labels), exec_(2, 1, b"/bin/ls"))[0]["container"]
     assert shown["name"] == "lab"
     told = labels.decode(errors="backslashreplace")

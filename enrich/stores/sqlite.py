@@ -74,12 +74,7 @@ class SqliteStore:
         ascending: bool = False,
         upto: Cursor | None = None,
     ) -> Iterator[bytes]:
-        """At most `limit` documents as JSON, by (time, sequence), newest first unless `ascending`.
-
-        `since` is included and `until` is not, in nanoseconds since 1970. `container` is a name, or the first four or
-        more digits of an id. What arrives while the answer is read may be part of it or not, but for what lies behind
-        the cursor `upto`, which a follower can go on from.
-        """
+        """As Store."""
         since, until = within(since), within(until)
         found = narrowed(query, container, tenant, since, until)
         days = [
